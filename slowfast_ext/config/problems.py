@@ -1,0 +1,43 @@
+"""A thing wrong with a configuration, and the one message that lists them all."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from yacs.config import CfgNode
+
+from slowfast_ext.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`key` is dotted, `message` continues "KEY = value ...", `remedy` says what to do."""
+
+    key: str
+    message: str
+    remedy: str = ""
+
+
+Check = Callable[[CfgNode], Iterable[Problem]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was set."""
+
+    place: str
+    value: object
+
+
+def raise_problems(problems: Iterable[Problem], origins: dict[str, Origin]) -> None:
+    """Raise one ConfigError that lists every problem with its place, or do nothing."""
+    lines = [_line(problem, origins.get(problem.key)) for problem in problems]
+    if lines:
+        count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''} in the configuration"
+        raise ConfigError("\n".join([count, *(f"  {line}" for line in lines)]))
+
+
+def _line(problem: Problem, origin: Origin | None) -> str:
+    place = origin.place if origin else "default"
+    value = f" = {origin.value!r}" if origin else ""
+    remedy = f"; {problem.remedy}" if problem.remedy else ""
+    return f"{place}: {problem.key}{value}: {problem.message}{remedy}"

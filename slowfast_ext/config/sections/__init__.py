@@ -1,0 +1,1 @@
+"""One file per top-level section; each holds `SECTIONS`, a tuple of Section."""

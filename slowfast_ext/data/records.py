@@ -1,0 +1,70 @@
+"""What an annotation reader gives: one record a video, and the facts of the set.
+
+A record's labels: one class for each head (`labels=(3,)`, or verb and noun `(12, 45)`),
+or, for a multi-label set, every class that is present.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from yacs.config import CfgNode
+
+from slowfast_ext.registry import Registry
+
+DATASETS = Registry("DATASETS")
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """One labelled piece of video. `place` is "file:line" of its annotation, for messages.
+
+    `num_frames` is set for a folder of images: what the list claims. `start` and `end` in seconds
+    or `start_frame` and `end_frame` (both inclusive, first frame 0) cut a piece out of a longer file.
+    """
+
+    path: str
+    labels: tuple[int, ...]
+    place: str
+    name: str = ""
+    num_frames: int | None = None
+    start: float | None = None
+    end: float | None = None
+    start_frame: int | None = None
+    end_frame: int | None = None
+
+
+@dataclass(frozen=True)
+class VideoSet:
+    """The records of one split and the class names of each head."""
+
+    name: str
+    split: str
+    records: Sequence[VideoRecord]
+    class_names: tuple[tuple[str, ...], ...] = ()
+    multi_label: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[VideoRecord]:
+        return iter(self.records)
+
+
+class AnnotationReader(Protocol):
+    """Registered in DATASETS: reads the official or customary files of a set."""
+
+    def __call__(self, cfg: CfgNode, split: str) -> VideoSet:
+        """Records of `split` ("train", "val", "test"). Raises DataError with file and line."""
+        ...
+
+
+def class_histogram(records: Iterable[VideoRecord], num_classes: int, head: int = 0) -> list[int]:
+    """Videos of each class, for balanced sampling and class weights."""
+    counts = [0] * num_classes
+    for record in records:
+        counts[record.labels[head]] += 1
+    return counts

@@ -1,0 +1,13 @@
+"""Errors a user can cause and mend. Each message says what is wrong, where, and what to do."""
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot run: names the file, key, value and what is allowed."""
+
+
+class DataError(ValueError):
+    """A list, label, video or frame that cannot be used: names the file and line or index."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read, written or matched to the model."""

@@ -1,0 +1,166 @@
+"""What every attention variant shares: the token grid, the layer's facts, the projections.
+
+Shapes: B batch, N tokens (prefix first, then time-major), C channels, h heads, D head dim.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from slowfast_ext.registry import Registry
+
+ATTENTION = Registry("ATTENTION")
+KERNELS = Registry("KERNELS")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A token sequence: `prefix` tokens (cls), then t*h*w tokens, time-major, then row, then column."""
+
+    t: int
+    h: int
+    w: int
+    prefix: int = 0
+
+    @property
+    def space(self) -> int:
+        """Tokens of one frame, h*w."""
+        return self.h * self.w
+
+    @property
+    def patches(self) -> int:
+        """Tokens without the prefix, t*h*w."""
+        return self.t * self.space
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, prefix + t*h*w."""
+        return self.prefix + self.patches
+
+    def frame(self, prefix: int | None = None) -> "Grid":
+        """The grid of a single frame, with the same prefix unless another is given."""
+        return Grid(1, self.h, self.w, self.prefix if prefix is None else prefix)
+
+    def line(self, prefix: int | None = None) -> "Grid":
+        """The grid of one position over time, with the same prefix unless another is given."""
+        return Grid(self.t, 1, 1, self.prefix if prefix is None else prefix)
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """What a backbone tells an attention layer. `grid` is the one the model is built for; only
+    variants with a parameter per position may depend on it, all others take any grid in forward."""
+
+    dim: int
+    num_heads: int
+    grid: Grid
+    qkv_bias: bool = True
+    norm_eps: float = 1e-6
+    drop_path: float = 0.0
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one head."""
+        return self.dim // self.num_heads
+
+
+class Kernel(nn.Module):
+    """How scores become weights: `attend` over keys that all queries of a row may see.
+
+    `activate` is the elementwise feature map of queries and keys (identity but for the linear kernels);
+    feature fixation acts between the two. Both grids name the layout of their tokens.
+    """
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
+        """`key_grid` is the layout of the keys of one row in the pattern that owns the kernel."""
+        super().__init__()
+        self.scale = spec.head_dim**-0.5
+        self.dropout = cfg.DROPOUT
+
+    def activate(self, x_BhND: Tensor) -> Tensor:
+        """Feature map of queries and keys."""
+        return x_BhND
+
+    def attend(
+        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> Tensor:
+        """Weighted values [B, h, N, D] of activated queries and keys."""
+        raise NotImplementedError
+
+    def forward(
+        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> Tensor:
+        """Weighted values [B, h, N, D]; N may differ from M."""
+        return self.attend(self.activate(q_BhND), self.activate(k_BhMD), v_BhMD, q_grid, k_grid)
+
+    def attend_frames(
+        self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
+    ) -> Tensor:
+        """For every query and key frame the weighted values of that frame alone, [B, h, N, T, D].
+
+        The frames are folded into the batch; kernels that share work between frames override this.
+        """
+        B, h, T, S, D = k_BhTSD.shape
+        N = q_BhND.shape[2]
+        q = q_BhND[:, None].expand(B, T, h, N, D).reshape(B * T, h, N, D)
+        k, v = (x.transpose(1, 2).reshape(B * T, h, S, D) for x in (k_BhTSD, v_BhTSD))
+        y = self.attend(q, k, v, q_grid, q_grid.frame(prefix=0))
+        return y.reshape(B, T, h, N, D).permute(0, 2, 3, 1, 4)
+
+
+class Attention(nn.Module):
+    """Base of all variants: `forward(x_BNC, grid) -> x_BNC`, queries, keys and values in one projection.
+
+    The pre-norm residual around it belongs to the block, unless `composite` is set: a composite variant
+    (time then space, say) consists of several residual steps, and its forward returns the whole stream.
+    """
+
+    composite: ClassVar[bool] = False
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
+        super().__init__()
+        self.num_heads = spec.num_heads
+        self.qkv = nn.Linear(spec.dim, 3 * spec.dim, bias=spec.qkv_bias)
+        self.proj = nn.Linear(spec.dim, spec.dim)
+        self.proj_drop = nn.Dropout(cfg.PROJ_DROPOUT)
+
+    def split_heads(self, x_BNC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each [B, h, N, D]."""
+        qkv_BNC = self.qkv(x_BNC).unflatten(-1, (3, self.num_heads, -1))
+        return qkv_BNC.permute(2, 0, 3, 1, 4).unbind(0)
+
+    def merge_heads(self, y_BhND: Tensor) -> Tensor:
+        """Concatenated heads through the output projection, [B, N, C]."""
+        return self.proj_drop(self.proj(y_BhND.transpose(1, 2).flatten(2)))
+
+    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """Attention over the tokens of `grid`."""
+        raise NotImplementedError
+
+
+def build_kernel(spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> Kernel:
+    """The kernel that ATTENTION.KERNEL names, for rows of keys laid out as `key_grid`."""
+    return KERNELS.get(cfg.KERNEL)(spec, cfg, key_grid)
+
+
+def build_attention(name: str, spec: LayerSpec, cfg: CfgNode) -> Attention:
+    """The variant called `name`. `cfg` is the ATTENTION node."""
+    return ATTENTION.get(name)(spec, cfg)
+
+
+def variant_of_block(cfg: CfgNode, index: int) -> str:
+    """Name of the variant of the block `index` of a stage: ATTENTION.CYCLE, repeated."""
+    return cfg.CYCLE[index % len(cfg.CYCLE)]
+
+
+def stack_heads(x_BhND: Tensor) -> Tensor:
+    """[B, h, N, D] -> [B, N, C], channels head-major."""
+    return x_BhND.transpose(1, 2).flatten(2)
+
+
+def fp32(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in single precision at least, for normalisers and long sums."""
+    return tuple(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in tensors)

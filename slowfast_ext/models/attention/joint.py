@@ -1,0 +1,20 @@
+"""Joint space-time attention: every token meets every token."""
+
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, LayerSpec, build_kernel
+
+
+@ATTENTION.register("joint")
+class Joint(Attention):
+    """Multi-head attention over all prefix + t*h*w tokens."""
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
+        super().__init__(spec, cfg)
+        self.kernel = build_kernel(spec, cfg, spec.grid)
+
+    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """[B, N, C] -> [B, N, C]."""
+        q, k, v = self.split_heads(x_BNC)
+        return self.merge_heads(self.kernel(q, k, v, grid, grid))

@@ -1,0 +1,25 @@
+"""Softmax kernel: exact attention through torch's fused kernels."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel
+
+
+@KERNELS.register("softmax")
+class Softmax(Kernel):
+    """softmax(q k^T / sqrt(D)) v. Cost: 2*N*M*D multiply-adds per head."""
+
+    def attend(
+        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> Tensor:
+        """Weighted values; dropout of the weights in training only."""
+        dropout = self.dropout if self.training else 0.0
+        return scaled_dot_product_attention(q_BhND, k_BhMD, v_BhMD, dropout_p=dropout)
+
+
+def explicit_softmax(q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor) -> Tensor:
+    """The plain twin: the N x M weights in full."""
+    scores_BhNM = q_BhND @ k_BhMD.mT * q_BhND.shape[-1] ** -0.5
+    return torch.softmax(scores_BhNM, dim=-1) @ v_BhMD

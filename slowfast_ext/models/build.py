@@ -1,0 +1,58 @@
+"""cfg -> model. Shapes: B batch, C channels, T frames, H W pixels, K classes."""
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from slowfast_ext.config import Problem
+from slowfast_ext.errors import ConfigError
+from slowfast_ext.models.attention import ATTENTION, KERNELS
+from slowfast_ext.models.backbones import BACKBONES
+from slowfast_ext.models.heads import ClassHead, class_counts
+from slowfast_ext.models.layers import init_transformer
+from slowfast_ext.registry import Registry
+
+
+class VideoModel(nn.Module):
+    """A backbone and its classifiers: normalised clip [B, 3, T, H, W] -> tuple of logits [B, K]."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        super().__init__()
+        self.backbone = BACKBONES.get(cfg.MODEL.BACKBONE)(cfg)
+        counts = class_counts(cfg.MODEL.NUM_CLASSES)
+        self.head = ClassHead(self.backbone.feature_dim, counts, cfg.MODEL.DROPOUT_RATE)
+        self.head.apply(init_transformer)
+
+    def forward(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
+        """Logits of each head."""
+        return self.head(self.backbone(clip_BCTHW))
+
+
+def build_model(cfg: CfgNode) -> VideoModel:
+    """The model that `cfg` describes, on the CPU. Raises ConfigError for what cannot be built."""
+    problems = list(check_model(cfg))
+    if problems:
+        raise ConfigError("\n".join(f"{p.key}: {p.message}; {p.remedy}" for p in problems))
+    return VideoModel(cfg)
+
+
+def check_model(cfg: CfgNode) -> Iterable[Problem]:
+    """Names that are in no registry, and what the backbone cannot be built from."""
+    named = [("MODEL.BACKBONE", cfg.MODEL.BACKBONE, BACKBONES)]
+    named += [("ATTENTION.CYCLE", name, ATTENTION) for name in cfg.ATTENTION.CYCLE]
+    named += [("ATTENTION.KERNEL", cfg.ATTENTION.KERNEL, KERNELS)]
+    unknown = [
+        _unknown(key, name, registry) for key, name, registry in named if name not in registry
+    ]
+    yield from unknown
+    if not unknown:
+        yield from BACKBONES.get(cfg.MODEL.BACKBONE).check(cfg)
+
+
+def _unknown(key: str, name: str, registry: Registry) -> Problem:
+    try:
+        registry.get(name)
+    except ConfigError as error:
+        return Problem(key, str(error), "see docs/attention.md")
+    raise AssertionError(f"{name} is registered")
