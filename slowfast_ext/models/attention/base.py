@@ -3,68 +3,20 @@
 Shapes: B batch, N tokens (prefix first, then time-major), C channels, h heads, D head dim.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from slowfast_ext.models.attention.fixation import build_fixation
+from slowfast_ext.models.attention.grid import Grid, LayerSpec
+from slowfast_ext.models.attention.neighbour import Neighbour
 from slowfast_ext.registry import Registry
 
 ATTENTION = Registry("ATTENTION")
 KERNELS = Registry("KERNELS")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A token sequence: `prefix` tokens (cls), then t*h*w tokens, time-major, then row, then column."""
-
-    t: int
-    h: int
-    w: int
-    prefix: int = 0
-
-    @property
-    def space(self) -> int:
-        """Tokens of one frame, h*w."""
-        return self.h * self.w
-
-    @property
-    def patches(self) -> int:
-        """Tokens without the prefix, t*h*w."""
-        return self.t * self.space
-
-    @property
-    def tokens(self) -> int:
-        """All tokens, prefix + t*h*w."""
-        return self.prefix + self.patches
-
-    def frame(self, prefix: int | None = None) -> "Grid":
-        """The grid of a single frame, with the same prefix unless another is given."""
-        return Grid(1, self.h, self.w, self.prefix if prefix is None else prefix)
-
-    def line(self, prefix: int | None = None) -> "Grid":
-        """The grid of one position over time, with the same prefix unless another is given."""
-        return Grid(self.t, 1, 1, self.prefix if prefix is None else prefix)
-
-
-@dataclass(frozen=True)
-class LayerSpec:
-    """What a backbone tells an attention layer. `grid` is the one the model is built for; only
-    variants with a parameter per position may depend on it, all others take any grid in forward."""
-
-    dim: int
-    num_heads: int
-    grid: Grid
-    qkv_bias: bool = True
-    norm_eps: float = 1e-6
-    drop_path: float = 0.0
-
-    @property
-    def head_dim(self) -> int:
-        """Channels of one head."""
-        return self.dim // self.num_heads
 
 
 class Kernel(nn.Module):
@@ -88,6 +40,10 @@ class Kernel(nn.Module):
         self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
     ) -> Tensor:
         """Weighted values [B, h, N, D] of activated queries and keys."""
+        raise NotImplementedError
+
+    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+        """The weights [B, h, N, M] that `attend` implies: its plain twin, and the picture of attention."""
         raise NotImplementedError
 
     def forward(
@@ -126,11 +82,27 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(spec.dim, 3 * spec.dim, bias=spec.qkv_bias)
         self.proj = nn.Linear(spec.dim, spec.dim)
         self.proj_drop = nn.Dropout(cfg.PROJ_DROPOUT)
+        self.neighbour = Neighbour(spec, cfg.NEIGHBOUR)
+        self.fixation = build_fixation(spec, cfg.FIXATION)
 
     def split_heads(self, x_BNC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each [B, h, N, D]."""
         qkv_BNC = self.qkv(x_BNC).unflatten(-1, (3, self.num_heads, -1))
         return qkv_BNC.permute(2, 0, 3, 1, 4).unbind(0)
+
+    def mix(
+        self, q: Tensor, k: Tensor, v: Tensor, grid: Grid, activate: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Neighbourhood association, the kernel's feature map `activate` and feature fixation.
+
+        All [B, h, N, D], the tokens of `grid`, before they are regrouped; `kernel.attend` comes after.
+        """
+        if self.neighbour.before_fixation:
+            k, v = self.neighbour(k, v, grid)
+        q, k = self.fixation(activate(q), activate(k), v)
+        if not self.neighbour.before_fixation:
+            k, v = self.neighbour(k, v, grid)
+        return q, k, v
 
     def merge_heads(self, y_BhND: Tensor) -> Tensor:
         """Concatenated heads through the output projection, [B, N, C]."""

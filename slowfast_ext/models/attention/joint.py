@@ -16,5 +16,5 @@ class Joint(Attention):
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
-        q, k, v = self.split_heads(x_BNC)
-        return self.merge_heads(self.kernel(q, k, v, grid, grid))
+        q, k, v = self.mix(*self.split_heads(x_BNC), grid, self.kernel.activate)
+        return self.merge_heads(self.kernel.attend(q, k, v, grid, grid))

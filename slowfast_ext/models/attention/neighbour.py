@@ -1,0 +1,39 @@
+"""Neighbourhood association: keys and values take channels from the tokens next to them (paper of feature
+fixation, Sec. 4.3).
+
+The appendix with its details is not public; the fractions are those of TSM (a quarter of the channels each
+for time and for space). Channels are counted over the concatenated heads.
+Shapes: B batch, N tokens, C channels, h heads, D head dim.
+"""
+
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from slowfast_ext.models.attention.grid import Grid, LayerSpec
+from slowfast_ext.models.attention.shift import spatial_shift, temporal_shift
+
+
+class Neighbour(nn.Module):
+    """Temporal, then spatial channel shift of keys and values. Cost: no multiply-add."""
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
+        """`cfg` is the node ATTENTION.NEIGHBOUR."""
+        super().__init__()
+        self.temporal, self.spatial = cfg.TEMPORAL, cfg.SPATIAL
+        self.before_fixation = cfg.ORDER == "before"
+        self.temporal_fold = int(spec.dim * cfg.TEMPORAL_FRACTION)
+        self.spatial_fold = int(spec.dim * cfg.SPATIAL_FRACTION)
+
+    def forward(self, k_BhND: Tensor, v_BhND: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+        """Keys and values with shifted channels, [B, h, N, D] each."""
+        if not (self.temporal or self.spatial):
+            return k_BhND, v_BhND
+        return self._associate(k_BhND, grid), self._associate(v_BhND, grid)
+
+    def _associate(self, x_BhND: Tensor, grid: Grid) -> Tensor:
+        x_BNC = x_BhND.transpose(1, 2).flatten(2)
+        if self.temporal:
+            x_BNC = temporal_shift(x_BNC, grid, self.temporal_fold)
+        if self.spatial:
+            x_BNC = spatial_shift(x_BNC, grid, self.spatial_fold, start=2 * self.temporal_fold)
+        return x_BNC.unflatten(2, (x_BhND.shape[1], -1)).transpose(1, 2)

@@ -1,0 +1,56 @@
+"""Zero-filled shifts of channel groups to neighbouring tokens (TSM; XViT, Sec. 3.3): no parameter, no product.
+
+Shapes: B batch, N tokens (prefix P first, then time-major), C channels, T frames, M tokens of a frame,
+H W rows and columns.
+"""
+
+import torch
+from torch import Tensor
+
+from slowfast_ext.models.attention.grid import Grid
+
+
+def shifted(x: Tensor, dim: int, step: int) -> Tensor:
+    """x[i + step] along `dim`, zeros where there is no such i."""
+    step = max(-x.shape[dim], min(step, x.shape[dim]))
+    kept = x.narrow(dim, max(step, 0), x.shape[dim] - abs(step))
+    zeros = torch.zeros_like(x.narrow(dim, 0, abs(step)))
+    return torch.cat([kept, zeros] if step > 0 else [zeros, kept], dim=dim)
+
+
+def temporal_shift(x_BNC: Tensor, grid: Grid, fold: int, group: int = 0) -> Tensor:
+    """The first `fold` channels come from frame t + 1, the next `fold` from t - 1, the rest stay.
+
+    Frames exchange only within groups of `group` successive frames (0: the whole clip). Prefix tokens take
+    part where every frame has its own.
+    """
+    prefix, patches = x_BNC.tensor_split([grid.prefix], dim=1)
+    moved = _shift_frames(patches.unflatten(1, (grid.t, grid.space)), fold, group).flatten(1, 2)
+    if grid.framewise:
+        prefix = _shift_frames(prefix.unflatten(1, (grid.t, -1)), fold, group).flatten(1, 2)
+    return torch.cat([prefix, moved], dim=1)
+
+
+def _shift_frames(x_BTMC: Tensor, fold: int, group: int) -> Tensor:
+    parts = []
+    for frames in x_BTMC.split(group or x_BTMC.shape[1], dim=1):
+        ahead, behind, rest = frames.tensor_split([fold, 2 * fold], dim=-1)
+        parts.append(torch.cat([shifted(ahead, 1, 1), shifted(behind, 1, -1), rest], dim=-1))
+    return torch.cat(parts, dim=1)
+
+
+def spatial_shift(x_BNC: Tensor, grid: Grid, fold: int, start: int) -> Tensor:
+    """Four groups of `fold` channels from channel `start` on come from the right, left, lower and upper
+    neighbour; prefix tokens and other channels stay."""
+    prefix, patches = x_BNC.tensor_split([grid.prefix], dim=1)
+    x_BTHWC = patches.unflatten(1, (grid.t, grid.h, grid.w))
+    bounds = [start + i * fold for i in range(5)]
+    before, right, left, below, above, after = x_BTHWC.tensor_split(bounds, dim=-1)
+    moved = [
+        shifted(right, 3, 1),
+        shifted(left, 3, -1),
+        shifted(below, 2, 1),
+        shifted(above, 2, -1),
+    ]
+    x_BTHWC = torch.cat([before, *moved, after], dim=-1)
+    return torch.cat([prefix, x_BTHWC.flatten(1, 3)], dim=1)
