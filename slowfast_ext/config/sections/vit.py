@@ -20,9 +20,16 @@ SECTIONS = (
                 choices=("separate", "joint"),
             ),
             Key(
+                "POS_CROP_SIZE",
+                0,
+                "crop the spatial position table is made for, resized to any other; 0: the training crop",
+                unit="px",
+                low=0,
+            ),
+            Key(
                 "POOL",
                 "cls",
-                "what the head reads: the cls token, or the mean of all tokens",
+                "what the head reads: a cls token, or (without one) the mean of all tokens",
                 choices=("cls", "mean"),
             ),
             Key("POS_DROPOUT", 0.0, "dropout after the position embedding", low=0, high=1),

@@ -1,0 +1,46 @@
+"""Divided attention: published modules, and the groups written out."""
+
+import pytest
+import torch
+from vit_cases import GOLDEN_GRID, assert_published_module, attention_cfg, load_case, state_of
+
+from slowfast_ext.models.attention import Grid, LayerSpec
+from slowfast_ext.models.attention.divided import Divided, Grouped
+from slowfast_ext.models.attention.softmax import explicit_softmax
+
+
+@pytest.mark.parametrize("axis", ["time", "space"])
+def test_published_module(golden_dir, axis):
+    case = load_case(golden_dir, f"mod_divided_attn_{axis}")
+    layer = Grouped(LayerSpec(48, 3, GOLDEN_GRID), attention_cfg(), over_time=axis == "time")
+    layer.load_state_dict(state_of(case))
+    assert_published_module(layer, case)
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 2])
+@pytest.mark.parametrize("over_time", [True, False])
+def test_equals_groups_written_out(prefix, over_time):
+    grid = Grid(3, 2, 5, prefix)
+    layer = Grouped(LayerSpec(12, 2, grid), attention_cfg(), over_time).double()
+    x_BNC = torch.randn(2, grid.tokens, 12, dtype=torch.double)
+    q, k, v = layer.split_heads(x_BNC)
+    y = torch.empty_like(q)
+    y[:, :, :prefix] = explicit_softmax(q[:, :, :prefix], k, v)
+    frame, place = (
+        torch.arange(grid.patches) // grid.space,
+        torch.arange(grid.patches) % grid.space,
+    )
+    group = place if over_time else frame
+    for index in group.unique():
+        rows = prefix + torch.nonzero(group == index).flatten()
+        keys = torch.cat([torch.arange(prefix), rows])
+        y[:, :, rows] = explicit_softmax(q[:, :, rows], k[:, :, keys], v[:, :, keys])
+    torch.testing.assert_close(layer(x_BNC, grid), layer.merge_heads(y))
+
+
+def test_stochastic_depth_spares_the_time_step():
+    grid = Grid(2, 2, 2, prefix=1)
+    layer = Divided(LayerSpec(12, 2, grid, drop_path=0.999999), attention_cfg()).train()
+    x_BNC = torch.randn(2, grid.tokens, 12)
+    after_time = x_BNC + layer.time(layer.time_norm(x_BNC), grid)
+    torch.testing.assert_close(layer(x_BNC, grid), after_time)
