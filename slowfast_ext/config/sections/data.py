@@ -14,13 +14,26 @@ SECTIONS = (
             Key("PATH_LABEL_SEPARATOR", " ", "separator of path and label in list files"),
             Key(
                 "LABEL_PATH_TEMPLATE",
-                "{}.csv",
-                "name of a list file; {} becomes train, val or test",
+                "",
+                "name of the list files, {} is train, val (or validation) or test; empty: the data set's own names",
+            ),
+            Key(
+                "FOLD",
+                1,
+                "which of the three official splits of UCF101 and HMDB51",
+                choices=(1, 2, 3),
+            ),
+            Key(
+                "ALLOW_MISSING",
+                0.0,
+                "largest share of listed files that may be absent; they are left out and counted",
+                low=0,
+                high=1,
             ),
             Key(
                 "IMAGE_TEMPLATE",
                 "{:05d}.jpg",
-                "file name of frame i in a frame folder, first frame 1",
+                "file name of frame i in a frame folder, first frame 1; {name} is the folder's own name",
             ),
             Key(
                 "MULTI_LABEL", False, "a video has several labels; scores are sigmoids, metric mAP"

@@ -1,0 +1,88 @@
+"""Which of the listed media files are there, with one listing of each folder instead of a look per file."""
+
+import os
+from collections.abc import Iterable
+
+from slowfast_ext.errors import DataError
+
+SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".MP4")
+
+
+class Media:
+    """The files below any folder asked about; a folder is listed when first asked for.
+
+    >>> Media().find("videos/abc.webm")  # 'videos/abc.mp4' where only that is there
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str]] = {}
+
+    def names(self, folder: str) -> frozenset[str]:
+        """Names in a folder; none for a folder that is not there."""
+        if folder not in self._names:
+            try:
+                self._names[folder] = frozenset(os.listdir(folder or "."))
+            except (FileNotFoundError, NotADirectoryError):
+                self._names[folder] = frozenset()
+            except OSError as error:
+                raise DataError(f"{folder}: cannot be listed: {error.strerror}") from error
+        return self._names[folder]
+
+    def has(self, path: str) -> bool:
+        """Is there a file or folder of this name?"""
+        folder, name = os.path.split(path)
+        return name in self.names(folder)
+
+    def find(self, *paths: str) -> str | None:
+        """The first of `paths` that is there, else the first with another video suffix, else None."""
+        exact = next((path for path in paths if self.has(path)), None)
+        if exact:
+            return exact
+        others = (_stem(path) + suffix for path in paths for suffix in SUFFIXES)
+        return next((path for path in others if self.has(path)), None)
+
+    def folders(self, root: str) -> tuple[str, ...]:
+        """Folders directly in `root`, sorted."""
+        try:
+            with os.scandir(root) as entries:
+                return tuple(sorted(entry.path for entry in entries if entry.is_dir()))
+        except OSError:
+            return ()
+
+
+def is_video(path: str) -> bool:
+    """Has the path the suffix of a video file?"""
+    return os.path.splitext(path)[1].lower() in SUFFIXES
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(path)[0] if is_video(path) else path
+
+
+def count_frames(folder: str, template: str) -> tuple[int, str]:
+    """Images in a frame folder that follow DATA.IMAGE_TEMPLATE, counted from 1 without a gap,
+    and the name of some image there ("" where there is none)."""
+    names = frozenset(os.listdir(folder))
+    count = 0
+    while frame_name(folder, template, count + 1) in names:
+        count += 1
+    images = (name for name in sorted(names) if name.lower().endswith((".jpg", ".jpeg", ".png")))
+    return count, next(images, "")
+
+
+def frame_name(folder: str, template: str, number: int) -> str:
+    """File name of frame `number` (first 1); {name} in the template is the folder's own name."""
+    try:
+        return template.format(number, name=os.path.basename(folder))
+    except (IndexError, KeyError, ValueError) as error:
+        raise DataError(
+            f"DATA.IMAGE_TEMPLATE '{template}' cannot be filled with a frame number ({error});"
+            " write it as img_{:05d}.jpg"
+        ) from error
+
+
+def some(paths: Iterable[str], count: int = 3) -> str:
+    """The first few paths in words, with how many there are beyond them."""
+    paths = list(paths)
+    rest = f" and {len(paths) - count} more" if len(paths) > count else ""
+    return ", ".join(paths[:count]) + rest

@@ -1,0 +1,75 @@
+"""Lists of `path<sep>label`, the common form of PySlowFast, UniFormer, TimeSformer and mmaction2."""
+
+import os
+
+from yacs.config import CfgNode
+
+from slowfast_ext.data.annotations.checks import class_counts
+from slowfast_ext.data.annotations.lists import media_root
+from slowfast_ext.data.annotations.text import read_lines
+from slowfast_ext.data.records import VideoRecord
+from slowfast_ext.errors import DataError
+
+SEPARATORS = {" ": "a space", ",": "a comma", "\t": "a tab", ";": "a semicolon"}
+
+
+def read_path_list(cfg: CfgNode, path: str) -> list[VideoRecord]:
+    """Records of a list file; paths start from DATA.PATH_PREFIX.
+
+    A line has one label, one for each head of MODEL.NUM_CLASSES, or with DATA.MULTI_LABEL any number.
+    Raises DataError with file and line, the text, and what was expected.
+    """
+    heads = None if cfg.DATA.MULTI_LABEL else len(class_counts(cfg))
+    separator = cfg.DATA.PATH_LABEL_SEPARATOR
+    root = media_root(cfg)
+    records = []
+    for place, text in read_lines(path):
+        fields = split_line(text, separator, heads)
+        if fields is None:
+            raise DataError(_complaint(place, text, separator, heads))
+        media, labels = fields
+        if heads == 1 and _is_frame_list(media):
+            raise DataError(
+                f"{place}: '{text}' looks like `folder number_of_frames label`; for frame folders set"
+                " TRAIN.DATASET and TEST.DATASET to frames"
+            )
+        records.append(VideoRecord(os.path.join(root, media), labels, place, name=media))
+    return records
+
+
+def split_line(text: str, separator: str, heads: int | None) -> tuple[str, tuple[int, ...]] | None:
+    """Path and labels of a line, labels last; None where it has not that form.
+
+    `heads` None: as many labels as there are. Paths may hold the separator.
+    """
+    fields = text.strip().rsplit(separator, -1 if heads is None else heads)
+    fields = [field.strip().strip('"') for field in fields if field.strip()]
+    first_label = len(fields) - heads if heads is not None else _end_of_path(fields)
+    labels = fields[first_label:]
+    if first_label < 1 or not labels or not all(label.isdecimal() for label in labels):
+        return None
+    return separator.join(fields[:first_label]), tuple(int(label) for label in labels)
+
+
+def _end_of_path(fields: list[str]) -> int:
+    end = len(fields)
+    while end > 1 and fields[end - 1].isdecimal():
+        end -= 1
+    return end
+
+
+def _is_frame_list(media: str) -> bool:
+    folder, _, count = media.rpartition(" ")
+    return bool(folder) and count.isdecimal() and not os.path.splitext(media)[1]
+
+
+def _complaint(place: str, text: str, separator: str, heads: int | None) -> str:
+    labels = "label" if heads == 1 else "labels"
+    word = SEPARATORS.get(separator, f"'{separator}'")
+    fitting = [other for other in SEPARATORS if split_line(text, other, heads)]
+    remedy = (
+        f"the line would read with {SEPARATORS[fitting[0]]}: set DATA.PATH_LABEL_SEPARATOR to {fitting[0]!r}"
+        if fitting
+        else f"write each line as `path{separator}label` with labels from 0, without a header"
+    )
+    return f"{place}: '{text[:120]}' is not a path, {word} and {labels}; {remedy}"
