@@ -21,7 +21,7 @@ def drop_path(rate: float) -> nn.Module:
 
 def drop_path_rates(last: float, depth: int) -> list[float]:
     """Rates of `depth` blocks, rising linearly from 0 to `last`."""
-    return torch.linspace(0, last, depth).tolist()
+    return torch.linspace(0, last, depth, device="cpu").tolist()
 
 
 class Mlp(nn.Sequential):
@@ -89,8 +89,13 @@ def run_blocks(blocks: Iterable[nn.Module], x: Tensor, *grid: Grid, recomputed: 
 
 
 def init_transformer(module: nn.Module) -> None:
-    """Truncated normal 0.02 for linear weights, zero biases (for `model.apply`)."""
+    """Truncated normal 0.02 for linear weights, zero biases (for `model.apply`, which comes to parents last).
+
+    A layer that starts otherwise has a method `init_weights`, which has the last word on its parameters.
+    """
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+    elif hasattr(module, "init_weights"):
+        module.init_weights()

@@ -29,8 +29,18 @@ SECTIONS = (
             Key(
                 "LAYER_SCALE",
                 0.0,
-                "initial scale of each residual branch; 0: no layer scale",
+                "initial scale of the residual branches of attention blocks; 0: no layer scale",
                 low=0,
+            ),
+            Key(
+                "STD",
+                False,
+                "patch embeddings 2 to 4 also span three frames (kernel 3,2,2 instead of 1,2,2)",
+            ),
+            Key(
+                "IMAGE",
+                False,
+                "kernels of temporal size one: the 2-D models of ImageNet, for DATA.NUM_FRAMES 1",
             ),
             Key("POS_DROPOUT", 0.0, "dropout after the first patch embedding", low=0, high=1),
         ),

@@ -1,0 +1,124 @@
+"""Depthwise 3-D convolution on channels-last tensors, with a backward pass that is fast on CPUs.
+
+oneDNN runs the forward pass of a depthwise conv3d well, its backward pass 10 to 30 times slower than need be.
+Stride one lets the input gradient be a forward pass with the flipped kernel; the weight gradient falls apart into
+2-D ones, a temporal tap each, and those are fast up to three columns.
+
+Shapes: B batch, C channels, D multiplier, T H W grid, k kernel size per axis.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import conv3d
+
+_FAST_COLUMNS = 3
+
+
+class DepthwiseConv3d(nn.Conv3d):
+    """A kernel per channel, odd sizes, same padding; `multiplier` outputs c*D .. c*D+D-1 for channel c."""
+
+    def __init__(
+        self,
+        dim: int,
+        kernel: tuple[int, int, int],
+        stride: tuple[int, int, int] = (1, 1, 1),
+        multiplier: int = 1,
+        bias: bool = True,
+    ) -> None:
+        padding = tuple(k // 2 for k in kernel)
+        super().__init__(dim, dim * multiplier, kernel, stride, padding, groups=dim, bias=bias)
+
+    def forward(self, x_BTHWC: Tensor) -> Tensor:
+        """[B, T, H, W, C] -> [B, T', H', W', C*D], sizes rounded up after the stride."""
+        x_BCTHW = x_BTHWC.permute(0, 4, 1, 2, 3)
+        y_BCTHW = depthwise_conv3d(x_BCTHW, self.weight, self.bias, self.stride)
+        return y_BCTHW.permute(0, 2, 3, 4, 1)
+
+
+def depthwise_conv3d(
+    x_BCTHW: Tensor, weight_C1kkk: Tensor, bias_C: Tensor | None, stride: tuple[int, ...]
+) -> Tensor:
+    """conv3d with a group per channel, odd kernels and same padding; its plain twin is conv3d itself."""
+    channels, multiplier = x_BCTHW.shape[1], weight_C1kkk.shape[0] // x_BCTHW.shape[1]
+    padding = tuple(k // 2 for k in weight_C1kkk.shape[2:])
+    fast = x_BCTHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if not fast or any(s > 1 for s in stride):
+        return conv3d(x_BCTHW, weight_C1kkk, bias_C, stride, padding, groups=channels)
+    if multiplier > 1:
+        x_BCTHW = _repeat_channels(x_BCTHW, multiplier)
+    return _DepthwiseConv3d.apply(x_BCTHW, weight_C1kkk, bias_C)
+
+
+def _repeat_channels(x_BCTHW: Tensor, times: int) -> Tensor:
+    """repeat_interleave of the channels that stays channels-last."""
+    x_BTHWC = x_BCTHW.permute(0, 2, 3, 4, 1)
+    repeated = x_BTHWC.unsqueeze(-1).expand(*x_BTHWC.shape, times).flatten(-2)
+    return repeated.permute(0, 4, 1, 2, 3)
+
+
+class _DepthwiseConv3d(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_BCTHW: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x_BCTHW, weight)
+        return _same_conv(x_BCTHW, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BCTHW: Tensor) -> tuple[Tensor | None, ...]:
+        x_BCTHW, weight = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        grad_BCTHW = grad_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+        return (
+            _same_conv(grad_BCTHW, weight.flip(2, 3, 4), None) if needs_x else None,
+            _weight_gradient(x_BCTHW, grad_BCTHW, weight) if needs_weight else None,
+            grad_BCTHW.sum((0, 2, 3, 4)) if needs_bias else None,
+        )
+
+
+def _same_conv(x_BCTHW: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    padding = tuple(k // 2 for k in weight.shape[2:])
+    return conv3d(x_BCTHW, weight, bias, padding=padding, groups=weight.shape[0])
+
+
+def _weight_gradient(x_BCTHW: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:
+    """[C, 1, kt, kh, kw], in windows of at most three columns: oneDNN has fast kernels for those only."""
+    width = weight.shape[-1]
+    columns = min(_FAST_COLUMNS, width)
+    x_BTHWC = x_BCTHW.permute(0, 2, 3, 4, 1)
+    padded_BTHWC = nn.functional.pad(x_BTHWC, (0, 0, width // 2, width // 2))
+    result = torch.zeros_like(weight)
+    for wanted in range(0, width, columns):
+        start = min(wanted, width - columns)
+        end = padded_BTHWC.shape[3] - (width - columns - start)
+        window_BTHWC = padded_BTHWC[:, :, :, start:end].contiguous()
+        result[..., start : start + columns] = _window_gradient(
+            window_BTHWC, grad_BCTHW, weight[..., :columns]
+        )
+    return result
+
+
+def _window_gradient(x_BTHWC: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:
+    """Sum over samples and temporal taps of the 2-D gradients; columns of x are padded already."""
+    taps, frames = weight.shape[2], x_BTHWC.shape[1]
+    result = torch.zeros_like(weight)
+    for x_THWC, grad_CTHW in zip(x_BTHWC, grad_BCTHW, strict=True):
+        x_TCHW, grad_TCHW = x_THWC.permute(0, 3, 1, 2), grad_CTHW.transpose(0, 1)
+        for tap in range(taps):
+            shift = tap - taps // 2
+            first, last = max(0, -shift), min(frames, frames - shift)
+            if first < last:
+                result[:, :, tap] += _gradient_2d(
+                    x_TCHW[first + shift : last + shift], grad_TCHW[first:last], weight[:, :, tap]
+                )
+    return result
+
+
+def _gradient_2d(x_NCHW: Tensor, grad_NCHW: Tensor, weight: Tensor) -> Tensor:
+    ones, zeros, padding, groups = [1, 1], [0, 0], [weight.shape[2] // 2, 0], weight.shape[0]
+    only_weight = [False, True, False]
+    return torch.ops.aten.convolution_backward(
+        grad_NCHW, x_NCHW, weight, None, ones, padding, ones, False, zeros, groups, only_weight
+    )[1]

@@ -1,0 +1,125 @@
+"""What an importer is: pure functions between the names of a published family and ours.
+
+An importer renames and reshapes, without loss; what the model of a configuration then lacks or has too much of
+(classes, frames, resolution, 2-D kernels) is the business of fit.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.errors import CheckpointError
+from slowfast_ext.registry import Registry
+
+WEIGHTS = Registry("WEIGHTS")
+
+State = dict[str, Tensor]
+Shapes = Mapping[str, tuple[int, ...]]
+
+_WRAPPERS = ("model_state", "state_dict", "model")
+
+
+@dataclass(frozen=True)
+class Resized:
+    """A tensor made to fit, and why it had to be: `change` is "time" or "space"."""
+
+    tensor: Tensor
+    change: str
+
+
+class Importer:
+    """Base class; register with `@WEIGHTS.register("family")`. All methods are pure functions.
+
+    `to_theirs(to_ours(state, cfg), cfg)` is `state` again for a complete state of the model of `cfg`.
+    """
+
+    @staticmethod
+    def recognise(shapes: Shapes) -> bool:
+        """Whether keys and shapes are those of this family, and of no other."""
+        raise NotImplementedError
+
+    @staticmethod
+    def to_ours(state: State, cfg: CfgNode) -> State:
+        """Our names. A key this family does not know keeps its name, so that it is reported."""
+        raise NotImplementedError
+
+    @staticmethod
+    def to_theirs(state: State, cfg: CfgNode) -> State:
+        """Their names, for the state of a model of `cfg`."""
+        raise NotImplementedError
+
+    @staticmethod
+    def resize(name: str, tensor: Tensor, shape: tuple[int, ...], cfg: CfgNode) -> Resized | None:
+        """A position table (our name) for another grid; None where the family has no way to resize it."""
+        return None
+
+
+@WEIGHTS.register("ours")
+class Ours(Importer):
+    """Checkpoints that are written here."""
+
+    @staticmethod
+    def recognise(shapes: Shapes) -> bool:
+        """All keys lie below the backbone or the head."""
+        return bool(shapes) and all(
+            key.startswith(("backbone.", "head.classifiers.")) for key in shapes
+        )
+
+    @staticmethod
+    def to_ours(state: State, cfg: CfgNode) -> State:
+        """The state itself."""
+        return dict(state)
+
+    @staticmethod
+    def to_theirs(state: State, cfg: CfgNode) -> State:
+        """The state itself."""
+        return dict(state)
+
+
+def recognise(state: State) -> str:
+    """Name of the one family whose keys these are. Raises CheckpointError for none or several."""
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    names = [name for name, importer in WEIGHTS if importer.recognise(shapes)]
+    if len(names) == 1:
+        return names[0]
+    some = ", ".join(list(state)[:5])
+    found = f"fits {' and '.join(names)}" if names else "is of no family known here"
+    raise CheckpointError(
+        f"the checkpoint {found} (keys: {some}, ...); name its source in TRAIN.CHECKPOINT_SOURCE, "
+        f"one of {', '.join(WEIGHTS.names())}"
+    )
+
+
+def unwrap(checkpoint: Mapping[str, Any]) -> State:
+    """The state dict in a checkpoint, however it is wrapped: raw, `model_state`, `state_dict`, `model`.
+
+    Prefixes of wrapping modules (`module.`) are dropped. Raises CheckpointError when there are no tensors.
+    """
+    for wrapper in _WRAPPERS:
+        if isinstance(checkpoint.get(wrapper), Mapping):
+            return unwrap(checkpoint[wrapper])
+    state = {key: value for key, value in checkpoint.items() if isinstance(value, Tensor)}
+    if not state:
+        raise CheckpointError(
+            f"no tensors in it; it has {', '.join(map(str, checkpoint)) or 'nothing'}"
+        )
+    if all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
+    return state
+
+
+def rename(state: State, prefixes: Mapping[str, str]) -> State:
+    """Keys with their longest prefix of whole dotted parts exchanged; others stay as they are."""
+    return {_rename_key(key, prefixes): tensor for key, tensor in state.items()}
+
+
+def _rename_key(key: str, prefixes: Mapping[str, str]) -> str:
+    parts = key.split(".")
+    for count in range(len(parts), 0, -1):
+        prefix = ".".join(parts[:count])
+        if prefix in prefixes:
+            return ".".join([prefixes[prefix], *parts[count:]])
+    return key
