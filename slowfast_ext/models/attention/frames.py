@@ -1,0 +1,56 @@
+"""Tokens as rows of frames or of positions over time, prefix included, and back.
+
+Every frame shows its prefix tokens: its own (`grid.framewise`), or copies of those of the clip, whose
+updates are averaged over the frames (TimeSformer's rule).
+Shapes: B batch, N tokens (prefix first, then time-major), h heads, D head dim, T frames, P prefix tokens of
+a frame, S its other tokens, F = P + S.
+"""
+
+import torch
+from torch import Tensor
+
+from slowfast_ext.models.attention.grid import Grid
+
+
+def split_frames(x_BhND: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
+    """Prefix [B, T, P, h, D] and other tokens [B, T, S, h, D] of every frame; views."""
+    prefix, rest = x_BhND.transpose(1, 2).tensor_split([grid.prefix], dim=1)
+    if grid.framewise:
+        prefix = prefix.unflatten(1, (grid.t, grid.frame_prefix))
+    else:
+        prefix = prefix[:, None].expand(-1, grid.t, -1, -1, -1)
+    return prefix, rest.unflatten(1, (grid.t, grid.space))
+
+
+def to_frames(x_BhND: Tensor, grid: Grid) -> Tensor:
+    """[B, h, N, D] -> one row a frame, [B*T, h, F, D]."""
+    prefix, rest = split_frames(x_BhND, grid)
+    x_BTFhD = torch.cat([prefix, rest], dim=2) if grid.prefix else rest
+    return x_BTFhD.flatten(0, 1).transpose(1, 2)
+
+
+def from_frames(y: Tensor, grid: Grid) -> Tensor:
+    """Inverse of to_frames, [B*T, h, F, D] -> [B, h, N, D]."""
+    return _join(y.transpose(1, 2).unflatten(0, (-1, grid.t)), grid)
+
+
+def to_lines(x_BhND: Tensor, grid: Grid) -> Tensor:
+    """[B, h, N, D] -> one row a place of the frame, over time, [B*F, h, T, D]."""
+    prefix, rest = (part.transpose(1, 2) for part in split_frames(x_BhND, grid))
+    x_BFThD = torch.cat([prefix, rest], dim=1) if grid.prefix else rest
+    return x_BFThD.flatten(0, 1).transpose(1, 2)
+
+
+def from_lines(y: Tensor, grid: Grid) -> Tensor:
+    """Inverse of to_lines, [B*F, h, T, D] -> [B, h, N, D]."""
+    places = grid.frame_prefix + grid.space
+    return _join(y.transpose(1, 2).unflatten(0, (-1, places)).transpose(1, 2), grid)
+
+
+def _join(y_BTFhD: Tensor, grid: Grid) -> Tensor:
+    prefix, rest = y_BTFhD.tensor_split([grid.frame_prefix], dim=2)
+    rest = rest.flatten(1, 2)
+    if not grid.prefix:
+        return rest.transpose(1, 2)
+    prefix = prefix.flatten(1, 2) if grid.framewise else prefix.mean(1)
+    return torch.cat([prefix, rest], dim=1).transpose(1, 2)

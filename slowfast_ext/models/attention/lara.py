@@ -1,0 +1,114 @@
+"""LARA: linear randomised attention by multiple importance sampling (Zheng et al., 2022); RALA is its use
+in trajectory attention.
+
+A few proposals, centred on landmarks of queries and keys, stand between the queries and the keys.
+Shapes: B batch, N queries, M keys, R landmarks, h heads, D head dim.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+from yacs.config import CfgNode
+
+from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec, fp32
+
+
+@KERNELS.register("lara")
+class Lara(Kernel):
+    """Weights of a query over R proposals, of a proposal over the keys (Eq. 13; their Sec. 4).
+
+    Landmarks come from the tokens without prefix; prefix tokens are queries and keys. In training the
+    proposals are sampled (standard normal noise), else they are the landmarks: evaluation is repeatable.
+    Cost: 2*h*R*(N + M)*D + 2*h*R^2*D (+ h*R^2*D mixed; + 2*h*R*D^2 projected, of 1-D pooling h*(N + M)*D^2).
+    """
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
+        super().__init__(spec, cfg, key_grid)
+        lara = cfg.LARA
+        self.landmarks, self.pool = lara.LANDMARKS, lara.POOL
+        self.mixed, self.estimator, self.alpha = lara.MIXED, lara.ESTIMATOR, lara.ALPHA
+        self.q_project = _projection(spec.head_dim, lara.PROJECT)
+        self.k_project = _projection(spec.head_dim, lara.PROJECT)
+
+    def attend(
+        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> Tensor:
+        """Weighted values [B, h, N, D]."""
+        with torch.autocast(v_BhMD.device.type, enabled=False):
+            (v,) = fp32(v_BhMD)
+            over_R, over_M = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
+            return (over_R @ (over_M @ v)).to(v_BhMD.dtype)
+
+    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+        """The implied weights [B, h, N, M] (of the proposals drawn now, in training)."""
+        over_R, over_M = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
+        return over_R @ over_M
+
+    def _factors(
+        self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> tuple[Tensor, Tensor]:
+        """Weights of the queries over the proposals [B, h, N, R], of these over the keys [B, h, R, M]."""
+        q, k = fp32(q_BhND, k_BhMD)
+        q_bar, k_bar = self._landmarks(q, k, q_grid, k_grid)
+        mu = q_bar + k_bar
+        omega = mu + torch.randn_like(mu) if self.training else mu
+        log_k_BhRM = self._log_feature(omega, k)
+        log_weight_BhRN = self.scale * omega @ q.mT + log_k_BhRM.logsumexp(-1, keepdim=True)
+        log_weight_BhRN = log_weight_BhRN + self._correction(mu, omega, q_bar, q)
+        return log_weight_BhRN.softmax(-2).mT, log_k_BhRM.softmax(-1)
+
+    def _log_feature(self, omega: Tensor, x: Tensor) -> Tensor:
+        """Logarithm of the positive feature of x [.., N, D] under omega [.., R, D], [.., R, N]."""
+        return self.scale * (omega @ x.mT - x.square().sum(-1).unsqueeze(-2) / 2)
+
+    def _correction(self, mu: Tensor, omega: Tensor, q_bar: Tensor, q: Tensor) -> Tensor:
+        """Log weight less log proposal density of each proposal, [B, h, R, 1 or N]."""
+        log_p_BhRR = self._log_feature(omega, mu)
+        balance = log_p_BhRR.logsumexp(-1, keepdim=True)
+        if self.estimator == "mis-bh":
+            return -balance
+        if self.estimator == "mis-biased":
+            return self.scale * mu @ q.mT - balance
+        own = log_p_BhRR.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
+        specific = (self.scale * q_bar @ q.mT).softmax(-1)
+        specific = specific - specific.mean(-2, keepdim=True)
+        alpha = (own - balance).exp() + self.alpha * specific
+        return alpha.clamp(min=1e-8).log() - own
+
+    def _landmarks(self, q: Tensor, k: Tensor, q_grid: Grid, k_grid: Grid) -> tuple[Tensor, Tensor]:
+        """Landmarks of queries and of keys, as many of each, [B, h, R, D]."""
+        q, k = q[:, :, q_grid.prefix :], k[:, :, k_grid.prefix :]
+        if self.pool == "1d" or min(q_grid.space, k_grid.space) == 1:
+            count = min(self.landmarks, q.shape[2], k.shape[2])
+            q_bar, k_bar = (segment_means(x, count) for x in (self.q_project(q), self.k_project(k)))
+        else:
+            side = int(self.landmarks**0.5)
+            rows, columns = min(side, q_grid.h, k_grid.h), min(side, q_grid.w, k_grid.w)
+            q_bar = self.q_project(_pooled(q, q_grid, rows, columns))
+            k_bar = self.k_project(_pooled(k, k_grid, rows, columns))
+        if self.mixed:
+            k_bar = (self.scale * k_bar @ k_bar.mT).softmax(-1) @ k_bar
+        return q_bar, k_bar
+
+
+def segment_means(x_BhND: Tensor, count: int) -> Tensor:
+    """Means of `count` successive pieces, [B, h, count, D]; the longer pieces come last."""
+    size, longer = divmod(x_BhND.shape[2], count)
+    short, long = x_BhND.tensor_split([size * (count - longer)], dim=2)
+    means = [short.unflatten(2, (-1, size)).mean(3)]
+    if longer:
+        means.append(long.unflatten(2, (longer, size + 1)).mean(3))
+    return torch.cat(means, dim=2)
+
+
+def _pooled(x_BhND: Tensor, grid: Grid, rows: int, columns: int) -> Tensor:
+    """Tokens averaged over time, then over rows x columns pieces of the frame, [B, h, R, D]."""
+    frame_BhHWD = x_BhND.unflatten(2, (grid.t, grid.h, grid.w)).mean(2)
+    pooled = adaptive_avg_pool2d(frame_BhHWD.flatten(0, 1).permute(0, 3, 1, 2), (rows, columns))
+    return pooled.flatten(2).mT.unflatten(0, x_BhND.shape[:2])
+
+
+def _projection(head_dim: int, learned: bool) -> nn.Module:
+    if not learned:
+        return nn.Identity()
+    return nn.Sequential(nn.Linear(head_dim, head_dim), nn.LayerNorm(head_dim))

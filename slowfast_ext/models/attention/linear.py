@@ -1,0 +1,83 @@
+"""Linear attention with an elementwise feature map (Katharopoulos et al., 2020; feature fixation, Eq. 3).
+
+y_i = f(q_i) (sum_j f(k_j)^T v_j) / (f(q_i) . sum_j f(k_j)), no scaling of the scores. Keys meet values
+first, so no N x M tensor ever exists. There are no weights to drop: ATTENTION.DROPOUT has no effect.
+Shapes: B batch, N queries, M keys, h heads, D head dim.
+"""
+
+import torch
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec, fp32
+
+
+class Linear(Kernel):
+    """f(x) = feature(x) + LINEAR.OFFSET; the normaliser is at least LINEAR.CLAMP.
+
+    Cost: h*(M + N)*D*(D + 1) multiply-adds, the normaliser included.
+    """
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
+        super().__init__(spec, cfg, key_grid)
+        self.offset, self.clamp = cfg.LINEAR.OFFSET, cfg.LINEAR.CLAMP
+
+    def feature(self, x_BhND: Tensor) -> Tensor:
+        """A function of each element, nowhere negative."""
+        raise NotImplementedError
+
+    def activate(self, x_BhND: Tensor) -> Tensor:
+        """Feature map of queries and keys."""
+        return self.feature(x_BhND) + self.offset
+
+    def attend(
+        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> Tensor:
+        """Weighted values [B, h, N, D] of activated queries and keys."""
+        return linear_attention(q_BhND, k_BhMD, v_BhMD, self.clamp)
+
+    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+        """The implied weights [B, h, N, M]."""
+        return linear_weights(q_BhND, k_BhMD, self.clamp)
+
+
+@KERNELS.register("relu")
+class Relu(Linear):
+    """f = ReLU."""
+
+    def feature(self, x_BhND: Tensor) -> Tensor:
+        """max(x, 0)."""
+        return torch.relu(x_BhND)
+
+
+@KERNELS.register("elu")
+class Elu(Linear):
+    """f = ELU + 1."""
+
+    def feature(self, x_BhND: Tensor) -> Tensor:
+        """exp(x) below 0, x + 1 above, without the cancellation of elu(x) + 1 in low precision."""
+        return x_BhND.clamp(max=0).exp() + torch.relu(x_BhND)
+
+
+@KERNELS.register("sigmoid")
+class Sigmoid(Linear):
+    """f = sigmoid."""
+
+    def feature(self, x_BhND: Tensor) -> Tensor:
+        """1 / (1 + exp(-x))."""
+        return torch.sigmoid(x_BhND)
+
+
+def linear_attention(q_BhNE: Tensor, k_BhME: Tensor, v_BhMD: Tensor, clamp: float) -> Tensor:
+    """q (k^T v) / max(q . sum k, clamp), [B, h, N, D], summed and normalised in single precision."""
+    dtype = v_BhMD.dtype
+    with torch.autocast(v_BhMD.device.type, enabled=False):
+        q, k, v = fp32(q_BhNE, k_BhME, v_BhMD)
+        normaliser = q @ k.sum(dim=2).unsqueeze(-1)
+        return (q @ (k.mT @ v) / normaliser.clamp(min=clamp)).to(dtype)
+
+
+def linear_weights(q_BhNE: Tensor, k_BhME: Tensor, clamp: float) -> Tensor:
+    """The weights [B, h, N, M] of linear_attention in full: its plain twin."""
+    scores_BhNM = q_BhNE @ k_BhME.mT
+    return scores_BhNM / scores_BhNM.sum(-1, keepdim=True).clamp(min=clamp)

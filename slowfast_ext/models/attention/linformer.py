@@ -1,0 +1,50 @@
+"""Linformer: softmax attention over a fixed number of learned mixtures of keys (Wang et al., 2020, Eq. 7).
+
+Shapes: B batch, N queries, M keys, R mixtures, h heads, D head dim.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from yacs.config import CfgNode
+
+from slowfast_ext.errors import ConfigError
+from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec
+
+
+@KERNELS.register("linformer")
+class Linformer(Kernel):
+    """softmax(q (E k)^T / sqrt(D)) (F v), with E, F [R, M] shared by the heads.
+
+    E and F belong to one number of keys: a model takes clips of the size that it is built for, and no
+    window that the clip's end cuts. Cost: 2*h*R*M*D + 2*h*N*R*D.
+    """
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
+        super().__init__(spec, cfg, key_grid)
+        shape = (cfg.LINFORMER.DIM, key_grid.tokens)
+        self.key_mix, self.value_mix = (nn.Parameter(torch.empty(shape)) for _ in range(2))
+        for mix in (self.key_mix, self.value_mix):
+            nn.init.normal_(mix, std=key_grid.tokens**-0.5)
+
+    def attend(
+        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> Tensor:
+        """Weighted values [B, h, N, D]. Raises ConfigError for another number of keys than built for."""
+        self._check(k_BhMD)
+        k, v = self.key_mix @ k_BhMD, self.value_mix @ v_BhMD
+        dropout = self.dropout if self.training else 0.0
+        return scaled_dot_product_attention(q_BhND, k, v, dropout_p=dropout)
+
+    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+        """The implied weights [B, h, N, M]; of either sign, as E and F are."""
+        scores_BhNR = q_BhND @ (self.key_mix @ k_BhMD).mT * self.scale
+        return torch.softmax(scores_BhNR, dim=-1) @ self.value_mix
+
+    def _check(self, k_BhMD: Tensor) -> None:
+        if k_BhMD.shape[2] != self.key_mix.shape[1]:
+            raise ConfigError(
+                f"ATTENTION.KERNEL linformer is built for {self.key_mix.shape[1]} keys a row and got "
+                f"{k_BhMD.shape[2]}; give clips of DATA.NUM_FRAMES frames and DATA.TRAIN_CROP_SIZE "
+                "pixels, no 'window' pattern, or another kernel"
+            )

@@ -1,0 +1,69 @@
+"""Windowed attention: a token meets the tokens of its own frame and of the frames next to it.
+
+Shapes: B batch, N tokens, C channels, h heads, D head dim, T frames, P prefix and S other tokens of a
+frame, F = P + S, n frames with windows of the same length, L frames of a window.
+"""
+
+from itertools import groupby
+
+import torch
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, LayerSpec, build_kernel
+from slowfast_ext.models.attention.frames import from_frames, split_frames, to_frames
+
+
+@ATTENTION.register("window")
+class Window(Attention):
+    """Tokens of frame t meet those of frames t - reach .. t + reach, as far as the clip goes.
+
+    A window holds the prefix tokens of its frames, or those of the clip once; their queries: frames.py.
+    Cost: 4*N*C^2 + 2*T*F*L*F*C with the softmax kernel, L = 2*reach + 1 (less at both ends of the clip).
+    """
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
+        super().__init__(spec, cfg)
+        self.reach = cfg.WINDOW.REACH
+        frames = min(2 * self.reach + 1, spec.grid.t)
+        self.kernel = build_kernel(spec, cfg, _window_grid(spec.grid, frames))
+
+    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """[B, N, C] -> [B, N, C]."""
+        q, k, v = self.mix(*self.split_heads(x_BNC), grid, self.kernel.activate)
+        q_BThFD = to_frames(q, grid).unflatten(0, (-1, grid.t))
+        q_grid = grid.frame(grid.frame_prefix)
+        y = []
+        for starts, length in windows(grid.t, self.reach):
+            first = sum(part.shape[1] for part in y)
+            rows = q_BThFD[:, first : first + len(starts)].flatten(0, 1)
+            keys, values = (_gather(x, grid, starts, length) for x in (k, v))
+            out = self.kernel.attend(rows, keys, values, q_grid, _window_grid(grid, length))
+            y.append(out.unflatten(0, (-1, len(starts))))
+        return self.merge_heads(from_frames(torch.cat(y, dim=1).flatten(0, 1), grid))
+
+
+def windows(frames: int, reach: int) -> list[tuple[list[int], int]]:
+    """First frames of the windows of all frames in order, grouped by the length of the window."""
+    spans = [(max(0, t - reach), min(frames, t + reach + 1)) for t in range(frames)]
+    groups = groupby(spans, key=lambda span: span[1] - span[0])
+    return [([start for start, _ in group], length) for length, group in groups]
+
+
+def _window_grid(grid: Grid, length: int) -> Grid:
+    prefix = length * grid.frame_prefix if grid.framewise else grid.prefix
+    return Grid(length, grid.h, grid.w, prefix, grid.framewise)
+
+
+def _gather(x_BhND: Tensor, grid: Grid, starts: list[int], length: int) -> Tensor:
+    """Tokens of the windows [B*n, h, prefix + L*S, D] that begin at the frames `starts`."""
+    index_nL = torch.tensor(starts, device=x_BhND.device)[:, None] + torch.arange(
+        length, device=x_BhND.device
+    )
+    prefix_BTPhD, rest_BTShD = split_frames(x_BhND, grid)
+    rows = rest_BTShD[:, index_nL].flatten(2, 3)
+    if grid.framewise:
+        rows = torch.cat([prefix_BTPhD[:, index_nL].flatten(2, 3), rows], dim=2)
+    elif grid.prefix:
+        rows = torch.cat([prefix_BTPhD[:, : len(starts)], rows], dim=2)
+    return rows.flatten(0, 1).transpose(1, 2)
