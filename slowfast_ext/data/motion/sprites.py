@@ -1,0 +1,81 @@
+"""Sprites: a shape given by its radius over the polar angle, and a texture of two colours.
+
+Training and validation draw from disjoint families of both. Textures break every rotational symmetry of a
+shape that a turn could alias with. Coordinates x, y in [-1, 1] are those of the sprite, y down.
+"""
+
+import colorsys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray
+Radius = Callable[[Array], Array]
+Texture = Callable[[Array, Array], Array]
+TAU = 2 * np.pi
+
+
+def _polygon(sides: int) -> Radius:
+    sector = TAU / sides
+    return lambda a: np.cos(sector / 2) / np.cos(a % sector - sector / 2)
+
+
+def _petals(count: int, depth: float) -> Radius:
+    return lambda a: (1 + depth * np.cos(count * a)) / (1 + depth)
+
+
+def _star(points: int, depth: float) -> Radius:
+    return lambda a: 1 - depth * np.abs((a * points / TAU) % 1 * 2 - 1)
+
+
+SHAPES: dict[str, tuple[Radius, ...]] = {
+    "train": (_polygon(3), _polygon(4), _polygon(5), _petals(2, 0.25), _petals(3, 0.2)),
+    "val": (_star(4, 0.5), _star(6, 0.35), _petals(1, 0.3), _polygon(8), _petals(4, 0.15)),
+}
+"""Radius of a shape at a polar angle; its largest is 1."""
+
+TEXTURES: dict[str, tuple[Texture, ...]] = {
+    "train": (
+        lambda x, y: x,
+        lambda x, y: 0.45 - np.hypot(x - 0.4, y),
+        lambda x, y: np.where(y > 0, 0.3 - np.abs(x), x),
+    ),
+    "val": (
+        lambda x, y: np.minimum(x + 0.2, y + 0.2),
+        lambda x, y: 0.25 - np.abs(x - 0.35),
+        lambda x, y: 0.6 * np.abs(y) - x,
+    ),
+}
+"""Signed depth in the second colour's region: > 0 inside."""
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """A shape with a texture; colours are RGB in [0, 1]."""
+
+    shape: Radius
+    texture: Texture
+    colours: tuple[Array, Array]
+
+    def paint(self, x: Array, y: Array, pixel: Array) -> tuple[Array, Array]:
+        """Colour [..., 3] and coverage [...] at sprite coordinates; edges one `pixel` wide."""
+        depth = self.shape(np.arctan2(y, x)) - np.hypot(x, y)
+        second = np.clip(self.texture(x, y) / pixel + 0.5, 0, 1)[..., None]
+        first_colour, second_colour = self.colours
+        colour = first_colour + second * (second_colour - first_colour)
+        return colour, np.clip(depth / pixel + 0.5, 0, 1)
+
+
+def random_sprite(rng: np.random.Generator, split: str) -> Sprite:
+    """A sprite of the split's families: a bright colour and one of the opposite hue, either first."""
+    shapes, textures = SHAPES[split], TEXTURES[split]
+    hue = rng.random()
+    bright = _rgb(hue, rng.uniform(0.5, 1.0), 1.0)
+    other = _rgb(hue + rng.uniform(0.35, 0.65), rng.uniform(0.3, 1.0), rng.uniform(0.6, 1.0))
+    colours = (bright, other) if rng.random() < 0.5 else (other, bright)
+    return Sprite(shapes[rng.integers(len(shapes))], textures[rng.integers(len(textures))], colours)
+
+
+def _rgb(hue: float, saturation: float, value: float) -> Array:
+    return np.array(colorsys.hsv_to_rgb(hue % 1.0, saturation, value), dtype=np.float32)
