@@ -33,18 +33,19 @@ class VisionTransformer(Backbone):
         self.num_layers = vit.DEPTH + 2
         self.recomputed = cfg.MODEL.CHECKPOINT_BLOCKS[0]
         self.mean_pooled = vit.POOL == "mean"
-        self.embed = Embedding(
-            tuple(vit.PATCH_SIZE),
-            vit.EMBED_DIM,
-            token_grid(cfg, vit.POS_CROP_SIZE or cfg.DATA.TRAIN_CROP_SIZE),
-            joint=vit.POS_EMBED == "joint",
-            dropout=vit.POS_DROPOUT,
-        )
-        self.blocks = nn.ModuleList(_blocks(cfg))
+        self.embed = self.build_embedding(cfg)
+        self.blocks = nn.ModuleList(_blocks(cfg, self.embed.token_grid(*token_sides(cfg))))
         self.norm = nn.LayerNorm(vit.EMBED_DIM, eps=vit.LAYER_NORM_EPS)
         self.pre_logits = _pre_logits(vit)
         for module in (self.blocks, self.pre_logits):
             module.apply(init_transformer)
+
+    def build_embedding(self, cfg: CfgNode) -> Embedding:
+        """What turns a clip into tokens."""
+        vit = cfg.VIT
+        table = Grid(*token_sides(cfg, vit.POS_CROP_SIZE), prefix=0 if vit.POOL == "mean" else 1)
+        joint = vit.POS_EMBED == "joint"
+        return Embedding(tuple(vit.PATCH_SIZE), vit.EMBED_DIM, table, joint, vit.POS_DROPOUT)
 
     @classmethod
     def check(cls, cfg: CfgNode) -> Iterable[Problem]:
@@ -88,20 +89,20 @@ class VisionTransformer(Backbone):
         return 0 if part == "embed" else self.num_layers - 1
 
 
-def token_grid(cfg: CfgNode, crop: int) -> Grid:
-    """Token grid of a clip of DATA.NUM_FRAMES frames and `crop` x `crop` pixels."""
+def token_sides(cfg: CfgNode, crop: int = 0) -> tuple[int, int, int]:
+    """Tokens along time, height and width of a clip of DATA.NUM_FRAMES frames; crop 0: the training crop."""
     frames, height, width = cfg.VIT.PATCH_SIZE
-    prefix = 1 if cfg.VIT.POOL == "cls" else 0
-    return Grid(cfg.DATA.NUM_FRAMES // frames, crop // height, crop // width, prefix)
+    crop = crop or cfg.DATA.TRAIN_CROP_SIZE
+    return cfg.DATA.NUM_FRAMES // frames, crop // height, crop // width
 
 
-def _blocks(cfg: CfgNode) -> Iterable[Block]:
+def _blocks(cfg: CfgNode, grid: Grid) -> Iterable[Block]:
     vit = cfg.VIT
     for index, rate in enumerate(drop_path_rates(cfg.MODEL.DROP_PATH, vit.DEPTH)):
         spec = LayerSpec(
             vit.EMBED_DIM,
             vit.NUM_HEADS,
-            token_grid(cfg, cfg.DATA.TRAIN_CROP_SIZE),
+            grid,
             qkv_bias=vit.QKV_BIAS,
             norm_eps=vit.LAYER_NORM_EPS,
             drop_path=rate,

@@ -63,11 +63,16 @@ class Embedding(nn.Module):
     def forward(self, clip_BCTHW: Tensor) -> tuple[Tensor, Grid]:
         """Tokens [B, N, C] and their grid."""
         x_BCthw = self.tubelets(clip_BCTHW)
-        grid = Grid(*x_BCthw.shape[2:], prefix=self.table.prefix)
+        grid = self.token_grid(*x_BCthw.shape[2:])
         x_BNC = x_BCthw.flatten(2).transpose(1, 2)
         if self.cls_token is not None:
-            x_BNC = torch.cat([self.cls_token.expand(len(x_BNC), -1, -1), x_BNC], dim=1)
+            cls_BPC = self.cls_token.expand(len(x_BNC), grid.prefix, -1)
+            x_BNC = torch.cat([cls_BPC, x_BNC], dim=1)
         return self.dropout(x_BNC + self.positions(grid)), grid
+
+    def token_grid(self, t: int, h: int, w: int) -> Grid:
+        """The grid of a clip of t x h x w tubelets."""
+        return Grid(t, h, w, self.table.prefix)
 
     def positions(self, grid: Grid) -> Tensor:
         """Position embedding [1, N, C] of all tokens of `grid`."""
