@@ -1,0 +1,85 @@
+"""What a loader hands to the engine.
+
+Shapes: B clips (videos in evaluation), V views, T frames, C colours, H W pixels, K classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from slowfast_ext.data.records import VideoRecord
+
+
+@dataclass(frozen=True, slots=True)
+class BadSample:
+    """A video that could not be read: its number in the set, file, place in the list and the reason."""
+
+    index: int
+    path: str
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training clips; copies of a video (AUG.NUM_SAMPLE) are neighbours.
+
+    `clip_BTCHW` is uint8 RGB; `labels` int64 [B, heads], or float multi-hot [B, K] of a multi-label set.
+    `index_B` numbers the videos that were read: one in `bad` has been replaced by another.
+    """
+
+    clip_BTCHW: Tensor
+    labels: Tensor
+    index_B: Tensor
+    repeat_B: Tensor
+    bad: list[BadSample]
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory (called by the DataLoader)."""
+        return _pinned(self)
+
+
+@dataclass(frozen=True)
+class EvalBatch:
+    """All views of some videos. A video in `bad` has no row in the tensors; B may be 0."""
+
+    clip_BVTCHW: Tensor
+    labels: Tensor
+    index_B: Tensor
+    bad: list[BadSample]
+
+    def pin_memory(self) -> "EvalBatch":
+        """The same batch in page-locked memory (called by the DataLoader)."""
+        return _pinned(self)
+
+
+AnyBatch = TypeVar("AnyBatch", Batch, EvalBatch)
+
+
+def _pinned(batch: AnyBatch) -> AnyBatch:
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    return replace(batch, **{name: tensor.pin_memory() for name, tensor in tensors.items()})
+
+
+def label_tensor(
+    records: Sequence[VideoRecord], num_classes: Sequence[int], multi_label: bool
+) -> Tensor:
+    """int64 [B, heads], or float multi-hot [B, K] where a video has any number of labels."""
+    if not multi_label:
+        labels = [record.labels for record in records]
+        return torch.tensor(labels, dtype=torch.int64).view(len(records), len(num_classes))
+    hot = torch.zeros(len(records), num_classes[0])
+    for row, record in zip(hot, records, strict=True):
+        row[list(record.labels)] = 1
+    return hot
+
+
+def stack_clips(clips: Sequence[Tensor]) -> Tensor:
+    """[..., T, C, H, W] clips -> one tensor with their channels_last memory kept, one copy at most."""
+    last = [clip.movedim(-3, -1) for clip in clips]
+    stacked = last[0][None] if len(last) == 1 else torch.stack(last)
+    return stacked.movedim(-1, -3)

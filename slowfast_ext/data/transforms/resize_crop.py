@@ -1,0 +1,126 @@
+"""Resizing and cropping of clips: random for training, at fixed places for testing.
+
+Shapes: clip_TCHW uint8, any memory layout, channels_last is fast. Sizes in pixels.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+class Box(NamedTuple):
+    """A rectangle of pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def crop(clip_TCHW: Tensor, box: Box) -> Tensor:
+    """View of the box in every frame."""
+    top, left, height, width = box
+    return clip_TCHW[..., top : top + height, left : left + width]
+
+
+def resize(clip_TCHW: Tensor, size: tuple[int, int], antialias: bool = True) -> Tensor:
+    """Bilinear resize to (height, width); without antialias as PySlowFast's `interpolate`."""
+    if tuple(clip_TCHW.shape[-2:]) == size:
+        return clip_TCHW
+    return interpolate(clip_TCHW, size=size, mode="bilinear", antialias=antialias)
+
+
+def short_side_size(height: int, width: int, short: int) -> tuple[int, int]:
+    """(height, width) with the short side scaled to `short`, the long side rounded down."""
+    if height <= width:
+        return short, math.floor(width / height * short)
+    return math.floor(height / width * short), short
+
+
+def crop_box(height: int, width: int, size: int, place: int) -> Box:
+    """Square test crop along the longer side: place 0 left or top, 1 centre, 2 right or bottom."""
+
+    def offset(length: int, along: bool) -> int:
+        room = length - size
+        centre = math.ceil(room / 2)
+        return (0, centre, room)[place] if along else centre
+
+    return Box(offset(height, height > width), offset(width, width >= height), size, size)
+
+
+def test_crops(
+    clip_TCHW: Tensor, size: int, places: Sequence[int], antialias: bool
+) -> list[Tensor]:
+    """Short side to `size`, then one square crop for each place: views of one resized clip."""
+    height, width = short_side_size(*clip_TCHW.shape[-2:], size)
+    resized = resize(clip_TCHW, (height, width), antialias)
+    return [crop(resized, crop_box(height, width, size, place)) for place in places]
+
+
+@dataclass(frozen=True)
+class JitterCrop:
+    """Short side drawn from [low, high], then a random square crop, as one crop and one resize.
+
+    `inverse` draws uniformly in 1/size (PySlowFast's INV_UNIFORM_SAMPLE).
+    """
+
+    size: int
+    low: int
+    high: int
+    inverse: bool = False
+    antialias: bool = True
+
+    def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
+        """The source pixels that the drawn crop of the drawn scale shows."""
+        if self.inverse:
+            short = round(1 / rng.uniform(1 / self.high, 1 / self.low))
+        else:
+            short = int(rng.integers(self.low, self.high, endpoint=True))
+        shortest = min(height, width)
+        side = min(shortest, max(1, round(shortest * self.size / short)))
+        top = int(rng.integers(0, height - side, endpoint=True))
+        left = int(rng.integers(0, width - side, endpoint=True))
+        return Box(top, left, side, side)
+
+    def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
+        """The drawn crop at its final size."""
+        box = self.box(*clip_TCHW.shape[-2:], rng)
+        return resize(crop(clip_TCHW, box), (self.size, self.size), self.antialias)
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop:
+    """A box of random area and log-uniform aspect ratio (width/height), resized to a square (Inception)."""
+
+    size: int
+    scale: tuple[float, float]
+    ratio: tuple[float, float]
+    antialias: bool = True
+    tries: int = 10
+
+    def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
+        """The drawn box; after `tries` misfits the largest central one of a legal ratio."""
+        for _ in range(self.tries):
+            area = height * width * rng.uniform(*self.scale)
+            ratio = math.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                top = int(rng.integers(0, height - h, endpoint=True))
+                return Box(top, int(rng.integers(0, width - w, endpoint=True)), h, w)
+        return self._central(height, width)
+
+    def _central(self, height: int, width: int) -> Box:
+        low, high = self.ratio
+        w = min(width, round(height * high))
+        h = min(height, round(width / low))
+        return Box((height - h) // 2, (width - w) // 2, h, w)
+
+    def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
+        """The drawn crop at its final size."""
+        box = self.box(*clip_TCHW.shape[-2:], rng)
+        return resize(crop(clip_TCHW, box), (self.size, self.size), self.antialias)
