@@ -72,15 +72,20 @@ def _suggest(dotted: str) -> str:
 
 
 def _coerce(value: Any, types: tuple[type, ...]) -> Any:
-    """YAML reads 1e-4 as a string and a tuple from Python text as one too: read them as Python would."""
+    """Text for a key that is none is read as YAML (`true`), else as Python: 1e-4 and (1, 2) are text to YAML."""
     if isinstance(value, str) and str not in types:
-        try:
-            value = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            return value
+        value = _read_text(value)
     if float in types and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def _read_text(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+        return ast.literal_eval(value) if isinstance(value, str) else value
+    except (yaml.YAMLError, ValueError, SyntaxError):
+        return text
 
 
 def _read_pairs(pairs: Sequence[str]) -> Values:
@@ -89,7 +94,7 @@ def _read_pairs(pairs: Sequence[str]) -> Values:
             f"command line: '{pairs[-1]}' has no value; overrides are KEY VALUE pairs"
         )
     return {
-        key: Origin("command line", yaml.safe_load(value) if value else "")
+        key: Origin("command line", value)
         for key, value in zip(pairs[::2], pairs[1::2], strict=True)
     }
 

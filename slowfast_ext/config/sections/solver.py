@@ -61,7 +61,11 @@ SECTIONS = (
                 low=0,
                 high=1,
             ),
-            Key("FUSED", True, "fused AdamW kernels where the device has them"),
+            Key(
+                "FUSED",
+                True,
+                "fused optimizer kernels; without them each step waits for the device to know that it is finite",
+            ),
         ),
     ),
 )

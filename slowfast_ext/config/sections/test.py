@@ -20,7 +20,7 @@ SECTIONS = (
             Key(
                 "CHECKPOINT_FILE_PATH",
                 "",
-                "weights to test; empty: the best of OUTPUT_DIR, else the newest",
+                "weights to test; empty: the newest checkpoint of OUTPUT_DIR, best: its best",
             ),
             Key("NUM_ENSEMBLE_VIEWS", 10, "clips in time per video", unit="clips", low=1),
             Key(
@@ -35,6 +35,12 @@ SECTIONS = (
                 "probs",
                 "what is averaged over views: softmax probabilities or logits",
                 choices=("probs", "logits"),
+            ),
+            Key(
+                "METRIC",
+                "top1_acc",
+                "validation figure that chooses the best checkpoint; map: mean average precision of multi-label sets",
+                choices=("top1_acc", "mean_class_acc", "map"),
             ),
             Key(
                 "ON_DECODE_ERROR",

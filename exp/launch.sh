@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Runs an experiment: `launch.sh train|test EXP_FOLDER [KEY VALUE ...]`. Each exp/<name>/run.sh and test.sh calls it;
+# further KEY VALUE pairs override the experiment's config.yaml.
+#
+# One machine        bash exp/<name>/run.sh                 all GPUs there are, or one process on the CPU
+#                    bash exp/<name>/run.sh NUM_GPUS 2      two processes (GPUs, or CPU workers without any)
+# Several nodes      on each node, with the same MASTER_ADDR and MASTER_PORT:
+#                    MASTER_ADDR=node0 MASTER_PORT=29400 bash exp/<name>/run.sh NUM_SHARDS 2 SHARD_ID 0   (then 1)
+# torchrun           torchrun --nnodes 2 --nproc-per-node 8 ... tools/run_net.py --cfg exp/<name>/config.yaml
+# Slurm              sbatch -N 2 --ntasks-per-node 1 --gpus-per-node 8 --signal=B:USR1@120 --requeue exp/<name>/run.sh
+#                    SIGUSR1 (or SIGTERM) makes the run finish its step, write a checkpoint and end with code 75;
+#                    the job then puts itself back in the queue and goes on from that checkpoint.
+#
+# Exit codes: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 75 interrupted after a checkpoint.
+# Environment: PYTHON (interpreter; .venv of the checkout if there is one), OUTPUT_ROOT (results, default output/).
+set -uo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+mode=$1 exp=$2
+shift 2
+name=$(basename "$exp")
+python=${PYTHON:-$([ -x "$root/.venv/bin/python" ] && echo "$root/.venv/bin/python" || echo python3)}
+
+case $mode in
+    train) pairs=(TRAIN.ENABLE True TEST.ENABLE False) ;;
+    test) pairs=(TRAIN.ENABLE False TEST.ENABLE True) ;;
+    *) echo "launch.sh: '$mode' is neither train nor test" >&2; exit 2 ;;
+esac
+pairs+=(NUM_GPUS -1 OUTPUT_DIR "${OUTPUT_ROOT:-$root/output}/$name")
+command=("$python" "$root/tools/run_net.py" --cfg "$exp/config.yaml")
+
+if [ -z "${SLURM_JOB_ID:-}" ]; then
+    exec "${command[@]}" "${pairs[@]}" "$@"
+fi
+
+if [ -n "${SLURM_STEP_ID:-}" ]; then
+    exec "${command[@]}" "${pairs[@]}" NUM_SHARDS "$SLURM_NNODES" SHARD_ID "$SLURM_NODEID" "$@"
+fi
+
+MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
+export MASTER_ADDR MASTER_PORT
+srun --kill-on-bad-exit=1 bash "$root/exp/launch.sh" "$mode" "$exp" "$@" &
+step=$!
+trap 'kill -USR1 $step' USR1 TERM
+wait $step
+code=$?
+while kill -0 $step 2>/dev/null; do
+    wait $step
+    code=$?
+done
+[ "$code" -eq 75 ] && scontrol requeue "$SLURM_JOB_ID"
+exit "$code"

@@ -1,0 +1,182 @@
+"""Checkpoints of a run: atomic writes, the last K and the best, damaged files passed over.
+
+A checkpoint is a dict of tensors and plain values:
+model_state, ema_state, optimizer_state, scaler_state, position, best, class_names, cfg.
+"""
+
+import logging
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from slowfast_ext.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+FOLDER = "checkpoints"
+BEST = "checkpoint_best.pyth"
+_NAME = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pyth")
+
+
+@dataclass(frozen=True)
+class Position:
+    """`step` optimizer steps of epoch `epoch` are done; step 0 is the start of the epoch."""
+
+    epoch: int
+    step: int = 0
+
+    @property
+    def file_name(self) -> str:
+        """Name of the checkpoint written here; whole epochs count from 1 as PySlowFast's do."""
+        if self.step == 0:
+            return f"checkpoint_epoch_{self.epoch:05d}.pyth"
+        return f"checkpoint_epoch_{self.epoch:05d}_step_{self.step:06d}.pyth"
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Write beside `path`, flush to disk and rename: `path` is whole or untouched.
+
+    Raises CheckpointError with the cause (full disk, no permission); the temporary file is removed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path}: not written ({error}); what was there before is untouched. "
+            "Free some space or set OUTPUT_DIR to a folder that can be written"
+        ) from error
+
+
+class CheckpointStore:
+    """The checkpoints in OUTPUT_DIR/checkpoints."""
+
+    def __init__(self, output_dir: str | Path, keep: int) -> None:
+        self.folder = Path(output_dir) / FOLDER
+        self._keep = keep
+
+    def save(self, state: dict[str, Any], position: Position) -> Path:
+        """Write the state reached at `position` and drop what is older than the last K."""
+        path = self.folder / position.file_name
+        write_atomically(path, lambda temporary: torch.save(state, temporary))
+        for old in self.newest_first()[self._keep :] if self._keep else []:
+            old.unlink(missing_ok=True)
+        return path
+
+    def mark_best(self, path: Path) -> None:
+        """Keep a copy of a checkpoint as the best."""
+        write_atomically(self.folder / BEST, lambda temporary: _link_or_copy(path, temporary))
+
+    def newest_first(self) -> list[Path]:
+        """Checkpoints by position, the newest first; the best is not among them."""
+        found = [
+            (match, path)
+            for path in self.folder.glob("*.pyth")
+            if (match := _NAME.fullmatch(path.name))
+        ]
+        found.sort(key=lambda item: _progress(item[0]), reverse=True)
+        return [path for _, path in found]
+
+    def newest_sound(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest checkpoint that can be read; each damaged one before it is reported."""
+        for path in self.newest_first():
+            try:
+                return path, read_checkpoint(path)
+            except CheckpointError as error:
+                logger.warning("damaged checkpoint passed over: %s", error)
+        return None
+
+    def find(self, choice: str) -> Path:
+        """TEST.CHECKPOINT_FILE_PATH as a file: "" the newest here, "best" the best here, or a path.
+
+        Raises CheckpointError where there is none.
+        """
+        if choice not in ("", "best"):
+            return Path(choice)
+        path = self.folder / BEST if choice == "best" else next(iter(self.newest_first()), None)
+        if path is None or not path.exists():
+            raise CheckpointError(
+                f"{self.folder}: no checkpoint to test; train first, or set TEST.CHECKPOINT_FILE_PATH"
+            )
+        return path
+
+
+def _progress(match: re.Match[str]) -> tuple[int, int]:
+    """A whole-epoch file of epoch e comes after every step of the e epochs before it."""
+    return int(match[1]), int(match[2] or 0)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """A checkpoint of ours, verified by its checksums. Raises CheckpointError saying what is wrong."""
+    state = read_torch_file(Path(path))
+    missing = {"model_state", "position"} - set(state)
+    if missing:
+        raise CheckpointError(f"{path}: is no training checkpoint, it has no {sorted(missing)[0]}")
+    return state
+
+
+def read_torch_file(path: Path) -> Any:
+    """What torch.save wrote: tensors and plain values only, no code is run. Raises CheckpointError."""
+    _refuse_wrong_kind(path)
+    _refuse_damaged_zip(path)
+    try:
+        return torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+    except Exception as error:
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            reason = re.sub(r"\s+", " ", str(error))[:300]
+            raise CheckpointError(
+                f"{path}: holds Python objects, not only tensors; loading it could run code, so it is refused. "
+                f"Convert it once where you trust it: keep the state dict alone. ({reason})"
+            ) from error
+        raise CheckpointError(
+            f"{path}: cut short or damaged ({error}); fetch or write it again"
+        ) from error
+
+
+def _refuse_wrong_kind(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        raise CheckpointError(f"{path}: is empty; fetch or write it again")
+    if head.lstrip()[:1] == b"<" or b"<html" in head.lower():
+        raise CheckpointError(
+            f"{path}: is a web page, not weights; the download failed, fetch it again"
+        )
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointError(f"{path}: is a Git LFS pointer, not weights; run git lfs pull")
+
+
+def _refuse_damaged_zip(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken:
+        raise CheckpointError(
+            f"{path}: checksum of {broken} does not match; fetch or write it again"
+        )

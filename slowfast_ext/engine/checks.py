@@ -1,0 +1,63 @@
+"""All checks of a configuration that need more than one key, or a registry."""
+
+from collections.abc import Iterable
+
+from yacs.config import CfgNode
+
+from slowfast_ext.config import Problem
+from slowfast_ext.data.decode import DECODERS
+from slowfast_ext.data.records import DATASETS
+from slowfast_ext.engine.launch import processes_on_this_node
+from slowfast_ext.engine.optim import check_solver
+from slowfast_ext.models import check_model
+from slowfast_ext.models.heads import class_counts
+from slowfast_ext.registry import Registry, nearest
+
+
+def check_names(cfg: CfgNode) -> Iterable[Problem]:
+    """Data sets and decoders that are in no registry."""
+    if cfg.TRAIN.ENABLE:
+        yield from _unknown("TRAIN.DATASET", cfg.TRAIN.DATASET, DATASETS)
+    yield from _unknown("TEST.DATASET", cfg.TEST.DATASET, DATASETS)
+    if cfg.DATA.DECODING_BACKEND != "auto":
+        yield from _unknown("DATA.DECODING_BACKEND", cfg.DATA.DECODING_BACKEND, DECODERS, "auto")
+
+
+def _unknown(key: str, name: str, registry: Registry, *more: str) -> Iterable[Problem]:
+    if name not in registry:
+        allowed = [*more, *registry.names()]
+        close = nearest(name, allowed)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        yield Problem(key, f"unknown; {hint}allowed: {' | '.join(allowed)}")
+
+
+def check_run(cfg: CfgNode) -> Iterable[Problem]:
+    """Batches that the processes cannot share, and options that exclude each other."""
+    processes = processes_on_this_node(cfg)
+    if cfg.TRAIN.ENABLE and cfg.TRAIN.BATCH_SIZE % processes:
+        yield Problem(
+            "TRAIN.BATCH_SIZE", f"does not divide among {processes} processes", "use a multiple"
+        )
+    if cfg.SHARD_ID >= cfg.NUM_SHARDS:
+        yield Problem(
+            "SHARD_ID", f"is not below NUM_SHARDS = {cfg.NUM_SHARDS}", "count nodes from 0"
+        )
+    if cfg.DATA.MULTI_LABEL and len(class_counts(cfg.MODEL.NUM_CLASSES)) > 1:
+        yield Problem(
+            "MODEL.NUM_CLASSES", "has several heads although DATA.MULTI_LABEL is on", "use one"
+        )
+    if cfg.DATA.MULTI_LABEL and cfg.TRAIN.BALANCED_SAMPLING:
+        yield Problem(
+            "TRAIN.BALANCED_SAMPLING", "has no meaning for several labels a video", "switch it off"
+        )
+    if cfg.DATA.MULTI_LABEL and cfg.TRAIN.CLASS_WEIGHTS != "none":
+        yield Problem(
+            "TRAIN.CLASS_WEIGHTS", "has no meaning for several labels a video", "set it to none"
+        )
+    if cfg.MIXUP.ENABLE and not (cfg.MIXUP.ALPHA or cfg.MIXUP.CUTMIX_ALPHA):
+        yield Problem(
+            "MIXUP.ENABLE", "both MIXUP.ALPHA and MIXUP.CUTMIX_ALPHA are 0", "set one of them"
+        )
+
+
+CHECKS = (check_model, check_solver, check_names, check_run)

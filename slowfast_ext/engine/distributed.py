@@ -1,0 +1,138 @@
+"""The processes of a run: who am I, exchange of small things, agreement to stop."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.errors import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all: `size` processes, `local_size` of them on this node."""
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """True in the one process that writes files and prints."""
+        return self.rank == 0
+
+
+def pick_device(cfg: CfgNode, local_rank: int = 0) -> torch.device:
+    """DEVICE, with auto resolved. Raises ConfigError where CUDA is asked for and missing."""
+    has_cuda = torch.cuda.is_available()
+    if cfg.DEVICE == "cuda" and not has_cuda:
+        raise ConfigError("DEVICE = cuda: torch sees no CUDA device; use auto or cpu")
+    if cfg.DEVICE == "cpu" or not has_cuda:
+        return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        raise ConfigError(
+            f"NUM_GPUS: process {local_rank} of this node has no GPU, "
+            f"there are {torch.cuda.device_count()}"
+        )
+    return torch.device("cuda", local_rank)
+
+
+def start_world(cfg: CfgNode) -> World:
+    """Join the process group that the environment describes (torchrun's variables), if there is one."""
+    size = int(os.environ.get("WORLD_SIZE", 1))
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    device = pick_device(cfg, local_rank)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if size > 1:
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(
+            backend if cfg.DIST_BACKEND == "auto" else cfg.DIST_BACKEND,
+            timeout=timedelta(seconds=cfg.DIST_TIMEOUT),
+        )
+    rank = int(os.environ.get("RANK", 0))
+    local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+    return World(rank, size, local_rank, local_size, device)
+
+
+def stop_world() -> None:
+    """Leave the process group."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def from_main(world: World, make: Callable[[], T]) -> T:
+    """What `make` returns or raises in the main process, in every process."""
+    if world.size == 1:
+        return make()
+    outcome: list[Any] = [None, None]
+    if world.is_main:
+        try:
+            outcome[0] = make()
+        except Exception as error:
+            outcome[1] = error
+    dist.broadcast_object_list(outcome, src=0, device=_object_device(world))
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def gather_objects(world: World, thing: T) -> list[T]:
+    """The `thing` of every process, in rank order, in every process."""
+    if world.size == 1:
+        return [thing]
+    things: list[Any] = [None] * world.size
+    dist.all_gather_object(things, thing)
+    return things
+
+
+def sum_over_ranks(world: World, values: Tensor) -> Tensor:
+    """Elementwise sum over all processes."""
+    if world.size > 1:
+        dist.all_reduce(values)
+    return values
+
+
+def _object_device(world: World) -> torch.device | None:
+    return world.device if dist.get_backend() == "nccl" else None
+
+
+class Vote:
+    """Agreement on host flags, one step late, without waiting: every process reads the same answer.
+
+    Each step casts its flags in a small CPU all-reduce that runs in the background while the
+    device works, and reads the outcome of the step before.
+    """
+
+    def __init__(self, world: World, count: int) -> None:
+        self._count = count
+        self._group = dist.new_group(backend="gloo") if world.size > 1 else None
+        self._pending: tuple[Tensor, Any] | None = None
+
+    def cast(self, *flags: bool) -> tuple[bool, ...]:
+        """Cast this step's flags; returns whether any process cast each of them the step before."""
+        tensor = torch.tensor(flags, dtype=torch.int32)
+        if self._group is None:
+            return flags
+        work = dist.all_reduce(tensor, op=dist.ReduceOp.MAX, group=self._group, async_op=True)
+        previous, self._pending = self._pending, (tensor, work)
+        if previous is None:
+            return (False,) * self._count
+        previous[1].wait()
+        return tuple(bool(flag) for flag in previous[0])
+
+    def finish(self) -> None:
+        """Wait for the vote under way, so that no process leaves the others waiting."""
+        if self._pending is not None:
+            self._pending[1].wait()
+            self._pending = None

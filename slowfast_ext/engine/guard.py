@@ -1,0 +1,113 @@
+"""Optimizer steps that survive a non-finite gradient, without waiting for the device to find out."""
+
+from collections import deque
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
+
+from slowfast_ext.errors import DataError
+
+
+class SafeStepper:
+    """Clips, skips bad steps on the device, counts them, and names their videos when there are too many.
+
+    A step is bad when the global gradient norm is not finite; it leaves parameters, optimizer state and
+    the model's buffers (BatchNorm statistics) as they were. All ranks see the same norm and decide alike.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        max_norm: float,
+        max_bad: int,
+        scaler: GradScaler,
+    ) -> None:
+        """`max_norm` 0 does not clip; `max_bad` steps in a row raise at the next `check`."""
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._buffers = [b for b in model.buffers() if b.is_floating_point()]
+        self._saved = [b.clone() for b in self._buffers]
+        self._optimizer, self._scaler = optimizer, scaler
+        self._max_norm, self._max_bad = max_norm, max_bad
+        device = self._parameters[0].device
+        self._in_a_row = torch.zeros((), device=device)
+        self._worst = torch.zeros((), device=device)
+        self._total = torch.zeros((), device=device)
+        self._recent: deque[tuple[int, list[int]]] = deque(maxlen=4 * max_bad)
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of the loss, scaled for fp16."""
+        self._scaler.scale(loss).backward()
+
+    def step(self, number: int, videos: Sequence[int]) -> Tensor:
+        """One optimizer step or none; returns the gradient norm before clipping (on the device).
+
+        `number` and the indices of the `videos` in the batch are remembered for the message of `check`.
+        """
+        self._scaler.unscale_(self._optimizer)
+        norm = self._clip()
+        bad = (~torch.isfinite(norm)).float()
+        self._apply(bad)
+        self._optimizer.zero_grad(set_to_none=True)
+        self._restore_buffers(bad)
+        self._in_a_row = (self._in_a_row + 1) * bad
+        self._worst = torch.maximum(self._worst, self._in_a_row)
+        self._total += bad
+        self._recent.append((number, list(videos)))
+        return norm
+
+    def _clip(self) -> Tensor:
+        if self._max_norm:
+            return nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
+        return nn.utils.get_total_norm(p.grad for p in self._parameters if p.grad is not None)
+
+    def _apply(self, bad: Tensor) -> None:
+        if self._scaler.is_enabled():
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
+        elif self._optimizer.defaults.get("fused"):
+            self._optimizer.grad_scale, self._optimizer.found_inf = None, bad
+            self._optimizer.step()
+            del self._optimizer.grad_scale, self._optimizer.found_inf
+        elif not bad.item():
+            self._optimizer.step()
+
+    def _restore_buffers(self, bad: Tensor) -> None:
+        for buffer, saved in zip(self._buffers, self._saved, strict=True):
+            buffer.copy_(torch.where(bad.bool(), saved, buffer))
+            saved.copy_(buffer)
+
+    @property
+    def check_period(self) -> int:
+        """`check` must be called at least every so many steps for its message to name the batches."""
+        return self._max_bad
+
+    def check(self, paths: Sequence[str]) -> int:
+        """Bad steps so far (waits for the device); `paths` of all videos by index. Raises DataError after too many in a row."""
+        total = int(self._total)
+        if self._worst >= self._max_bad:
+            steps = list(self._recent)[-2 * self._max_bad :]
+            named = "\n".join(
+                f"  step {n}: {', '.join(dict.fromkeys(paths[v] for v in videos))}"
+                for n, videos in steps
+            )
+            raise DataError(
+                f"{self._max_bad} steps in a row had a non-finite loss or gradient (TRAIN.MAX_BAD_STEPS); "
+                f"lower SOLVER.BASE_LR, set SOLVER.CLIP_GRAD_L2NORM or TRAIN.PRECISION bf16, or look at:\n{named}"
+            )
+        return total
+
+    def state_dict(self) -> dict:
+        """What an exact resume needs."""
+        counts = torch.stack([self._in_a_row, self._worst, self._total])
+        return {"counts": counts.cpu(), "scaler": self._scaler.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from `state_dict`."""
+        self._in_a_row, self._worst, self._total = state["counts"].to(self._total.device).unbind()
+        self._total = self._total.clone()
+        self._scaler.load_state_dict(state["scaler"])
+        self._saved = [b.clone() for b in self._buffers]

@@ -1,0 +1,76 @@
+"""Weights that a model starts or is tested with: ours, public ones, images'; safely read, fully accounted for."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from yacs.config import CfgNode
+
+from slowfast_ext.data.records import VideoSet
+from slowfast_ext.engine.checkpoint import read_torch_file
+from slowfast_ext.errors import CheckpointError
+from slowfast_ext.models import VideoModel
+from slowfast_ext.models.weights import Report, import_state
+
+logger = logging.getLogger(__name__)
+
+
+def read_weights(path: str | Path) -> Mapping[str, Any]:
+    """A checkpoint file, .safetensors or torch.save's. No code in it is run. Raises CheckpointError."""
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return read_torch_file(path)
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: no sound safetensors file ({error}); fetch or write it again"
+        ) from error
+
+
+def load_initial_weights(cfg: CfgNode, model: VideoModel) -> Report:
+    """TRAIN.CHECKPOINT_FILE_PATH into the model, with the differences that TRAIN.CHECKPOINT_CHANGED allows."""
+    path = cfg.TRAIN.CHECKPOINT_FILE_PATH
+    return _load(cfg, model, read_weights(path), path)
+
+
+def load_test_weights(cfg: CfgNode, model: VideoModel, path: Path, videos: VideoSet) -> Report:
+    """Weights to test, averaged ones where the run has them; class names must be those of the test set."""
+    checkpoint = read_weights(path)
+    _require_same_classes(checkpoint.get("class_names"), videos, path)
+    average = checkpoint.get("ema_state")
+    return _load(cfg, model, average if isinstance(average, Mapping) else checkpoint, path)
+
+
+def _load(
+    cfg: CfgNode, model: VideoModel, checkpoint: Mapping[str, Any], path: str | Path
+) -> Report:
+    own = model.state_dict()
+    try:
+        state, report = import_state(checkpoint, cfg, own)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    model.load_state_dict(own | state)
+    logger.info("%s: %s", path, report)
+    return report
+
+
+def _require_same_classes(names: Any, videos: VideoSet, path: Path) -> None:
+    """The same class order in checkpoint and test set; a silent swap costs all of the accuracy."""
+    if not names or not videos.class_names:
+        return
+    for head, (theirs, ours) in enumerate(zip(names, videos.class_names, strict=False)):
+        differing = [
+            i for i, pair in enumerate(zip(theirs, ours, strict=False)) if pair[0] != pair[1]
+        ]
+        if differing or len(theirs) != len(ours):
+            first = differing[0] if differing else min(len(theirs), len(ours))
+            raise CheckpointError(
+                f"{path}: its classes are not those of {videos.name} (head {head}, first difference at class "
+                f"{first}); test on the set it was trained on, or train a new head"
+            )

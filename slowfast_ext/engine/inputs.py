@@ -1,0 +1,25 @@
+"""A batch of bytes on the host -> mixed model input and soft targets on the device.
+
+Shapes: B clips, T frames, C colours, H W pixels, K classes of a head.
+"""
+
+from slowfast_ext.data.loader import Batch
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.data.random import step_rng
+from slowfast_ext.data.transforms.device import to_model_input
+from slowfast_ext.data.transforms.mixing import mix_batch
+from slowfast_ext.engine.distributed import World
+from slowfast_ext.models.heads import class_counts
+
+
+def prepare_batch(
+    cfg: CfgNode, world: World, batch: Batch, epoch: int, number: int
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Clips [B, C, T, H, W] and targets [B, K] of each head; `number` counts the batches of the epoch."""
+    clip_BTCHW = batch.clip_BTCHW.to(world.device, non_blocking=True)
+    labels = batch.labels.to(world.device, non_blocking=True)
+    rng = step_rng(cfg.RNG_SEED, epoch, number)
+    counts = class_counts(cfg.MODEL.NUM_CLASSES)
+    return mix_batch(to_model_input(clip_BTCHW, cfg), labels, counts, cfg.MIXUP, rng)

@@ -1,0 +1,178 @@
+"""One command, several processes: start the workers of this node, watch them, end them together.
+
+Under torchrun or Slurm the processes exist already, and `run_everywhere` runs in each.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import torch
+from torch.distributed import TCPStore
+from yacs.config import CfgNode
+
+from slowfast_ext.errors import CheckpointError, ConfigError, DataError
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 75
+
+GRACE_SECONDS = 20.0
+_ERROR_FILE = "SLOWFAST_ERROR_FILE"
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop and saved its state
+    """The run stopped on a signal after writing a checkpoint; start it again to go on."""
+
+
+def run_everywhere(cfg: CfgNode, job: Callable[[CfgNode], None], argv: list[str]) -> int:
+    """Run `job(cfg)` in every process of this node; returns the exit code of the command.
+
+    `argv` is the command line that makes a worker do the same (used to start further processes).
+    """
+    count = processes_on_this_node(cfg)
+    if "WORLD_SIZE" in os.environ or count * cfg.NUM_SHARDS == 1:
+        return run_here(cfg, job)
+    try:
+        workers = _Workers(cfg, argv, count)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USER_ERROR
+    return workers.watch()
+
+
+def environment_pairs() -> list[str]:
+    """KEY VALUE pairs that torchrun's environment implies: nodes, and processes on this one."""
+    if "WORLD_SIZE" not in os.environ:
+        return []
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    nodes = int(os.environ["WORLD_SIZE"]) // local
+    shard = int(os.environ.get("RANK", 0)) // local
+    return ["NUM_GPUS", str(local), "NUM_SHARDS", str(nodes), "SHARD_ID", str(shard)]
+
+
+def processes_on_this_node(cfg: CfgNode) -> int:
+    """NUM_GPUS with -1 resolved to the GPUs there are, at least one process."""
+    gpus = torch.cuda.device_count() if cfg.DEVICE != "cpu" else 0
+    return max(1, gpus if cfg.NUM_GPUS < 0 else cfg.NUM_GPUS)
+
+
+def run_here(cfg: CfgNode, job: Callable[[CfgNode], None]) -> int:
+    """Run the job in this process and turn its end into an exit code and one message."""
+    try:
+        job(cfg)
+        return EXIT_OK
+    except Interrupted as stop:
+        _report(str(stop))
+        return EXIT_INTERRUPTED
+    except (ConfigError, DataError, CheckpointError) as error:
+        _report(f"{type(error).__name__}: {error}")
+        return EXIT_USER_ERROR
+    except Exception:
+        _report(traceback.format_exc())
+        return EXIT_FAILED
+
+
+def _report(text: str) -> None:
+    """To the launcher if there is one, which prints the first failing rank's words first."""
+    error_file = os.environ.get(_ERROR_FILE)
+    if error_file:
+        Path(error_file).write_text(text, encoding="utf-8")
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+class _Workers:
+    """Child processes with torchrun's environment, that meet at a port held open by this process.
+
+    With several nodes they meet at MASTER_ADDR:MASTER_PORT, where the first process listens.
+    """
+
+    def __init__(self, cfg: CfgNode, argv: list[str], count: int) -> None:
+        self._meeting, self._store = _meeting_point(cfg)
+        self._errors = Path(tempfile.mkdtemp(prefix="slowfast_ext_"))
+        self._stopping = 0.0
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, self._forward)
+        ranks = range(cfg.SHARD_ID * count, (cfg.SHARD_ID + 1) * count)
+        self._children = {
+            rank: subprocess.Popen(
+                [sys.executable, *argv], env=self._environment(rank, count, count * cfg.NUM_SHARDS)
+            )
+            for rank in ranks
+        }
+
+    def _environment(self, rank: int, count: int, size: int) -> dict[str, str]:
+        threads = max(1, (os.cpu_count() or 1) // count)
+        return {
+            "OMP_NUM_THREADS": str(threads),
+            **os.environ,
+            **self._meeting,
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank % count),
+            "WORLD_SIZE": str(size),
+            "LOCAL_WORLD_SIZE": str(count),
+            _ERROR_FILE: str(self._errors / str(rank)),
+        }
+
+    def _forward(self, number: int, _frame: FrameType | None = None) -> None:
+        for child in self._children.values():
+            if child.poll() is None:
+                child.send_signal(number)
+
+    def watch(self) -> int:
+        """Wait for all. When one fails or is interrupted the rest are asked to end, then killed."""
+        first: int | None = None
+        while any(child.poll() is None for child in self._children.values()):
+            time.sleep(0.1)
+            first = self._first_ended_badly() if first is None else first
+            if first is not None:
+                self._end_rest()
+        first = self._first_ended_badly() if first is None else first
+        return EXIT_OK if first is None else self._explain(first)
+
+    def _first_ended_badly(self) -> int | None:
+        """Rank of a child that ended with an error, else of one that was interrupted."""
+        codes = {rank: child.poll() for rank, child in self._children.items()}
+        failed = [rank for rank, code in codes.items() if code not in (None, EXIT_OK)]
+        return min(failed, key=lambda rank: codes[rank] == EXIT_INTERRUPTED, default=None)
+
+    def _end_rest(self) -> None:
+        if not self._stopping:
+            self._stopping = time.monotonic()
+            self._forward(signal.SIGTERM)
+        elif time.monotonic() - self._stopping > GRACE_SECONDS:
+            self._forward(signal.SIGKILL)
+
+    def _explain(self, rank: int) -> int:
+        code = self._children[rank].returncode
+        error_file = self._errors / str(rank)
+        text = error_file.read_text(encoding="utf-8") if error_file.exists() else ""
+        if code != EXIT_INTERRUPTED:
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            print(f"rank {rank} {how}; the other processes were stopped", file=sys.stderr)
+        print(text, file=sys.stderr, flush=True)
+        return code if code > 0 else EXIT_FAILED
+
+
+def _meeting_point(cfg: CfgNode) -> tuple[dict[str, str], TCPStore | None]:
+    """Environment that tells the children where to meet, and the store behind it if it is ours."""
+    if cfg.NUM_SHARDS == 1:
+        store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
+        address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(store.port)}
+        return address | {"TORCHELASTIC_USE_AGENT_STORE": "True"}, store
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
+    if missing:
+        raise ConfigError(
+            f"NUM_SHARDS = {cfg.NUM_SHARDS}: set {' and '.join(missing)} in the environment of every node, "
+            "the name of the first node and a free port there"
+        )
+    return {}, None

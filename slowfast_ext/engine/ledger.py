@@ -1,0 +1,58 @@
+"""Training samples that could not be read: counted, listed once a file, and a reason to stop when many."""
+
+import csv
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from slowfast_ext.data.loader import BadSample
+
+from slowfast_ext.engine.distributed import World, gather_objects
+from slowfast_ext.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+FILE = "bad_videos.csv"
+_ENOUGH_SAMPLES = 100
+
+
+class BadLedger:
+    """The unreadable files of an epoch, and those reported before."""
+
+    def __init__(self, world: World, output_dir: str | Path, max_share: float) -> None:
+        self._world, self._path, self._max_share = world, Path(output_dir) / FILE, max_share
+        self._new: dict[str, BadSample] = {}
+        self._reported: set[str] = set()
+
+    def add(self, bad: Iterable[BadSample]) -> None:
+        """Note the samples of a batch that were replaced."""
+        for sample in bad:
+            if sample.path not in self._reported:
+                self._new.setdefault(sample.path, sample)
+
+    def check(self, bad: float, read: float) -> None:
+        """Raise DataError when more than DATA.MAX_BAD_SHARE of the samples read were bad."""
+        if read >= _ENOUGH_SAMPLES and bad / read > self._max_share:
+            raise DataError(
+                f"{bad:.0f} of {read:.0f} training samples could not be read, more than DATA.MAX_BAD_SHARE "
+                f"= {self._max_share}; they are listed in {self._path}. Run tools/data.py check, or raise the share"
+            )
+
+    def report(self) -> None:
+        """List the files that are new since the last report, once each (all processes take part)."""
+        found = {
+            path: sample
+            for part in gather_objects(self._world, self._new)
+            for path, sample in part.items()
+        }
+        self._reported |= set(found)
+        self._new = {}
+        if not found or not self._world.is_main:
+            return
+        logger.warning("%d training files could not be read, see %s", len(found), self._path)
+        is_new = not self._path.exists()
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file)
+            if is_new:
+                rows.writerow(("path", "listed at", "reason"))
+            rows.writerows((s.path, s.place, s.reason) for s in found.values())

@@ -1,0 +1,116 @@
+"""Optimizer groups and the learning rate, a pure function of the epoch as a real number."""
+
+import math
+import re
+from collections.abc import Iterable
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+from yacs.config import CfgNode
+
+from slowfast_ext.config import Problem
+from slowfast_ext.models import VideoModel
+
+
+def learning_rate(cfg: CfgNode, epoch: float, effective_batch: int) -> float:
+    """Rate at a point of training: linear warm-up, then SOLVER.LR_POLICY, scaled to the batch."""
+    solver = cfg.SOLVER
+    if epoch < solver.WARMUP_EPOCHS:
+        end = _policy(solver, solver.WARMUP_EPOCHS)
+        rise = epoch / solver.WARMUP_EPOCHS
+        rate = solver.WARMUP_START_LR + rise * (end - solver.WARMUP_START_LR)
+    else:
+        rate = _policy(solver, epoch)
+    return rate * _scale(cfg, effective_batch)
+
+
+def _policy(solver: CfgNode, epoch: float) -> float:
+    if solver.LR_POLICY == "cosine":
+        offset = solver.WARMUP_EPOCHS if solver.COSINE_AFTER_WARMUP else 0.0
+        progress = (epoch - offset) / (solver.MAX_EPOCH - offset)
+        fall = (math.cos(math.pi * progress) + 1.0) * 0.5
+        return solver.COSINE_END_LR + (solver.BASE_LR - solver.COSINE_END_LR) * fall
+    passed = [index for index, start in enumerate(solver.STEPS) if start <= epoch]
+    return solver.BASE_LR * solver.LRS[passed[-1] if passed else 0]
+
+
+def _scale(cfg: CfgNode, effective_batch: int) -> float:
+    shards = cfg.NUM_SHARDS if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS else 1
+    return shards * (effective_batch / cfg.SOLVER.BASE_LR_BATCH if cfg.SOLVER.BASE_LR_BATCH else 1)
+
+
+def check_solver(cfg: CfgNode) -> Iterable[Problem]:
+    """Schedules that do not fit together."""
+    solver = cfg.SOLVER
+    if solver.WARMUP_EPOCHS >= solver.MAX_EPOCH:
+        yield Problem("SOLVER.WARMUP_EPOCHS", "does not end before SOLVER.MAX_EPOCH", "shorten it")
+    if solver.LR_POLICY == "steps_with_relative_lrs":
+        if len(solver.STEPS) != len(solver.LRS):
+            yield Problem(
+                "SOLVER.LRS", "has not one rate for each of SOLVER.STEPS", "match the lists"
+            )
+        if not solver.STEPS or solver.STEPS[0] != 0 or sorted(solver.STEPS) != list(solver.STEPS):
+            yield Problem("SOLVER.STEPS", "is not a rising list from 0", "write e.g. [0, 20, 30]")
+    for pattern in cfg.TRAIN.FREEZE:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            yield Problem(
+                "TRAIN.FREEZE", f"'{pattern}' is no regular expression: {error}", "mend it"
+            )
+
+
+def freeze(model: nn.Module, patterns: Iterable[str]) -> int:
+    """Stop training the parameters whose name matches any pattern; returns how many tensors."""
+    frozen = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if any(re.search(pattern, name) for pattern in patterns)
+    ]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    return len(frozen)
+
+
+def build_optimizer(cfg: CfgNode, model: VideoModel) -> Optimizer:
+    """AdamW or SGD over groups that share a decay and a rate factor ("lr_scale").
+
+    Fused kernels take a "skip this step" flag on the device, see guard.py.
+    """
+    solver = cfg.SOLVER
+    groups = parameter_groups(cfg, model)
+    if solver.OPTIMIZING_METHOD == "sgd":
+        nesterov = solver.NESTEROV and solver.MOMENTUM > 0
+        return SGD(groups, solver.BASE_LR, solver.MOMENTUM, nesterov=nesterov, fused=solver.FUSED)
+    return AdamW(groups, solver.BASE_LR, tuple(solver.BETAS), fused=solver.FUSED)
+
+
+def parameter_groups(cfg: CfgNode, model: VideoModel) -> list[dict]:
+    """Groups by weight decay (none for 1-D parameters) and by depth (SOLVER.LAYER_DECAY)."""
+    backbone, solver = model.backbone, cfg.SOLVER
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decay = 0.0 if solver.ZERO_WD_1D_PARAM and parameter.ndim <= 1 else solver.WEIGHT_DECAY
+        groups.setdefault((decay, _rate_factor(name, backbone, solver.LAYER_DECAY)), []).append(
+            parameter
+        )
+    return [
+        {"params": parameters, "weight_decay": decay, "lr_scale": factor}
+        for (decay, factor), parameters in groups.items()
+    ]
+
+
+def _rate_factor(name: str, backbone: nn.Module, layer_decay: float) -> float:
+    """LAYER_DECAY to the number of layers above; the head trains at the full rate."""
+    prefix = "backbone."
+    if layer_decay == 1.0 or not name.startswith(prefix):
+        return 1.0
+    return layer_decay ** (backbone.num_layers - backbone.layer_index(name.removeprefix(prefix)))
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Give every group the rate times its factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["lr_scale"]
