@@ -86,7 +86,7 @@ def test_file_under_another_suffix_is_found(cfg, tmp_path):
         (" ", "a.mp4 -1", ["train.csv:2"]),
         (" ", "100218 42 1", ["train.csv:2", "TRAIN.DATASET", "frames"]),
         (" ", "a.mp4 3", ["train.csv:2", "label 3", "0 to 2", "MODEL.NUM_CLASSES to 4"]),
-        (" ", "b.mp4 1", ["train.csv:2", "train.csv:1", "twice"]),
+        (" ", "b.mp4 1", ["train.csv:2", "train.csv:1", "label 1, but 0"]),
     ],
 )
 def test_bad_line(cfg, tmp_path, separator, line, expected):

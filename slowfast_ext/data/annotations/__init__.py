@@ -7,9 +7,9 @@ from yacs.config import CfgNode
 from slowfast_ext.data.annotations.checks import (
     check_frame_folders,
     check_labels,
-    check_twice,
     class_counts,
     keep_present,
+    listed_twice,
     missing_classes,
 )
 from slowfast_ext.data.annotations.packed import PackedRecords
@@ -25,13 +25,12 @@ def read_listed(cfg: CfgNode, split: str) -> VideoSet:
     """All videos that the list of a split names, present or not, labels checked.
 
     `split` is "train" (TRAIN.DATASET) or "val" or "test" (TEST.DATASET). Raises DataError with file and
-    line for what cannot be read, labels out of MODEL.NUM_CLASSES and videos listed twice.
+    line for what cannot be read, labels out of MODEL.NUM_CLASSES and videos with two labels.
     """
     name = cfg.TRAIN.DATASET if split == "train" else cfg.TEST.DATASET
     video_set = DATASETS.get(name)(cfg, split)
     check_labels(video_set, class_counts(cfg))
-    check_twice(video_set.records)
-    return video_set
+    return replace(video_set, notes=(*video_set.notes, *listed_twice(video_set)))
 
 
 def read_videos(cfg: CfgNode, split: str) -> VideoSet:

@@ -63,16 +63,28 @@ def _out_of_range(place: str, label: int, count: int, labels: Sequence[int]) -> 
     )
 
 
-def check_twice(records: Sequence[VideoRecord]) -> None:
-    """No piece of video is listed twice. Raises DataError with both lines."""
-    seen: dict[tuple, str] = {}
-    for record in records:
-        piece = (record.path, record.start, record.end, record.start_frame, record.end_frame)
-        first = seen.setdefault(piece, record.place)
-        if first != record.place:
+def listed_twice(video_set: VideoSet) -> tuple[str, ...]:
+    """A note where pieces of video are listed twice.
+
+    Published lists have repeats, which count in published figures: they stay. Raises DataError where
+    the two lines give different labels.
+    """
+    seen: dict[tuple, VideoRecord] = {}
+    repeats = 0
+    for record in video_set:
+        cut = (record.start, record.end, record.start_frame, record.end_frame)
+        first = seen.setdefault((record.path, record.name, *cut), record)
+        repeats += first is not record
+        if first.labels != record.labels:
             raise DataError(
-                f"{record.place}: {record.path} is listed twice, first at {first}; remove one line"
+                f"{record.place}: {record.path} has label {_words(record)}, but {_words(first)} at"
+                f" {first.place}; remove one line"
             )
+    return (f"{video_set.split}: {repeats} videos are listed twice",) if repeats else ()
+
+
+def _words(record: VideoRecord) -> str:
+    return ", ".join(map(str, record.labels))
 
 
 def keep_present(video_set: VideoSet, allow_missing: float) -> VideoSet:

@@ -52,7 +52,8 @@ def file_in(cfg: CfgNode, names: Iterable[str]) -> str | None:
 
 def _names(cfg: CfgNode, split: str, templates: Sequence[str]) -> list[str]:
     own = cfg.DATA.LABEL_PATH_TEMPLATE
-    names = [t.format(word) for word in SPLIT_NAMES[split] for t in ([own] if own else templates)]
+    patterns = [own] if own else templates
+    names = [pattern.replace("{}", word) for word in SPLIT_NAMES[split] for pattern in patterns]
     return list(dict.fromkeys(names))
 
 

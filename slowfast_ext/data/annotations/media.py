@@ -41,13 +41,14 @@ class Media:
         others = (_stem(path) + suffix for path in paths for suffix in SUFFIXES)
         return next((path for path in others if self.has(path)), None)
 
-    def folders(self, root: str) -> tuple[str, ...]:
-        """Folders directly in `root`, sorted."""
-        try:
-            with os.scandir(root) as entries:
-                return tuple(sorted(entry.path for entry in entries if entry.is_dir()))
-        except OSError:
-            return ()
+    def locate(self, template: str, *paths: str) -> tuple[str, int | None]:
+        """Path and number of frames of the first of `paths` that is there, as a video file (frames
+        None) or as a folder of images named like it; the first path where none is."""
+        video = self.find(*paths)
+        if video and is_video(video):
+            return video, None
+        folder = video or next((_stem(path) for path in paths if self.has(_stem(path))), None)
+        return (folder, count_frames(folder, template)[0]) if folder else (paths[0], None)
 
 
 def is_video(path: str) -> bool:

@@ -1,0 +1,69 @@
+"""Charades: `Charades_v1_{train,test}.csv` and `Charades_v1_classes.txt`; several actions a video.
+
+A video's labels are all classes of its `actions` column (`c092 11.90 21.20;c147 0.00 12.60`), the measure
+is mean average precision. The frame lists of PySlowFast (`{train,val}.csv`) are read too.
+"""
+
+import os
+
+from yacs.config import CfgNode
+
+from slowfast_ext.data.annotations.frame_table import HEADER, read_frame_table
+from slowfast_ext.data.annotations.lists import file_in, find_list, media_root, search_list
+from slowfast_ext.data.annotations.media import Media
+from slowfast_ext.data.annotations.text import first_line, read_lines, read_table
+from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
+from slowfast_ext.errors import DataError
+
+CLASSES = "Charades_v1_classes.txt"
+FOLDERS = ("", "Charades_v1", "Charades_v1_480")
+
+
+@DATASETS.register("charades")
+def read_charades(cfg: CfgNode, split: str) -> VideoSet:
+    """A split of Charades; val and test are the official test split."""
+    if not cfg.DATA.MULTI_LABEL:
+        raise DataError("charades: a video has several labels; set DATA.MULTI_LABEL True")
+    official = search_list(cfg, "train" if split == "train" else "test", "Charades_v1_{}.csv")
+    path = official or find_list(cfg, split, "{}.csv")
+    reader = _frame_table if first_line(path).startswith(HEADER) else _official
+    return VideoSet("charades", split, reader(cfg, path), _class_names(cfg), multi_label=True)
+
+
+def _official(cfg: CfgNode, path: str) -> list[VideoRecord]:
+    media, root = Media(), media_root(cfg)
+    records = []
+    for place, row in read_table(path, ("id", "actions")):
+        paths = [os.path.join(root, folder, f"{row['id']}.mp4") for folder in FOLDERS]
+        labels = {_label(action, place) for action in row["actions"].split(";") if action.strip()}
+        found = media.find(*paths) or paths[0]
+        records.append(VideoRecord(found, tuple(sorted(labels)), place, name=row["id"]))
+    return records
+
+
+def _label(action: str, place: str) -> int:
+    name = action.split()[0]
+    if not (name.startswith("c") and name[1:].isdecimal()):
+        raise DataError(f"{place}: '{action}' is not an action like `c092 11.90 21.20`")
+    return int(name[1:])
+
+
+def _frame_table(cfg: CfgNode, path: str) -> list[VideoRecord]:
+    root = media_root(cfg)
+    return [
+        VideoRecord(
+            os.path.join(root, video.folder),
+            tuple(sorted(video.labels)),
+            video.place,
+            video.name,
+            video.num_frames,
+        )
+        for video in read_frame_table(path)
+    ]
+
+
+def _class_names(cfg: CfgNode) -> tuple[tuple[str, ...], ...]:
+    path = file_in(cfg, [CLASSES])
+    if path is None:
+        return ()
+    return (tuple(text.partition(" ")[2].strip() for _, text in read_lines(path)),)

@@ -1,0 +1,73 @@
+"""EPIC-Kitchens-100: `EPIC_100_{train,validation}.csv` and the verb and noun class files.
+
+A row is a piece of a long recording with a verb and a noun. Media are frame folders
+`P01/rgb_frames/P01_01/frame_0000000001.jpg`, or videos `P01/videos/P01_01.MP4`.
+"""
+
+import os
+
+from yacs.config import CfgNode
+
+from slowfast_ext.data.annotations.lists import file_in, find_list, media_root
+from slowfast_ext.data.annotations.media import Media
+from slowfast_ext.data.annotations.text import Row, read_table, to_int, to_seconds
+from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
+from slowfast_ext.errors import DataError
+
+LIST = "EPIC_100_{}.csv"
+TIMES = ("start_timestamp", "stop_timestamp")
+FRAMES = ("start_frame", "stop_frame")
+COLUMNS = (
+    "narration_id",
+    "participant_id",
+    "video_id",
+    *TIMES,
+    *FRAMES,
+    "verb_class",
+    "noun_class",
+)
+
+
+@DATASETS.register("epic")
+def read_epic(cfg: CfgNode, split: str) -> VideoSet:
+    """A split with labels (verb, noun); test is the validation split, as the official one has no labels."""
+    split_file = "train" if split == "train" else "val"
+    pickle = file_in(cfg, ["EPIC_100_train.pkl", "EPIC_100_validation.pkl"])
+    if pickle and not file_in(cfg, ["EPIC_100_train.csv", "EPIC_100_validation.csv"]):
+        raise DataError(
+            f"{pickle}: pickles are not read, as opening one runs whatever program is in it;"
+            " put the EPIC_100_*.csv files of the official annotations in the folder instead"
+        )
+    path = find_list(cfg, split_file, LIST)
+    media = Media()
+    records = [_record(cfg, media, place, row) for place, row in read_table(path, COLUMNS)]
+    return VideoSet("epic", split, records, _class_names(cfg))
+
+
+def _record(cfg: CfgNode, media: Media, place: str, row: Row) -> VideoRecord:
+    labels = tuple(to_int(row[f"{word}_class"], place, "a label") for word in ("verb", "noun"))
+    folder = os.path.join(media_root(cfg), row["participant_id"])
+    frames = os.path.join(folder, "rgb_frames", row["video_id"])
+    if media.has(frames):
+        first, last = (to_int(row[column], place, "a frame number") for column in FRAMES)
+        return VideoRecord(
+            frames,
+            labels,
+            place,
+            name=row["narration_id"],
+            num_frames=last,
+            start_frame=max(first - 1, 0),
+            end_frame=last - 1,
+        )
+    video = f"{row['video_id']}.MP4"
+    paths = (os.path.join(folder, "videos", video), os.path.join(media_root(cfg), video))
+    start, end = (to_seconds(row[column], place) for column in TIMES)
+    found = media.find(*paths) or paths[0]
+    return VideoRecord(found, labels, place, name=row["narration_id"], start=start, end=end)
+
+
+def _class_names(cfg: CfgNode) -> tuple[tuple[str, ...], ...]:
+    files = [file_in(cfg, [f"EPIC_100_{word}_classes.csv"]) for word in ("verb", "noun")]
+    if None in files:
+        return ()
+    return tuple(tuple(row["key"] for _, row in read_table(path, ("id", "key"))) for path in files)

@@ -1,0 +1,67 @@
+"""FineGym's element sets Gym99 and Gym288: `gym99_{train,val}.txt` and `gym99_categories.txt`.
+
+A line is `subaction_id label`, or `subaction_id number_of_frames label` as mmaction2 writes it; media are
+one clip each, `<subaction_id>.mp4`, or frame folders. The measure of the set is mean class accuracy.
+"""
+
+import os
+import re
+
+from yacs.config import CfgNode
+
+from slowfast_ext.data.annotations.lists import class_names, file_in, find_list, media_root
+from slowfast_ext.data.annotations.media import Media
+from slowfast_ext.data.annotations.text import read_lines, to_int
+from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
+from slowfast_ext.errors import DataError
+
+LISTS = ("{set}_{}_element_v1.1.txt", "{set}_{}_element.txt", "{set}_{}.txt")
+CATEGORY = re.compile(r"\s*Clabel:\s*(\d+)\s*;\s*set:\s*\d+\s*;\s*Glabel:\s*\d+\s*;\s*(.+)")
+
+
+@DATASETS.register("gym99")
+def read_gym99(cfg: CfgNode, split: str) -> VideoSet:
+    """Gym99: 99 elements."""
+    return _read_finegym(cfg, split, "gym99")
+
+
+@DATASETS.register("gym288")
+def read_gym288(cfg: CfgNode, split: str) -> VideoSet:
+    """Gym288: 288 elements, in a long tail."""
+    return _read_finegym(cfg, split, "gym288")
+
+
+def _read_finegym(cfg: CfgNode, split: str, name: str) -> VideoSet:
+    path = find_list(cfg, split, *(template.replace("{set}", name) for template in LISTS))
+    media = Media()
+    records = [_record(cfg, media, place, text) for place, text in read_lines(path)]
+    categories = file_in(cfg, [f"{name}_categories.txt"])
+    names = class_names(cfg) or (_categories(categories) if categories else ())
+    return VideoSet(name, split, records, (names,) if names else ())
+
+
+def _record(cfg: CfgNode, media: Media, place: str, text: str) -> VideoRecord:
+    fields = text.split()
+    if len(fields) not in (2, 3):
+        raise DataError(
+            f"{place}: '{text[:120]}' is neither `subaction_id label` nor"
+            " `subaction_id number_of_frames label`"
+        )
+    path = os.path.join(media_root(cfg), f"{fields[0]}.mp4")
+    found, frames = media.locate(cfg.DATA.IMAGE_TEMPLATE, path)
+    if frames is not None and len(fields) == 3:
+        frames = to_int(fields[1], place, "a number of frames")
+    label = to_int(fields[-1], place, "a label")
+    return VideoRecord(found, (label,), place, name=fields[0], num_frames=frames)
+
+
+def _categories(path: str) -> tuple[str, ...]:
+    names = []
+    for place, text in read_lines(path):
+        match = CATEGORY.fullmatch(text)
+        if match is None or int(match[1]) != len(names):
+            raise DataError(
+                f"{place}: '{text[:120]}' is not `Clabel: {len(names)}; set: 1; Glabel: 1; name`"
+            )
+        names.append(match[2].strip())
+    return tuple(names)

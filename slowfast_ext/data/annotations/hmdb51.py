@@ -1,0 +1,46 @@
+"""HMDB51: a list a class, `<class>_test_split1.txt` with lines `<name>.avi 1` (1 train, 2 test, 0 unused)."""
+
+import os
+
+from yacs.config import CfgNode
+
+from slowfast_ext.data.annotations.lists import media_root
+from slowfast_ext.data.annotations.media import Media
+from slowfast_ext.data.annotations.text import read_lines
+from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
+from slowfast_ext.errors import DataError
+
+LIST_FOLDERS = ("", "testTrainMulti_7030_splits")
+USES = {"1": "train", "2": "test", "0": "unused"}
+
+
+@DATASETS.register("hmdb51")
+def read_hmdb51(cfg: CfgNode, split: str) -> VideoSet:
+    """The official split DATA.FOLD; val and test are its test list. Labels in alphabetical order."""
+    wanted = "train" if split == "train" else "test"
+    folder, ending, names = _lists(cfg)
+    media, root = Media(), media_root(cfg)
+    records = []
+    for label, category in enumerate(names):
+        for place, text in read_lines(os.path.join(folder, category + ending)):
+            name, _, use = text.strip().rpartition(" ")
+            if USES.get(use) is None:
+                raise DataError(f"{place}: '{text}' is not `video.avi 1`, with 0, 1 or 2")
+            if USES[use] == wanted:
+                path = os.path.join(root, category, name.strip())
+                records.append(VideoRecord(media.find(path) or path, (label,), place, name=name))
+    return VideoSet("hmdb51", split, records, (names,))
+
+
+def _lists(cfg: CfgNode) -> tuple[str, str, tuple[str, ...]]:
+    """Folder of the lists, the end of their names, and the classes."""
+    ending = f"_test_split{cfg.DATA.FOLD}.txt"
+    for part in LIST_FOLDERS:
+        folder = os.path.join(cfg.DATA.PATH_TO_DATA_DIR, part)
+        lists = [name for name in Media().names(folder) if name.endswith(ending)]
+        if lists:
+            return folder, ending, tuple(sorted(name.removesuffix(ending) for name in lists))
+    raise DataError(
+        f"{cfg.DATA.PATH_TO_DATA_DIR}: no lists *{ending}; set DATA.PATH_TO_DATA_DIR to the folder"
+        " of the official splits, and DATA.PATH_PREFIX to that of the videos"
+    )

@@ -1,0 +1,61 @@
+"""Our own list, which can say all that a record holds: what `tools/data.py check` writes for any set.
+
+A csv with the header below; labels are separated by spaces, one for each head or all that are present;
+empty cells are facts that the record does not have. Class names lie beside it, one file a head.
+"""
+
+import csv
+import os
+from collections.abc import Iterable
+
+from yacs.config import CfgNode
+
+from slowfast_ext.data.annotations.lists import find_list, media_root, read_names
+from slowfast_ext.data.annotations.text import Row, read_table, to_int, to_seconds
+from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
+
+SECONDS = ("start", "end")
+FRAMES = ("num_frames", "start_frame", "end_frame")
+HEADER = ("path", "name", "labels", *SECONDS, *FRAMES)
+
+
+@DATASETS.register("manifest")
+def read_manifest(cfg: CfgNode, split: str) -> VideoSet:
+    """The manifest of a split; relative paths start from DATA.PATH_PREFIX."""
+    path = find_list(cfg, split, "{}.csv")
+    root = media_root(cfg)
+    records = [_record(root, place, row) for place, row in read_table(path, HEADER)]
+    names = tuple(read_names(file) for file in _name_files(os.path.dirname(path)))
+    return VideoSet("manifest", split, records, names, multi_label=cfg.DATA.MULTI_LABEL)
+
+
+def write_manifest(video_set: VideoSet, records: Iterable[VideoRecord], folder: str) -> str:
+    """Write `records` of a set with its class names to a folder; gives the manifest's path."""
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, f"{video_set.split}.csv")
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(HEADER)
+        writer.writerows(_row(record) for record in records)
+    for head, names in enumerate(video_set.class_names):
+        with open(os.path.join(folder, f"classes_{head}.txt"), "w", encoding="utf-8") as file:
+            file.writelines(f"{name}\n" for name in names)
+    return path
+
+
+def _row(record: VideoRecord) -> list[object]:
+    facts = [getattr(record, column) for column in (*SECONDS, *FRAMES)]
+    return [os.path.abspath(record.path), record.name, " ".join(map(str, record.labels)), *facts]
+
+
+def _record(root: str, place: str, row: Row) -> VideoRecord:
+    labels = tuple(to_int(label, place, "a label") for label in row["labels"].split())
+    seconds = {key: to_seconds(row[key], place) for key in SECONDS if row[key]}
+    frames = {key: to_int(row[key], place, "a number of frames") for key in FRAMES if row[key]}
+    path = os.path.join(root, row["path"])
+    return VideoRecord(path, labels, place, row["name"], **seconds, **frames)
+
+
+def _name_files(folder: str) -> list[str]:
+    names = (os.path.join(folder, f"classes_{head}.txt") for head in range(len(os.listdir(folder))))
+    return [name for name in names if os.path.isfile(name)]

@@ -1,0 +1,101 @@
+"""Something-Something V2: the official json files with webm videos, or frame lists.
+
+Official: `something-something-v2-{train,validation}.json` and `-labels.json` (the later release calls them
+`labels/train.json` ...). The frame table of PySlowFast and Motionformer (`{train,val}.csv`) takes its
+labels from the same json files; `folder number_of_frames label` lists need DATA.LABEL_PATH_TEMPLATE.
+"""
+
+import os
+
+from yacs.config import CfgNode
+
+from slowfast_ext.data.annotations.frame_table import HEADER, read_frame_table
+from slowfast_ext.data.annotations.frames import frame_records
+from slowfast_ext.data.annotations.lists import (
+    SPLIT_NAMES,
+    class_names,
+    file_in,
+    find_list,
+    media_root,
+)
+from slowfast_ext.data.annotations.media import Media
+from slowfast_ext.data.annotations.text import first_line, read_entries, read_json, to_int
+from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
+from slowfast_ext.errors import DataError
+
+OFFICIAL = ("something-something-v2-{}.json", "labels/{}.json", "{}.json")
+LABELS = tuple(template.replace("{}", "labels") for template in OFFICIAL)
+FOLDERS = ("", "20bn-something-something-v2")
+
+
+@DATASETS.register("ssv2")
+def read_ssv2(cfg: CfgNode, split: str) -> VideoSet:
+    """A split of Something-Something V2; test is the validation split, as the official one has no labels."""
+    split_file = "train" if split == "train" else "val"
+    path = find_list(cfg, split_file, "{}.csv", *OFFICIAL)
+    if path.endswith(".json"):
+        names = template_names(cfg)
+        return VideoSet("ssv2", split, _official(cfg, path, names), (names,))
+    if first_line(path).startswith(HEADER):
+        names = template_names(cfg)
+        return VideoSet("ssv2", split, _frame_table(cfg, path, split_file, names), (names,))
+    names = class_names(cfg) or (template_names(cfg) if file_in(cfg, LABELS) else ())
+    return VideoSet("ssv2", split, list(frame_records(cfg, path)), (names,) if names else ())
+
+
+def template_names(cfg: CfgNode) -> tuple[str, ...]:
+    """Class names in the order of the labels json, `{"Holding something": "57", ...}`."""
+    path = file_in(cfg, LABELS)
+    if path is None:
+        raise DataError(
+            f"{cfg.DATA.PATH_TO_DATA_DIR}: no {LABELS[0]}, which maps the templates to labels; copy it there"
+        )
+    labels = {name: to_int(str(label), path, "a label") for name, label in read_json(path).items()}
+    names = sorted(labels, key=labels.__getitem__)
+    if sorted(labels.values()) != list(range(len(names))):
+        raise DataError(f"{path}: the labels are not 0 to {len(names) - 1}, each once")
+    return tuple(names)
+
+
+def _entries(path: str, names: tuple[str, ...]) -> dict[str, tuple[int, str]]:
+    """Video id -> label and place."""
+    label_of = {name: label for label, name in enumerate(names)}
+    labels = {}
+    for place, entry in read_entries(path, ("id", "template")):
+        template = entry["template"].replace("[", "").replace("]", "")
+        if template not in label_of:
+            raise DataError(
+                f"{place}: the template '{template}' is none of the {len(names)} in the labels json;"
+                " are the files of one release?"
+            )
+        labels[str(entry["id"])] = (label_of[template], place)
+    return labels
+
+
+def _official(cfg: CfgNode, path: str, names: tuple[str, ...]) -> list[VideoRecord]:
+    media, root = Media(), media_root(cfg)
+    records = []
+    for video, (label, place) in _entries(path, names).items():
+        paths = [os.path.join(root, folder, f"{video}.webm") for folder in FOLDERS]
+        found, frames = media.locate(cfg.DATA.IMAGE_TEMPLATE, *paths)
+        records.append(VideoRecord(found, (label,), place, name=video, num_frames=frames))
+    return records
+
+
+def _frame_table(cfg: CfgNode, path: str, split: str, names: tuple[str, ...]) -> list[VideoRecord]:
+    files = [t.replace("{}", word) for t in OFFICIAL for word in SPLIT_NAMES[split]]
+    official = file_in(cfg, files)
+    if official is None:
+        raise DataError(
+            f"{path}: a frame list has no labels; copy {' or '.join(files[:2])} beside it"
+        )
+    labels = _entries(official, names)
+    root = media_root(cfg)
+    records = []
+    for video in read_frame_table(path):
+        if video.name not in labels:
+            raise DataError(f"{video.place}: video {video.name} is not in {official}")
+        folder = os.path.join(root, video.folder)
+        label = (labels[video.name][0],)
+        records.append(VideoRecord(folder, label, video.place, video.name, video.num_frames))
+    return records
