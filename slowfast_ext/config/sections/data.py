@@ -107,6 +107,11 @@ SECTIONS = (
                 "jitter the short side uniformly in 1/size (PySlowFast's key)",
             ),
             Key(
+                "ANTIALIAS",
+                True,
+                "average pixels when frames are scaled down; off reproduces PySlowFast's resize",
+            ),
+            Key(
                 "RANDOM_FLIP",
                 True,
                 "mirror training clips half of the time; off where direction is the label",
