@@ -1,0 +1,108 @@
+"""A window of another frame's tokens around each query, without unfolding keys and values.
+
+Facts: Zhuang et al., "A Renaissance of Explicit Motion Information Mining from Transformers for Action
+Recognition", and the published kernels. Windows are always centred; cells beyond the border are tokens that hold
+1e-6 in every channel, and stay in the softmax.
+
+Shapes: B batch, h heads, T frames, S = H*W tokens of a frame, D head dim, K cells of a window (row, then column).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import dropout, pad
+
+_BORDER = 1e-6
+
+
+def window_attention(
+    q_BhTSD: Tensor,
+    k_BhTSD: Tensor,
+    v_BhTSD: Tensor,
+    bias_hij: Tensor,
+    size: tuple[int, int],
+    drop: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Affinities [B, h, T, S, K] of each query with its window, and their softmax over it applied to values.
+
+    `bias_hij` is added to the affinities, its shape is that of the window; `size` is (H, W). All scores of a
+    frame pair come from one matrix product, of which the band that the windows need is taken: S*(S + K)
+    numbers a frame, where windows of keys and values would be 2*S*K*D.
+    """
+    index_SK = _window_index(size, tuple(bias_hij.shape[1:]), q_BhTSD.device)
+    cells = index_SK.shape[1]
+    k_BhTMD, v_BhTMD = (pad(x, (0, 0, 0, cells), value=_BORDER) for x in (k_BhTSD, v_BhTSD))
+    scores_BhTSM = q_BhTSD * q_BhTSD.shape[-1] ** -0.5 @ k_BhTMD.mT
+    affinity_BhTSK = _TakeColumns.apply(scores_BhTSM, index_SK) + bias_hij.flatten(1)[:, None, None]
+    weights_BhTSK = dropout(affinity_BhTSK.softmax(-1), drop).to(v_BhTSD.dtype)
+    weights_BhTSM = _PutColumns.apply(weights_BhTSK, index_SK, k_BhTMD.shape[-2])
+    return affinity_BhTSK, weights_BhTSM @ v_BhTMD
+
+
+def explicit_window_attention(
+    q_BhTSD: Tensor,
+    k_BhTSD: Tensor,
+    v_BhTSD: Tensor,
+    bias_hij: Tensor,
+    size: tuple[int, int],
+    drop: float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """The plain twin: keys and values of every window side by side."""
+    k_BhTSDK, v_BhTSDK = (_unfold(x, size, bias_hij.shape[1:]) for x in (k_BhTSD, v_BhTSD))
+    scores_BhTSK = (
+        torch.einsum("bhtsd,bhtsdk->bhtsk", q_BhTSD, k_BhTSDK) * q_BhTSD.shape[-1] ** -0.5
+    )
+    affinity_BhTSK = scores_BhTSK + bias_hij.flatten(1)[:, None, None]
+    weights_BhTSK = dropout(affinity_BhTSK.softmax(-1), drop).to(v_BhTSD.dtype)
+    return affinity_BhTSK, torch.einsum("bhtsk,bhtsdk->bhtsd", weights_BhTSK, v_BhTSDK)
+
+
+def _unfold(x_BhTSD: Tensor, size: tuple[int, int], window: torch.Size) -> Tensor:
+    rows, columns = window
+    x_BhTHWD = x_BhTSD.unflatten(3, size)
+    border = (0, 0, columns // 2, columns // 2, rows // 2, rows // 2)
+    x_BhTHWDij = pad(x_BhTHWD, border, value=_BORDER).unfold(3, rows, 1).unfold(4, columns, 1)
+    return x_BhTHWDij.flatten(6, 7).flatten(3, 4)
+
+
+def _window_index(size: tuple[int, int], window: tuple[int, int], device: torch.device) -> Tensor:
+    """[S, K]: the token in each cell, or S + the cell's own number beyond the border: unique in a row."""
+    (height, width), (rows, columns) = size, window
+    y_HW11, x_HW11 = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
+    y = y_HW11[..., None, None] + torch.arange(rows, device=device)[:, None] - rows // 2
+    x = x_HW11[..., None, None] + torch.arange(columns, device=device) - columns // 2
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    cell_ij = torch.arange(rows * columns, device=device).view(rows, columns)
+    index = torch.where(inside, y * width + x, height * width + cell_ij)
+    return index.view(height * width, rows * columns)
+
+
+class _TakeColumns(torch.autograd.Function):
+    """gather along the last axis. Indices of a row are unique, so that the gradient needs no atomic sums."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BhTSM: Tensor, index_SK: Tensor) -> Tensor:
+        ctx.save_for_backward(index_SK)
+        ctx.columns = x_BhTSM.shape[-1]
+        return x_BhTSM.gather(-1, index_SK.expand(*x_BhTSM.shape[:-2], -1, -1))
+
+    @staticmethod
+    def backward(ctx: Any, grad_BhTSK: Tensor) -> tuple[Tensor, None]:
+        return _PutColumns.apply(grad_BhTSK, *ctx.saved_tensors, ctx.columns), None
+
+
+class _PutColumns(torch.autograd.Function):
+    """The adjoint of _TakeColumns: zeros with the values at the indices."""
+
+    @staticmethod
+    def forward(ctx: Any, x_BhTSK: Tensor, index_SK: Tensor, columns: int) -> Tensor:
+        ctx.save_for_backward(index_SK)
+        result = x_BhTSK.new_zeros((*x_BhTSK.shape[:-1], columns))
+        return result.scatter_(-1, index_SK.expand_as(x_BhTSK), x_BhTSK)
+
+    @staticmethod
+    def backward(ctx: Any, grad_BhTSM: Tensor) -> tuple[Tensor, None, None]:
+        return _TakeColumns.apply(grad_BhTSM, *ctx.saved_tensors), None, None
