@@ -18,8 +18,8 @@ from slowfast_ext.models.attention.softmax import Softmax
 class Grouped(Attention):
     """Attention within groups of patch tokens: those of a position over time, or of a frame.
 
-    Every group also sees the keys of the prefix. The prefix queries see all tokens, by exact softmax:
-    they are few, and an approximation would save nothing.
+    Every group also sees the keys of the prefix. The prefix queries see all tokens as they are projected,
+    by exact softmax: they are few, and an approximation would save nothing.
     Cost: 4*N*C^2 + 2*N*(P + G)*C + 2*P*(N + P)*C with the softmax kernel, N patches, G = T or S.
     """
 
@@ -34,13 +34,14 @@ class Grouped(Attention):
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
         q, k, v = self.split_heads(x_BNC)
-        P, k_grid = grid.prefix, self.group_grid(grid)
-        q_grid = self.group_grid(grid, prefix=0)
-        groups = (self._groups(q, grid)[..., P:, :], self._groups(k, grid), self._groups(v, grid))
-        y = self._ungroup(self.kernel(*groups, q_grid, k_grid), grid)
+        P = grid.prefix
+        rows = [self._groups(x, grid) for x in self.mix(q, k, v, grid, self.kernel.activate)]
+        rows[0] = rows[0][:, :, P:]
+        grids = self.group_grid(grid, prefix=0), self.group_grid(grid)
+        y = self._ungroup(self.kernel.attend(*rows, *grids), grid)
         if P:
             prefix_grid = Grid(0, 0, 0, P)
-            y = torch.cat([self.prefix_kernel(q[:, :, :P], k, v, prefix_grid, grid), y], dim=2)
+            y = torch.cat([self.prefix_kernel.attend(q[:, :, :P], k, v, prefix_grid, grid), y], 2)
         return self.merge_heads(y)
 
     def group_grid(self, grid: Grid, prefix: int | None = None) -> Grid:

@@ -1,0 +1,155 @@
+"""Trajectory attention (Motionformer, Sec. 3.1): spatial attention to every frame, then over time.
+
+1. y[n, t'] = values of frame t' weighted for query n: the trajectory token (Eq. 4).
+2. The query along the trajectory comes from its token in the query's own frame, keys and values from
+   all its tokens (Eq. 5, 6).
+
+The second half never projects the N*T trajectory tokens. Per head, with q the query along the trajectory,
+    softmax_t' <q, W_k y[t']> = softmax_t' <W_k^T q, y[t']>,
+    sum_t' a[t'] (W_v y[t'] + b) = W_v (sum_t' a[t'] y[t']) + b,
+and a key bias would add the same to all scores and cancel, so there is none. Of the second half only
+queries and trajectory tokens are kept for the backward pass.
+
+Shapes: B batch, N patch tokens, P prefix tokens, C channels, h heads, D head dim, T frames, S tokens of a frame.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.utils.checkpoint import checkpoint
+from yacs.config import CfgNode
+
+from slowfast_ext.errors import ConfigError
+from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, LayerSpec, build_kernel
+from slowfast_ext.models.attention.softmax import Softmax
+
+
+@ATTENTION.register("trajectory")
+class Trajectory(Attention):
+    """Any kernel for the trajectory tokens, exact attention over time; the prefix attends to all tokens.
+
+    Patch queries do not see the prefix (as published). There is no projection of values where the
+    published model has one but skips it (VALUES original): every parameter takes part.
+    Cost, N patches: (3*N + 3*P)*C^2 + 2*P*(N + P)*C + (N + P)*C^2, the kernel's (softmax: 2*N^2*C),
+    2*N*C^2 + (h + 1)*N*T*C over time, projected values: + (h - 1)*N*T*C + N*C^2.
+    Plain: (1 or 2)*N*T*C^2 + N*C^2 + 2*N*T*C over time; published: always 2.
+    """
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
+        super().__init__(spec, cfg)
+        options = cfg.TRAJECTORY
+        self.reference = cfg.REFERENCE
+        self.over_all_frames = options.NORM == "space_time"
+        self.kernel = build_kernel(spec, cfg, spec.grid.frame(prefix=0))
+        if self.over_all_frames and not isinstance(self.kernel, Softmax):
+            raise ConfigError(
+                f"ATTENTION.TRAJECTORY.NORM space_time is exact attention, not the kernel {cfg.KERNEL}; "
+                "set ATTENTION.KERNEL softmax, or NORM space"
+            )
+        if spec.grid.prefix:
+            self.prefix_kernel = Softmax(spec, cfg, spec.grid)
+        self.averages = options.TEMPORAL == "average"
+        if not self.averages:
+            self.proj_q = nn.Linear(spec.dim, spec.dim)
+            self.proj_k = nn.Linear(spec.dim, spec.dim, bias=False)
+            projected = options.VALUES == "projected"
+            self.proj_v = nn.Linear(spec.dim, spec.dim) if projected else None
+
+    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """[B, P + N, C] -> [B, P + N, C]."""
+        q, k, v = self.split_heads(x_BNC)
+        P = grid.prefix
+        mixed = self.mix(q, k, v, grid, self.kernel.activate)
+        y_BhNTD = self.trajectories(*(x[:, :, P:] for x in mixed), grid)
+        out_BNC = self.pool(y_BhNTD, grid)
+        if P:
+            prefix_grid = Grid(0, 0, 0, P)
+            cls_BhPD = self.prefix_kernel.attend(q[:, :, :P], k, v, prefix_grid, grid)
+            out_BNC = torch.cat([cls_BhPD.transpose(1, 2).flatten(2), out_BNC], dim=1)
+        return self.proj_drop(self.proj(out_BNC))
+
+    def trajectories(self, q_BhND: Tensor, k_BhND: Tensor, v_BhND: Tensor, grid: Grid) -> Tensor:
+        """Trajectory tokens [B, h, N, T, D] of patch queries, keys and values (Eq. 4)."""
+        k_BhTSD, v_BhTSD = (x.unflatten(2, (grid.t, grid.space)) for x in (k_BhND, v_BhND))
+        if self.reference and isinstance(self.kernel, Softmax):
+            return self._explicit_trajectories(q_BhND, k_BhND, v_BhTSD)
+        patches = Grid(grid.t, grid.h, grid.w)
+        y_BhNTD = self.kernel.attend_frames(q_BhND, k_BhTSD, v_BhTSD, patches)
+        if self.over_all_frames:
+            y_BhNTD = y_BhNTD * frame_shares(q_BhND, k_BhTSD)[..., None]
+        return y_BhNTD
+
+    def _explicit_trajectories(self, q_BhND: Tensor, k_BhND: Tensor, v_BhTSD: Tensor) -> Tensor:
+        """The plain twin: all N x N weights."""
+        frames = v_BhTSD.shape[2:4]
+        scores_BhNN = q_BhND @ k_BhND.mT * self.kernel.scale
+        if self.over_all_frames:
+            weights_BhNTS = scores_BhNN.softmax(-1).unflatten(-1, frames)
+        else:
+            weights_BhNTS = scores_BhNN.unflatten(-1, frames).softmax(-1)
+        weights_BhNTS = nn.functional.dropout(weights_BhNTS, self.kernel.dropout, self.training)
+        return torch.einsum("bhnts,bhtsd->bhntd", weights_BhNTS, v_BhTSD)
+
+    def pool(self, y_BhNTD: Tensor, grid: Grid) -> Tensor:
+        """Trajectories pooled over time, [B, N, C] (Eq. 5, 6)."""
+        if self.averages:
+            return y_BhNTD.mean(dim=3).transpose(1, 2).flatten(2)
+        q_BNC = self.proj_q(own_frame(y_BhNTD, grid))
+        weight_k = self.proj_k.weight
+        weight_v, bias_v = (self.proj_v.weight, self.proj_v.bias) if self.proj_v else (None, None)
+        if self.reference:
+            return pool_plain(q_BNC, y_BhNTD, weight_k, weight_v, bias_v)
+        # Nothing random inside, and recomputing it is cheap: it spares h*N*C numbers.
+        return checkpoint(
+            pool_absorbed,
+            *(q_BNC, y_BhNTD, weight_k, weight_v, bias_v),
+            use_reentrant=False,
+            preserve_rng_state=False,
+        )
+
+
+def own_frame(y_BhNTD: Tensor, grid: Grid) -> Tensor:
+    """The token of every trajectory in its query's own frame, [B, N, C]."""
+    y_BhSDT = y_BhNTD.unflatten(2, (grid.t, grid.space)).diagonal(dim1=2, dim2=4)
+    return y_BhSDT.permute(0, 4, 2, 1, 3).flatten(3).flatten(1, 2)
+
+
+def frame_shares(q_BhND: Tensor, k_BhTSD: Tensor) -> Tensor:
+    """What part of the softmax over all keys falls on each frame, [B, h, N, T].
+
+    Attention to values that mark the frame of their key; T is padded to the head width where it is less,
+    for the fused kernels.
+    """
+    T, S, D = k_BhTSD.shape[2:]
+    marks_TSE = torch.eye(T, max(T, D), dtype=q_BhND.dtype, device=q_BhND.device)[:, None]
+    marks_BhME = marks_TSE.expand(T, S, -1).flatten(0, 1).expand(*q_BhND.shape[:2], -1, -1)
+    return scaled_dot_product_attention(q_BhND, k_BhTSD.flatten(2, 3), marks_BhME)[..., :T]
+
+
+def pool_plain(
+    q_BNC: Tensor, y_BhNTD: Tensor, weight_k: Tensor, weight_v: Tensor | None, bias_v: Tensor | None
+) -> Tensor:
+    """Keys and values of all N*T trajectory tokens, then attention over time; [B, N, C]."""
+    h, D = y_BhNTD.shape[1], y_BhNTD.shape[-1]
+    y_BNTC = y_BhNTD.permute(0, 2, 3, 1, 4).flatten(3)
+    k_BNThD = linear(y_BNTC, weight_k).unflatten(-1, (h, D))
+    v_BNTC = y_BNTC if weight_v is None else linear(y_BNTC, weight_v, bias_v)
+    scores_BNhT = torch.einsum("bnhd,bnthd->bnht", q_BNC.unflatten(-1, (h, D)), k_BNThD)
+    weights_BNhT = (scores_BNhT * D**-0.5).softmax(-1)
+    return torch.einsum("bnht,bnthd->bnhd", weights_BNhT, v_BNTC.unflatten(-1, (h, D))).flatten(2)
+
+
+def pool_absorbed(
+    q_BNC: Tensor, y_BhNTD: Tensor, weight_k: Tensor, weight_v: Tensor | None, bias_v: Tensor | None
+) -> Tensor:
+    """pool_plain with the projections moved from the N*T tokens to queries and results; [B, N, C]."""
+    h, D = y_BhNTD.shape[1], y_BhNTD.shape[-1]
+    y_BNTC = y_BhNTD.permute(0, 2, 3, 1, 4).flatten(3)
+    q_BNhD = q_BNC.unflatten(-1, (h, D)) * D**-0.5
+    absorbed_BNhC = torch.einsum("bnhd,hdc->bnhc", q_BNhD, weight_k.unflatten(0, (h, D)))
+    weights_BNhT = (absorbed_BNhC @ y_BNTC.mT).softmax(-1)
+    if weight_v is None:
+        return torch.einsum("bnht,bhntd->bnhd", weights_BNhT, y_BhNTD).flatten(2)
+    mixed_BNhC = weights_BNhT @ y_BNTC
+    v_BNhD = torch.einsum("bnhc,hdc->bnhd", mixed_BNhC, weight_v.unflatten(0, (h, D)))
+    return v_BNhD.flatten(2) + bias_v
