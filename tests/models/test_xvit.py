@@ -1,0 +1,125 @@
+"""XViT: the published model's numbers, and clips of other sizes."""
+
+import json
+
+import pytest
+import torch
+from attention_cases import (
+    build_layer,
+    check_golden,
+    load_golden,
+    to_sequence,
+)
+from xvit_cases import golden_cfg
+
+from slowfast_ext.config import get_cfg
+from slowfast_ext.errors import ConfigError
+from slowfast_ext.models import build_model
+from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention.shift import temporal_shift
+from slowfast_ext.models.weights.xvit import XViTImporter
+
+CASES = ("xvit_vit", "xvit_avg", "xvit_noshift", "xvit_vit_div4", "xvit_vit_groups")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_published_model(golden_dir, name):
+    cfg = golden_cfg(json.loads((golden_dir / f"{name}.json").read_text())["cfg"])
+    golden = load_golden(golden_dir, name)
+    model = build_model(cfg).double().eval()
+    result = model.load_state_dict(XViTImporter.to_ours(golden["state"], cfg), strict=False)
+    assert not result.missing_keys
+    unused = ["new_fc.weight", "new_fc.bias"] if cfg.XVIT.CONSENSUS == "vit" else []
+    assert sorted(result.unexpected_keys) == sorted(unused)
+    (logits,) = model(golden["in"]["x"])
+    torch.testing.assert_close(logits, golden["out"]["logits"], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tokens_after_the_first_block(golden_dir, name):
+    cfg = golden_cfg(json.loads((golden_dir / f"{name}.json").read_text())["cfg"])
+    golden = load_golden(golden_dir, name)
+    model = build_model(cfg).double().eval()
+    model.load_state_dict(XViTImporter.to_ours(golden["state"], cfg), strict=False)
+    x_BNC, grid = model.backbone.embed(golden["in"]["x"])
+    frames = golden["aux"]["block0_out"].unflatten(0, (-1, grid.t))
+    found = model.backbone.blocks[0](x_BNC, grid)
+    torch.testing.assert_close(found, to_sequence(frames), rtol=0, atol=1e-6)
+
+
+def test_attention_layer_matches_golden(golden_dir):
+    grid = Grid(4, 4, 4, prefix=4, framewise=True)
+    golden = load_golden(golden_dir, "mod_xvit_attn")
+    check_golden(
+        build_layer("mixing", grid), golden, grid, {}, lambda x: to_sequence(x.unflatten(0, (2, 4)))
+    )
+
+
+@pytest.mark.parametrize("div", [4, 8])
+def test_shift_matches_golden(golden_dir, div):
+    """Theirs is [batch*T, heads, tokens, D]: five tokens of four frames."""
+    golden = load_golden(golden_dir, f"fn_xvit_shift_div{div}")
+
+    def arrange(x):
+        return x.transpose(1, 2).flatten(2).unflatten(0, (2, 4)).flatten(1, 2)
+
+    found = temporal_shift(arrange(golden["in"]["x"]), Grid(4, 5, 1), 48 // div)
+    assert torch.equal(found, arrange(golden["out"]["y"]))
+
+
+def tiny_cfg(*pairs):
+    cfg = get_cfg()
+    cfg.MODEL.BACKBONE, cfg.MODEL.NUM_CLASSES = "xvit", 5
+    cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE = 4, 32, 32
+    cfg.VIT.PATCH_SIZE, cfg.VIT.EMBED_DIM, cfg.VIT.DEPTH, cfg.VIT.NUM_HEADS = [1, 8, 8], 24, 2, 3
+    cfg.XVIT.CONSENSUS_HEADS, cfg.XVIT.CONSENSUS_DIM = 3, 16
+    cfg.ATTENTION.CYCLE = ["mixing"]
+    cfg.merge_from_list(list(pairs))
+    return cfg
+
+
+@pytest.mark.parametrize(("frames", "height", "width"), [(4, 32, 32), (7, 24, 40), (1, 8, 8)])
+def test_any_clip(frames, height, width):
+    (logits,) = build_model(tiny_cfg())(torch.randn(2, 3, frames, height, width))
+    assert logits.shape == (2, 5)
+    assert logits.isfinite().all()
+
+
+def test_groups_of_frames_do_not_exchange_before_the_head():
+    cfg = tiny_cfg("DATA.NUM_FRAMES", 8, "XVIT.TIME_ROWS", 4, "ATTENTION.MIXING.NUM_SEGMENTS", 4)
+    backbone = build_model(cfg).backbone.eval()
+    frames = {}
+    backbone.consensus.register_forward_pre_hook(lambda _, args: frames.update(cls=args[0]))
+    clip = torch.randn(1, 3, 8, 32, 32)
+    backbone(clip)
+    before = frames["cls"]
+    backbone(torch.cat([clip[:, :, :4], torch.randn(1, 3, 4, 32, 32)], dim=2))
+    assert torch.equal(before[:, :4], frames["cls"][:, :4])
+    assert not torch.equal(before[:, 4:], frames["cls"][:, 4:])
+    backbone(clip.roll(4, dims=2))
+    torch.testing.assert_close(before.roll(4, dims=1), frames["cls"])
+
+
+def test_mean_consensus_is_the_mean_of_the_frames_logits():
+    model = build_model(tiny_cfg("XVIT.CONSENSUS", "avg")).eval()
+    cls = {}
+    model.backbone.consensus.register_forward_pre_hook(lambda _, args: cls.update(x=args[0]))
+    (logits,) = model(torch.randn(2, 3, 4, 32, 32))
+    torch.testing.assert_close(logits, model.head(cls["x"])[0].mean(1))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("VIT.POOL", "mean"), ("VIT.POS_EMBED", "joint"), ("XVIT.CONSENSUS_HEADS", 5)],
+)
+def test_what_xvit_does_not_know_is_refused(key, value):
+    with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
+        build_model(tiny_cfg(key, value))
+
+
+def test_layers_of_learning_rate_decay():
+    backbone = build_model(tiny_cfg()).backbone
+    groups = {name: backbone.layer_index(name) for name, _ in backbone.named_parameters()}
+    assert groups["embed.time_embed"] == 0
+    assert groups["blocks.1.mlp.norm.weight"] == 2
+    assert groups["consensus.cls_token"] == backbone.num_layers - 1 == 3
