@@ -1,0 +1,82 @@
+"""Attention within frames and over time: which tokens meet."""
+
+import pytest
+import torch
+from attention_cases import GRIDS, build_layer
+
+from slowfast_ext.models.attention import KERNELS
+from slowfast_ext.models.attention.frames import from_frames, from_lines, to_frames, to_lines
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize(("there", "back"), [(to_frames, from_frames), (to_lines, from_lines)])
+def test_rows_there_and_back(there, back, grid):
+    x = torch.randn(2, 3, grid.tokens, 16)
+    torch.testing.assert_close(back(there(x, grid), grid), x)
+
+
+def influence(layer, grid, token):
+    """Tokens whose output changes with the input of `token`."""
+    x = torch.randn(1, grid.tokens, 48)
+    changed = x.clone()
+    changed[:, token] += 1
+    difference = (layer(changed, grid) - layer(x, grid)).abs().amax(-1)[0]
+    return set((difference > 1e-6).nonzero().flatten().tolist())
+
+
+def patch(grid, t, s):
+    return grid.prefix + t * grid.space + s
+
+
+def tokens_of_frame(grid, t):
+    return {patch(grid, t, s) for s in range(grid.space)}
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_space_meets_the_frame_and_its_class_token(grid):
+    layer = build_layer("space", grid).eval()
+    cls = {"bare": set(), "cls": {0}, "framewise": {1}}[name_of(grid)]
+    assert influence(layer, grid, patch(grid, 1, 2)) == tokens_of_frame(grid, 1) | cls
+
+
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_time_meets_its_own_place(grid):
+    layer = build_layer("factorized", grid).eval().time
+    line = {patch(grid, t, 2) for t in range(grid.t)}
+    assert influence(layer, grid, patch(grid, 1, 2)) == line
+    if grid.framewise:
+        assert influence(layer, grid, 0) == {0, 1, 2}
+
+
+def test_mixing_reaches_one_frame_further():
+    grid = GRIDS["framewise"]
+    layer = build_layer("mixing", grid).eval()
+    both = tokens_of_frame(grid, 0) | tokens_of_frame(grid, 1) | {0, 1}
+    assert influence(layer, grid, patch(grid, 0, 2)) == both
+
+
+def test_a_frame_alone_has_the_output_it_has_in_a_clip():
+    grid = GRIDS["framewise"]
+    layer = build_layer("space", grid, KERNEL="relu").eval()
+    x = torch.randn(1, grid.tokens, 48)
+    frame = torch.cat([x[:, 1:2], x[:, 3 + 15 : 3 + 30]], dim=1)
+    alone = layer(frame, grid.frame(prefix=1))
+    torch.testing.assert_close(layer(x, grid)[:, 18:33], alone[:, 1:])
+
+
+@pytest.mark.parametrize("kernel", KERNELS.names())
+@pytest.mark.parametrize("pattern", ["space", "factorized", "mixing"])
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_every_kernel_trains(grid, pattern, kernel):
+    keys = {"KERNEL": kernel, "LARA__LANDMARKS": 4, "LINFORMER__DIM": 5}
+    layer = build_layer(pattern, grid, **keys)
+    x = torch.randn(2, grid.tokens, 48, requires_grad=True)
+    layer(x, grid).square().sum().backward()
+    assert x.grad.isfinite().all()
+    for name, parameter in layer.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
+def name_of(grid):
+    return next(name for name, other in GRIDS.items() if other == grid)
