@@ -4,7 +4,7 @@ oneDNN runs the forward pass of a depthwise conv3d well, its backward pass 10 to
 Stride one lets the input gradient be a forward pass with the flipped kernel; the weight gradient falls apart into
 2-D ones, a temporal tap each, and those are fast up to three columns.
 
-Shapes: B batch, C channels, D multiplier, T H W grid, k kernel size per axis.
+Shapes: B batch, C channels, T H W grid, k kernel size per axis, N frames of a batch.
 """
 
 from typing import Any
@@ -14,49 +14,41 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv3d
 
+Size3d = tuple[int, int, int]
+
 _FAST_COLUMNS = 3
 
 
 class DepthwiseConv3d(nn.Conv3d):
-    """A kernel per channel, odd sizes, same padding; `multiplier` outputs c*D .. c*D+D-1 for channel c."""
+    """A kernel of odd sizes per channel, same padding, stride one."""
 
-    def __init__(
-        self,
-        dim: int,
-        kernel: tuple[int, int, int],
-        stride: tuple[int, int, int] = (1, 1, 1),
-        multiplier: int = 1,
-        bias: bool = True,
-    ) -> None:
-        padding = tuple(k // 2 for k in kernel)
-        super().__init__(dim, dim * multiplier, kernel, stride, padding, groups=dim, bias=bias)
+    def __init__(self, dim: int, kernel: tuple[int, int, int]) -> None:
+        super().__init__(dim, dim, kernel, padding=_same(kernel), groups=dim)
 
     def forward(self, x_BTHWC: Tensor) -> Tensor:
-        """[B, T, H, W, C] -> [B, T', H', W', C*D], sizes rounded up after the stride."""
-        x_BCTHW = x_BTHWC.permute(0, 4, 1, 2, 3)
-        y_BCTHW = depthwise_conv3d(x_BCTHW, self.weight, self.bias, self.stride)
-        return y_BCTHW.permute(0, 2, 3, 4, 1)
+        """[B, T, H, W, C] -> [B, T, H, W, C]."""
+        return depthwise_conv3d(x_BTHWC, self.weight, self.bias)
 
 
 def depthwise_conv3d(
-    x_BCTHW: Tensor, weight_C1kkk: Tensor, bias_C: Tensor | None, stride: tuple[int, ...]
+    x_BTHWC: Tensor, weight: Tensor, bias_C: Tensor | None = None, stride: Size3d = (1, 1, 1)
 ) -> Tensor:
-    """conv3d with a group per channel, odd kernels and same padding; its plain twin is conv3d itself."""
-    channels, multiplier = x_BCTHW.shape[1], weight_C1kkk.shape[0] // x_BCTHW.shape[1]
-    padding = tuple(k // 2 for k in weight_C1kkk.shape[2:])
-    fast = x_BCTHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    if not fast or any(s > 1 for s in stride):
-        return conv3d(x_BCTHW, weight_C1kkk, bias_C, stride, padding, groups=channels)
-    if multiplier > 1:
-        x_BCTHW = _repeat_channels(x_BCTHW, multiplier)
-    return _DepthwiseConv3d.apply(x_BCTHW, weight_C1kkk, bias_C)
+    """conv3d with kernels `weight` [C, 1, kt, kh, kw] of odd sizes, same padding; its plain twin is conv3d.
+
+    [B, T, H, W, C] -> [B, T', H', W', C], sizes rounded up after the stride.
+    """
+    x_BCTHW = x_BTHWC.permute(0, 4, 1, 2, 3)
+    on_cpu = x_BCTHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+    if on_cpu and stride == (1, 1, 1):
+        y_BCTHW = _DepthwiseConv3d.apply(x_BCTHW, weight, bias_C)
+    else:
+        padding = _same(weight.shape[2:])
+        y_BCTHW = conv3d(x_BCTHW, weight, bias_C, stride, padding, groups=weight.shape[0])
+    return y_BCTHW.permute(0, 2, 3, 4, 1)
 
 
-def _repeat_channels(x_BCTHW: Tensor, times: int) -> Tensor:
-    """repeat_interleave of the channels that stays channels-last."""
-    x_BTHWC = x_BCTHW.permute(0, 2, 3, 4, 1)
-    repeated = x_BTHWC.unsqueeze(-1).expand(*x_BTHWC.shape, times).flatten(-2)
-    return repeated.permute(0, 4, 1, 2, 3)
+def _same(kernel: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size // 2 for size in kernel)
 
 
 class _DepthwiseConv3d(torch.autograd.Function):
@@ -79,8 +71,7 @@ class _DepthwiseConv3d(torch.autograd.Function):
 
 
 def _same_conv(x_BCTHW: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    padding = tuple(k // 2 for k in weight.shape[2:])
-    return conv3d(x_BCTHW, weight, bias, padding=padding, groups=weight.shape[0])
+    return conv3d(x_BCTHW, weight, bias, padding=_same(weight.shape[2:]), groups=weight.shape[0])
 
 
 def _weight_gradient(x_BCTHW: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:

@@ -1,0 +1,118 @@
+"""Structural self-attention: softmax over the structures found in the correlation map of each query.
+
+Kim et al., "Learning Correlation Structures for Vision Transformers" (StructViT). A convolution of the correlation
+map q K^T is the correlation of q with convolved keys, so Eq. 2 to 5 are one softmax attention over E*N' keys and
+values, those of a depthwise convolution with E outputs a channel; no correlation map is ever stored.
+
+Shapes: B batch, N tokens (prefix P first, then time-major), C channels, h heads, D head dim, T H W grid,
+E structures (the paper's D), N' = T * ceil(H/stride) * ceil(W/stride), M = E*N' keys.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from yacs.config import CfgNode
+
+from slowfast_ext.errors import ConfigError
+from slowfast_ext.models.attention.base import ATTENTION, Attention
+from slowfast_ext.models.attention.grid import Grid, LayerSpec
+from slowfast_ext.models.attention.softmax import explicit_softmax
+from slowfast_ext.models.attention.structsa_map import correlation_map_attention
+from slowfast_ext.models.depthwise import depthwise_conv3d
+
+Size3d = tuple[int, int, int]
+
+
+class Structures(nn.Module):
+    """E depthwise kernels a channel without bias (output c*E + e), or E kernels that all channels share."""
+
+    def __init__(
+        self, dim: int, structures: int, kernel: Size3d, stride: int, shared: bool
+    ) -> None:
+        super().__init__()
+        self.dim, self.structures, self.stride = dim, structures, (1, stride, stride)
+        channels = structures if shared else dim * structures
+        self.weight = nn.Parameter(torch.empty(channels, 1, *kernel))
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """As a convolution starts."""
+        nn.init.kaiming_uniform_(self.weight, a=5**0.5)
+
+    def forward(self, x_BhND: Tensor, grid: Grid) -> Tensor:
+        """Patch tokens [B, h, N, D] -> [B, h, M, D], structures of a position side by side."""
+        heads = x_BhND.shape[1]
+        x_BTHWC = x_BhND.transpose(1, 2).flatten(2).unflatten(1, (grid.t, grid.h, grid.w))
+        x_BTHWE = x_BTHWC.unsqueeze(-2).expand(*x_BTHWC.shape[:4], self.structures, -1).flatten(-2)
+        y_BTHWE = depthwise_conv3d(x_BTHWE, self._kernels(), stride=self.stride)
+        return (
+            y_BTHWE.flatten(1, 3)
+            .unflatten(-1, (self.structures, heads, -1))
+            .flatten(1, 2)
+            .transpose(1, 2)
+        )
+
+    def _kernels(self) -> Tensor:
+        """[E*C, 1, kt, kh, kw], structure by structure, so that heads come out as whole rows."""
+        kernels_CE = self.weight.unflatten(0, (-1, self.structures))
+        return kernels_CE.expand(self.dim, *kernels_CE.shape[1:]).transpose(0, 1).flatten(0, 1)
+
+
+@ATTENTION.register("struct")
+class Struct(Attention):
+    """Attention to E structures at each position; one softmax over all of them.
+
+    Prefix tokens (cls) have no neighbourhood: they query like the others and are keys and values as they are,
+    one each beside the structures. Cost: 4*N*C^2 + 2*(P + N)*(P + M)*C + M*C*(kt*kh*kw + size of U^V)
+    multiply-adds.
+    """
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
+        super().__init__(spec, cfg)
+        node = cfg.STRUCTSA
+        _check(node.KERNEL)
+        kernel = tuple(node.KERNEL)
+        around = kernel if node.AGGREGATION == "context" else (1, 1, 1)
+        self.keys = Structures(spec.dim, node.D, kernel, node.STRIDE, node.SHARED)
+        self.values = Structures(spec.dim, node.D, around, node.STRIDE, node.SHARED)
+        self.reference, self.shared = cfg.REFERENCE, node.SHARED
+        self.dropout = cfg.DROPOUT
+
+    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """[B, N, C] -> [B, N, C]."""
+        q, k, v = self.mix(*self.split_heads(x_BNC), grid, nn.Identity())
+        if self.reference:
+            return self.merge_heads(self._plain(q, k, v, grid))
+        drop = self.dropout if self.training else 0.0
+        k, v = self._structured(self.keys, k, grid), self._structured(self.values, v, grid)
+        return self.merge_heads(scaled_dot_product_attention(q, k, v, dropout_p=drop))
+
+    def weights(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """Attention of the patches to structures [B, h, N, N', E], what prefix keys take left out."""
+        q, k, _ = self.mix(*self.split_heads(x_BNC), grid, nn.Identity())
+        k = self._structured(self.keys, k, grid)
+        weights_BhNM = torch.softmax(q @ k.mT * q.shape[-1] ** -0.5, dim=-1)
+        return weights_BhNM[:, :, grid.prefix :, grid.prefix :].unflatten(
+            -1, (-1, self.keys.structures)
+        )
+
+    def _structured(self, structures: Structures, x_BhND: Tensor, grid: Grid) -> Tensor:
+        prefix, patches = x_BhND.tensor_split([grid.prefix], dim=2)
+        found_BhMD = structures(patches, grid)
+        return torch.cat([prefix, found_BhMD], dim=2) if grid.prefix else found_BhMD
+
+    def _plain(self, q: Tensor, k: Tensor, v: Tensor, grid: Grid) -> Tensor:
+        """The plain twins: the paper's convolution of the correlation map where channels share it."""
+        if self.shared and not grid.prefix:
+            return correlation_map_attention(
+                q, k, v, self.keys.weight, self.values.weight, self.keys.stride, grid
+            )
+        k, v = self._structured(self.keys, k, grid), self._structured(self.values, v, grid)
+        return explicit_softmax(q, k, v)
+
+
+def _check(kernel: list[int]) -> None:
+    if len(kernel) != 3 or not all(size % 2 for size in kernel):
+        raise ConfigError(
+            f"ATTENTION.STRUCTSA.KERNEL = {list(kernel)}: structures are centred, so give three odd sizes, e.g. [3, 3, 3]"
+        )
