@@ -31,6 +31,12 @@ SECTIONS = (
                 choices=(1, 2, 3),
             ),
             Key(
+                "PRECISION",
+                "fp32",
+                "autocast precision of evaluation",
+                choices=("fp32", "bf16", "fp16"),
+            ),
+            Key(
                 "ENSEMBLE",
                 "probs",
                 "what is averaged over views: softmax probabilities or logits",
