@@ -10,7 +10,9 @@ from attention_cases import (
     load_golden,
     to_sequence,
 )
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import elu
+from torch.utils.flop_counter import FlopCounterMode
 
 from slowfast_ext.models.attention import KERNELS, Grid, LayerSpec
 from slowfast_ext.models.attention.factorized import Time
@@ -142,3 +144,24 @@ def test_memory_is_linear_in_tokens(name):
             layer(x, grid).sum().backward()
         largest.append(allocations.largest)
     assert largest[1] <= 2 * largest[0]
+
+
+COSTS = {
+    "relu": lambda N, h, D, R: 2 * h * N * D**2 + h * N * D,
+    "elu": lambda N, h, D, R: 2 * h * N * D**2 + h * N * D,
+    "sigmoid": lambda N, h, D, R: 2 * h * N * D**2 + h * N * D,
+    "cosformer": lambda N, h, D, R: 4 * h * N * D**2 + 2 * h * N * D,
+    "linformer": lambda N, h, D, R: 4 * h * R * N * D,
+    "lara": lambda N, h, D, R: 5 * h * R * N * D + 3 * h * R**2 * D + 2 * h * R * D**2,
+}
+
+
+@pytest.mark.parametrize("name", LINEAR_KERNELS)
+def test_multiply_adds_are_those_of_the_docstring(name):
+    kernel, grid = small_kernel(name)
+    q, k, v = torch.randn(3, 1, 3, grid.tokens, 16)
+    counter = FlopCounterMode(display=False)
+    with sdpa_kernel(SDPBackend.MATH), counter, torch.no_grad():
+        kernel.eval()(q, k, v, grid, grid)
+    R = 5 if name == "linformer" else 4
+    assert counter.get_total_flops() == 2 * COSTS[name](grid.tokens, 3, 16, R)

@@ -4,6 +4,7 @@ Shapes: B batch, N tokens (prefix first, then time-major), C channels, h heads, 
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import ClassVar
 
 import torch
@@ -114,8 +115,25 @@ class Attention(nn.Module):
 
 
 def build_kernel(spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> Kernel:
-    """The kernel that ATTENTION.KERNEL names, for rows of keys laid out as `key_grid`."""
-    return KERNELS.get(cfg.KERNEL)(spec, cfg, key_grid)
+    """The kernel that ATTENTION.KERNEL names, for rows of keys laid out as `key_grid`.
+
+    With ATTENTION.REFERENCE it forms its weights in full.
+    """
+    kind = KERNELS.get(cfg.KERNEL)
+    return (explicit(kind) if cfg.REFERENCE else kind)(spec, cfg, key_grid)
+
+
+@cache
+def explicit(kind: type[Kernel]) -> type[Kernel]:
+    """The plain twin of a kernel, with the same parameters: `weights` in full times the values."""
+
+    def attend(
+        self: Kernel, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> Tensor:
+        weights_BhNM = self.weights(q_BhND, k_BhMD, q_grid, k_grid)
+        return (weights_BhNM @ v_BhMD.to(weights_BhNM.dtype)).to(v_BhMD.dtype)
+
+    return type(f"Explicit{kind.__name__}", (kind,), {"attend": attend})
 
 
 def build_attention(name: str, spec: LayerSpec, cfg: CfgNode) -> Attention:

@@ -16,7 +16,7 @@ from slowfast_ext.models.attention.linear import Relu, linear_attention
 
 @KERNELS.register("cosformer")
 class Cosformer(Relu):
-    """ReLU features with the cosine weighting. Cost: h*(M + N)*2*D*(D + 1), the normaliser included.
+    """ReLU features with the cosine weighting. Cost: 2*h*(M + N)*D^2 + 2*h*N*D multiply-adds.
 
     Queries and keys of the same tokens are counted along the row, prefix first. Where they are not the
     same tokens (windows, trajectories) only their place within a frame counts.

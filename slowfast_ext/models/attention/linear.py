@@ -15,7 +15,7 @@ from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec,
 class Linear(Kernel):
     """f(x) = feature(x) + LINEAR.OFFSET; the normaliser is at least LINEAR.CLAMP.
 
-    Cost: h*(M + N)*D*(D + 1) multiply-adds, the normaliser included.
+    Cost: h*(M + N)*D^2 + h*N*D multiply-adds, the last term for the normaliser.
     """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:

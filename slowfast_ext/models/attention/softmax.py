@@ -18,8 +18,16 @@ class Softmax(Kernel):
         dropout = self.dropout if self.training else 0.0
         return scaled_dot_product_attention(q_BhND, k_BhMD, v_BhMD, dropout_p=dropout)
 
+    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+        """The weights [B, h, N, M], without dropout."""
+        return softmax_weights(q_BhND, k_BhMD)
+
+
+def softmax_weights(q_BhND: Tensor, k_BhMD: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(D)), [B, h, N, M]."""
+    return torch.softmax(q_BhND @ k_BhMD.mT * q_BhND.shape[-1] ** -0.5, dim=-1)
+
 
 def explicit_softmax(q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor) -> Tensor:
     """The plain twin: the N x M weights in full."""
-    scores_BhNM = q_BhND @ k_BhMD.mT * q_BhND.shape[-1] ** -0.5
-    return torch.softmax(scores_BhNM, dim=-1) @ v_BhMD
+    return softmax_weights(q_BhND, k_BhMD) @ v_BhMD

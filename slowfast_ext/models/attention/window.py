@@ -19,7 +19,7 @@ class Window(Attention):
     """Tokens of frame t meet those of frames t - reach .. t + reach, as far as the clip goes.
 
     A window holds the prefix tokens of its frames, or those of the clip once; their queries: frames.py.
-    Cost: 4*N*C^2 + 2*T*F*L*F*C with the softmax kernel, L = 2*reach + 1 (less at both ends of the clip).
+    Cost: 4*N*C^2 + 2*F*C*(keys of the windows of all frames) with the softmax kernel.
     """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
