@@ -1,0 +1,222 @@
+"""Train, resume and test on real clips in this process; commands are in test_commands.py."""
+
+import csv
+import json
+
+import pytest
+import torch
+from tiny_run import SETTINGS, config, final_weights, losses, train
+
+from slowfast_ext.engine import jobs
+from slowfast_ext.engine.launch import Interrupted
+from slowfast_ext.engine.log import read_stats
+from slowfast_ext.engine.signals import StopRequest
+from slowfast_ext.errors import CheckpointError, DataError
+
+STEPS = 4
+
+
+def test_train_and_test_leave_everything_a_user_looks_for(settings, caplog):
+    jobs.train_and_test(config(settings))
+    out = settings["OUTPUT_DIR"]
+    kinds = [stats["_type"] for stats in read_stats(out)]
+    assert kinds.count("train_iter") == 2 * STEPS
+    assert kinds.count("train_epoch") == kinds.count("val_epoch") == 2
+    (final,) = read_stats(out, "test_final")
+    assert (final["evaluated"], final["videos"], final["views"]) == (13, 13, 6)
+    written = json.loads((out / "results/metrics.json").read_text())
+    assert final["top1_acc"] == pytest.approx(written["top1_acc"])
+    log = (out / "stdout.log").read_text()
+    assert "evaluated 13 of 13 videos, 6 views each" in log
+    assert "effective batch: 6 clips" in log
+    with (out / "results/predictions.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 13
+    names = sorted(path.name for path in (out / "checkpoints").iterdir())
+    assert names == [
+        "checkpoint_best.pyth",
+        "checkpoint_epoch_00001.pyth",
+        "checkpoint_epoch_00002.pyth",
+    ]
+
+
+class StopAfter(StopRequest):
+    """A signal that comes during step `step`."""
+
+    def __init__(self, step):
+        self.name, self._left = "SIGTERM", step + 1
+
+    def __bool__(self):
+        self._left -= 1
+        return self._left <= 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("step", [0, 2, 3, 5])
+def test_interrupted_and_resumed_equals_unbroken(settings, tmp_path, monkeypatch, step, workers):
+    more = {
+        "TRAIN__EMA_DECAY": 0.9,
+        "MODEL__DROP_PATH": 0.3,
+        "MIXUP__ENABLE": True,
+        "DATA_LOADER__NUM_WORKERS": workers,
+    }
+    unbroken = train({**settings, "OUTPUT_DIR": tmp_path / "unbroken"}, **more)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "StopRequest", lambda: StopAfter(step))
+        with pytest.raises(Interrupted):
+            train(settings, **more)
+    resumed = train(settings, **more)
+    assert resumed[0] == unbroken[0]
+    assert all(torch.equal(resumed[1][name], tensor) for name, tensor in unbroken[1].items())
+    assert read_stats(settings["OUTPUT_DIR"], "val_epoch") == read_stats(
+        tmp_path / "unbroken", "val_epoch"
+    )
+
+
+def test_damaged_newest_checkpoint_costs_only_what_follows_the_one_before(settings, tmp_path):
+    unbroken = train({**settings, "OUTPUT_DIR": tmp_path / "unbroken"})
+    train(settings, TRAIN__CHECKPOINT_STEPS=1)
+    newest = settings["OUTPUT_DIR"] / "checkpoints/checkpoint_epoch_00002.pyth"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    resumed = train(settings)
+    assert resumed[0] == unbroken[0]
+    assert "damaged checkpoint passed over" in (settings["OUTPUT_DIR"] / "stdout.log").read_text()
+
+
+def test_finished_run_is_not_trained_again(settings):
+    train(settings)
+    before = losses(settings)
+    train(settings)
+    assert losses(settings) == before
+    assert len(read_stats(settings["OUTPUT_DIR"], "train_iter")) == 2 * STEPS
+
+
+SAME_RESULT = {
+    "accumulated": {"TRAIN__BATCH_SIZE": 3, "TRAIN__ACCUMULATE": 2},
+    "recomputed": {"MODEL__CHECKPOINT_BLOCKS": "[2]"},
+    "channels_last": {"TRAIN__CHANNELS_LAST": True},
+    "plain optimizer": {"SOLVER__FUSED": False},
+    "loose clipping": {"SOLVER__CLIP_GRAD_L2NORM": 1e6},
+    "no layer decay": {"SOLVER__LAYER_DECAY": 1.0},
+    "plain attention": {"ATTENTION__REFERENCE": True},
+    "workers": {"DATA_LOADER__NUM_WORKERS": 1},
+}
+
+
+@pytest.mark.parametrize("name", SAME_RESULT)
+def test_options_that_must_not_change_the_result(settings, tmp_path, name):
+    """Same final loss within 1e-4 and weights within 1e-4 + 0.1 % of plain fp32 training."""
+    plain = train({**settings, "OUTPUT_DIR": tmp_path / "plain"})
+    other = train(settings, **SAME_RESULT[name])
+    last = [list(run[0].values())[-1][0] for run in (plain, other)]
+    if name != "accumulated":
+        assert last[0] == pytest.approx(last[1], abs=1e-4)
+    for key, tensor in plain[1].items():
+        torch.testing.assert_close(other[1][key], tensor, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("bf16", 3e-2), ("fp16", 1e-2)])
+def test_lower_precision_stays_near_fp32(settings, tmp_path, precision, tolerance):
+    """Mean loss of the run within the tolerance (relative) of fp32's."""
+    plain = train({**settings, "OUTPUT_DIR": tmp_path / "plain"})
+    other = train(settings, TRAIN__PRECISION=precision, TEST__PRECISION=precision)
+    means = [sum(loss for loss, _, _ in run[0].values()) / (2 * STEPS) for run in (plain, other)]
+    assert means[0] == pytest.approx(means[1], rel=tolerance)
+
+
+@pytest.mark.slow
+def test_compiled_equals_eager(settings, tmp_path):
+    plain = train({**settings, "OUTPUT_DIR": tmp_path / "plain"})
+    other = train(settings, TRAIN__COMPILE=True)
+    for key, tensor in plain[1].items():
+        torch.testing.assert_close(other[1][key], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_class_balance_and_weights_train(settings):
+    train(
+        settings,
+        TRAIN__BALANCED_SAMPLING=True,
+        TRAIN__CLASS_WEIGHTS="inverse",
+        SOLVER__LAYER_DECAY=0.7,
+    )
+    assert len(losses(settings)) == 2 * STEPS
+
+
+def test_frozen_weights_stay(settings, tmp_path):
+    first = train(
+        {**settings, "OUTPUT_DIR": tmp_path / "a"},
+        SOLVER__MAX_EPOCH=1,
+        TRAIN__FREEZE="['^backbone']",
+    )[1]
+    train(
+        {**settings, "OUTPUT_DIR": tmp_path / "b"},
+        SOLVER__MAX_EPOCH=2,
+        TRAIN__FREEZE="['^backbone']",
+    )
+    second = final_weights({**settings, "OUTPUT_DIR": tmp_path / "b"})
+    moved = {name for name in first if not torch.equal(first[name], second[name])}
+    assert moved
+    assert all(name.startswith("head.") for name in moved)
+
+
+def test_checkpoint_of_another_model_is_refused(settings, tmp_path):
+    train(settings)
+    path = settings["OUTPUT_DIR"] / "checkpoints/checkpoint_epoch_00002.pyth"
+    fresh = {**settings, "OUTPUT_DIR": tmp_path / "fresh", "TRAIN.CHECKPOINT_FILE_PATH": path}
+    with pytest.raises(CheckpointError, match="another architecture"):
+        train(fresh, VIT__EMBED_DIM=16)
+    state = torch.load(path, weights_only=True)["model_state"]
+    other_classes = {
+        key: tensor[:5] if key.startswith("head.") else tensor for key, tensor in state.items()
+    }
+    torch.save(other_classes, path)
+    with pytest.raises(CheckpointError, match="head"):
+        train(fresh)
+    train(fresh, TRAIN__CHECKPOINT_CHANGED="[head]")
+
+
+def test_wrong_classes_are_refused_at_the_test(settings):
+    train(settings)
+    path = settings["OUTPUT_DIR"] / "checkpoints/checkpoint_epoch_00002.pyth"
+    state = torch.load(path, weights_only=True)
+    state["class_names"][0] = list(reversed(state["class_names"][0]))
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match="classes are not those"):
+        jobs.train_and_test(config(settings, TRAIN__ENABLE=False))
+
+
+def broken_video(settings):
+    """A file of the set, replaced by rubbish until the caller puts the bytes back."""
+    folder = settings["DATA.PATH_TO_DATA_DIR"]
+    return sorted(folder.rglob("*val*/**/*.mp4"))[0]
+
+
+@pytest.mark.parametrize(("policy", "evaluated"), [("wrong", 13), ("skip", 12)])
+def test_undecodable_video_is_counted_and_listed(settings, policy, evaluated):
+    train(settings)
+    video = broken_video(settings)
+    good = video.read_bytes()
+    video.write_bytes(b"no video" * 100)
+    try:
+        jobs.train_and_test(config(settings, TRAIN__ENABLE=False, TEST__ON_DECODE_ERROR=policy))
+        with pytest.raises(DataError, match=video.name):
+            jobs.train_and_test(
+                config(settings, TRAIN__ENABLE=False, TEST__ON_DECODE_ERROR="error")
+            )
+    finally:
+        video.write_bytes(good)
+    (final,) = read_stats(settings["OUTPUT_DIR"], "test_final")
+    assert (final["evaluated"], final["videos"]) == (12, 13)
+    table = (settings["OUTPUT_DIR"] / "results/per_class.csv").read_text().splitlines()[1:]
+    assert sum(int(row.split(",")[2]) for row in table) == evaluated
+    assert video.name in (settings["OUTPUT_DIR"] / "results/unreadable.csv").read_text()
+
+
+def test_dry_run_prints_the_cost_and_leaves_nothing(settings, capsys):
+    jobs.dry_run(config(settings))
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("peak memory", "clips/s", "whole run"))
+    assert not settings["OUTPUT_DIR"].exists()
+
+
+def test_settings_are_all_keys():
+    assert config(SETTINGS).MODEL.NUM_CLASSES == 12
