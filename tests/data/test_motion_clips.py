@@ -143,7 +143,9 @@ def test_splits_share_no_shape_and_no_texture():
         grid = np.linspace(-1, 1, 41)
         drawn = {
             split: [
-                member(grid * np.pi) if families is SHAPES else member(*np.meshgrid(grid, grid))
+                member(grid * np.pi)
+                if families is SHAPES
+                else member(*np.meshgrid(grid, grid), 0.5)
                 for member in families[split]
             ]
             for split in ("train", "val")

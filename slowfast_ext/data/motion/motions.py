@@ -41,12 +41,16 @@ MOTIONS: tuple[tuple[str, Phase, int], ...] = (
 )
 """Class name, the phase that runs, and which way."""
 
+RATES = np.array([1.0, 1.0, 1.0, 0.6, 1.25, 0.8])
+"""Loops of each phase while a scene's speed makes one: turns slow enough for eight frames to follow."""
+
 CLASS_NAMES = tuple(name for name, _, _ in MOTIONS)
 
 
 def run_phases(start_P: Array, label: int, speed: float, num_frames: int) -> Array:
-    """Phases [T, P] of a class that begins at `start_P` and makes `speed` loops in the file."""
+    """Phases [T, P] of a class that begins at `start_P` and runs at `speed` [loops per file]."""
     _, phase, direction = MOTIONS[label]
     phases_TP = np.tile(start_P, (num_frames, 1))
-    phases_TP[:, phase] += direction * speed * np.arange(num_frames) / num_frames
+    loops = direction * speed * RATES[phase]
+    phases_TP[:, phase] += loops * np.arange(num_frames) / num_frames
     return phases_TP % 1.0

@@ -14,8 +14,8 @@ from slowfast_ext.data.motion.sprites import Sprite, random_sprite
 
 Array = np.ndarray
 
-RADII = (0.08, 0.17)
-SEPARATIONS = (0.14, 0.5)
+RADII = (0.09, 0.19)
+SEPARATIONS = (0.12, 0.54)
 SWAY = 0.06
 """Ranges of an object's radius and of the pair's distance, and how far a distractor sways [frame widths]."""
 

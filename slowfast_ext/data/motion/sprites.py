@@ -12,7 +12,7 @@ import numpy as np
 
 Array = np.ndarray
 Radius = Callable[[Array], Array]
-Texture = Callable[[Array, Array], Array]
+Texture = Callable[[Array, Array, float], Array]
 TAU = 2 * np.pi
 
 
@@ -29,39 +29,46 @@ def _star(points: int, depth: float) -> Radius:
     return lambda a: 1 - depth * np.abs((a * points / TAU) % 1 * 2 - 1)
 
 
+def _cut_disc(at: float) -> Radius:
+    return lambda a: np.minimum(1, at / np.maximum(np.cos(a), at))
+
+
 SHAPES: dict[str, tuple[Radius, ...]] = {
     "train": (_polygon(3), _polygon(4), _polygon(5), _petals(2, 0.25), _petals(3, 0.2)),
-    "val": (_star(4, 0.5), _star(6, 0.35), _petals(1, 0.3), _polygon(8), _petals(4, 0.15)),
+    "val": (_star(4, 0.45), _star(3, 0.5), _star(1, 0.5), _petals(1, 0.3), _cut_disc(0.3)),
 }
 """Radius of a shape at a polar angle; its largest is 1."""
 
 TEXTURES: dict[str, tuple[Texture, ...]] = {
     "train": (
-        lambda x, y: x,
-        lambda x, y: 0.45 - np.hypot(x - 0.4, y),
-        lambda x, y: np.where(y > 0, 0.3 - np.abs(x), x),
+        lambda x, y, lot: x + 0.4 * (lot - 0.5),
+        lambda x, y, lot: 0.3 + 0.2 * lot - np.hypot(x - 0.4, y),
+        lambda x, y, lot: np.hypot(x + 0.3, y) - 0.5 - 0.2 * lot,
+        lambda x, y, lot: 0.7 * x - np.abs(y) + 0.3 * lot,
     ),
     "val": (
-        lambda x, y: np.minimum(x + 0.2, y + 0.2),
-        lambda x, y: 0.25 - np.abs(x - 0.35),
-        lambda x, y: 0.6 * np.abs(y) - x,
+        lambda x, y, lot: np.minimum(x, y) + 0.3 * lot,
+        lambda x, y, lot: 0.2 + 0.15 * lot - np.abs(x - 0.35),
+        lambda x, y, lot: (0.4 + 0.4 * lot) * np.abs(y) - x,
+        lambda x, y, lot: x + 0.25 * np.sin((5 + 3 * lot) * y),
     ),
 }
-"""Signed depth in the second colour's region: > 0 inside."""
+"""Signed depth in the second colour's region, > 0 inside, for a lot in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """A shape with a texture; colours are RGB in [0, 1]."""
+    """A shape with a texture of some `lot` in [0, 1]; colours are RGB in [0, 1]."""
 
     shape: Radius
     texture: Texture
+    lot: float
     colours: tuple[Array, Array]
 
     def paint(self, x: Array, y: Array, pixel: Array) -> tuple[Array, Array]:
         """Colour [..., 3] and coverage [...] at sprite coordinates; edges one `pixel` wide."""
         depth = self.shape(np.arctan2(y, x)) - np.hypot(x, y)
-        second = np.clip(self.texture(x, y) / pixel + 0.5, 0, 1)[..., None]
+        second = np.clip(self.texture(x, y, self.lot) / pixel + 0.5, 0, 1)[..., None]
         first_colour, second_colour = self.colours
         colour = first_colour + second * (second_colour - first_colour)
         return colour, np.clip(depth / pixel + 0.5, 0, 1)
@@ -74,7 +81,8 @@ def random_sprite(rng: np.random.Generator, split: str) -> Sprite:
     bright = _rgb(hue, rng.uniform(0.5, 1.0), 1.0)
     other = _rgb(hue + rng.uniform(0.35, 0.65), rng.uniform(0.3, 1.0), rng.uniform(0.6, 1.0))
     colours = (bright, other) if rng.random() < 0.5 else (other, bright)
-    return Sprite(shapes[rng.integers(len(shapes))], textures[rng.integers(len(textures))], colours)
+    shape, texture = shapes[rng.integers(len(shapes))], textures[rng.integers(len(textures))]
+    return Sprite(shape, texture, rng.random(), colours)
 
 
 def _rgb(hue: float, saturation: float, value: float) -> Array:
