@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 from yacs.config import CfgNode
 
-from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec, fp32
+from slowfast_ext.models.attention.base import (
+    KERNELS,
+    Grid,
+    Kernel,
+    LayerSpec,
+    fp32,
+    without_autocast,
+)
+from slowfast_ext.models.attention.landmarks import segment_means
 
 
 @KERNELS.register("lara")
@@ -19,7 +27,8 @@ class Lara(Kernel):
 
     Landmarks come from the tokens without prefix; prefix tokens are queries and keys. In training the
     proposals are sampled (standard normal noise), else they are the landmarks: evaluation is repeatable.
-    Cost: 2*h*R*(N + M)*D + 2*h*R^2*D (+ h*R^2*D mixed; + 2*h*R*D^2 projected, of 1-D pooling h*(N + M)*D^2).
+    Cost: 2*h*R*(N + M)*D + h*R^2*D, and h*R*N*D but for mis-bh, 2*h*R^2*D mixed, 2*h*R*D^2 projected
+    (1-D pooling: h*(N + M)*D^2).
     """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
@@ -34,7 +43,7 @@ class Lara(Kernel):
         self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
     ) -> Tensor:
         """Weighted values [B, h, N, D]."""
-        with torch.autocast(v_BhMD.device.type, enabled=False):
+        with without_autocast(v_BhMD):
             (v,) = fp32(v_BhMD)
             over_R, over_M = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
             return (over_R @ (over_M @ v)).to(v_BhMD.dtype)
@@ -89,16 +98,6 @@ class Lara(Kernel):
         if self.mixed:
             k_bar = (self.scale * k_bar @ k_bar.mT).softmax(-1) @ k_bar
         return q_bar, k_bar
-
-
-def segment_means(x_BhND: Tensor, count: int) -> Tensor:
-    """Means of `count` successive pieces, [B, h, count, D]; the longer pieces come last."""
-    size, longer = divmod(x_BhND.shape[2], count)
-    short, long = x_BhND.tensor_split([size * (count - longer)], dim=2)
-    means = [short.unflatten(2, (-1, size)).mean(3)]
-    if longer:
-        means.append(long.unflatten(2, (longer, size + 1)).mean(3))
-    return torch.cat(means, dim=2)
 
 
 def _pooled(x_BhND: Tensor, grid: Grid, rows: int, columns: int) -> Tensor:

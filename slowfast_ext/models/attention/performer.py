@@ -1,0 +1,104 @@
+"""Performer: softmax attention through positive orthogonal random features (FAVOR+; Choromanski et al., 2021).
+
+phi(x) = m^-1/2 exp(W x - |x|^2/2 - c), x scaled by D^-1/4, c the largest W x of a query, or of all keys.
+Then linear attention with phi(q), phi(k).
+Shapes: B batch, N queries, M keys, m features, h heads, D head dim, T frames, S tokens of a frame.
+"""
+
+import torch
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.models.attention.base import (
+    KERNELS,
+    Grid,
+    Kernel,
+    LayerSpec,
+    fp32,
+    without_autocast,
+)
+from slowfast_ext.models.attention.linear import linear_attention, linear_weights
+
+
+@KERNELS.register("performer")
+class Performer(Kernel):
+    """Linear in the tokens; ATTENTION.DROPOUT has no effect.
+
+    Evaluation uses the buffer `projection`. Variant shared: offset 1e-6 on the exponentials, orthogonal
+    features shared by heads. Variant per_head: offset 1e-4 on the features, normaliser at least 0.01, Gaussian
+    features when drawn in training.
+    Cost: h*m*(N + M)*D for the features, h*m*(N + M)*(D + 1) to attend; to T frames h*m*(M + T*N)*(D + 1).
+    """
+
+    projection: Tensor
+
+    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
+        super().__init__(spec, cfg, key_grid)
+        options = cfg.PERFORMER
+        self.redraws = options.REDRAW == "step"
+        self.per_head = options.VARIANT == "per_head"
+        self.offset = 1e-4 if self.per_head else 1e-6 * options.FEATURES**-0.5
+        self.clamp = 1e-2 if self.per_head else 0.0
+        heads = spec.num_heads if self.per_head else 1
+        drawn = orthogonal_features(heads, options.FEATURES, spec.head_dim)
+        self.register_buffer("projection", drawn)
+
+    def attend(
+        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> Tensor:
+        """Weighted values [B, h, N, D]."""
+        return linear_attention(*self.features(q_BhND, k_BhMD), v_BhMD, self.clamp)
+
+    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+        """The implied weights [B, h, N, M] (of the features drawn now, in training)."""
+        return linear_weights(*self.features(q_BhND, k_BhMD), self.clamp)
+
+    def attend_frames(
+        self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
+    ) -> Tensor:
+        """[B, h, N, T, D]; features are made once, each frame has its own normaliser."""
+        T, S, D = k_BhTSD.shape[2:]
+        phi_q_BhNm, phi_k_BhMm = self.features(q_BhND, k_BhTSD.flatten(2, 3))
+        with without_autocast(v_BhTSD):
+            (v,) = fp32(v_BhTSD)
+            phi_k_BhTSm = phi_k_BhMm.unflatten(2, (T, S))
+            gathered_BhmE = (phi_k_BhTSm.mT @ v).transpose(2, 3).flatten(3)
+            normaliser_BhNT = (phi_q_BhNm @ phi_k_BhTSm.sum(3).mT).clamp(min=self.clamp)
+            y_BhNTD = (phi_q_BhNm @ gathered_BhmE).unflatten(-1, (T, D)) / normaliser_BhNT[
+                ..., None
+            ]
+        return y_BhNTD.to(v_BhTSD.dtype)
+
+    def features(self, q_BhND: Tensor, k_BhMD: Tensor) -> tuple[Tensor, Tensor]:
+        """phi(q) [B, h, N, m] and phi(k) [B, h, M, m], in single precision."""
+        with without_autocast(q_BhND):
+            projection_hmD = self._draw().to(torch.promote_types(q_BhND.dtype, torch.float32))
+            q, k = (x * self.scale**0.5 for x in fp32(q_BhND, k_BhMD))
+            return (
+                self._feature(q, projection_hmD, over=(-1,)),
+                self._feature(k, projection_hmD, over=(-2, -1)),
+            )
+
+    def _feature(self, x_BhND: Tensor, projection_hmD: Tensor, over: tuple[int, ...]) -> Tensor:
+        u_BhNm = x_BhND @ projection_hmD.mT
+        largest = u_BhNm.detach().amax(over, keepdim=True)
+        exponent = u_BhNm - x_BhND.square().sum(-1, keepdim=True) / 2 - largest
+        return exponent.exp() * u_BhNm.shape[-1] ** -0.5 + self.offset
+
+    def _draw(self) -> Tensor:
+        if not (self.training and self.redraws):
+            return self.projection
+        if self.per_head:
+            return torch.randn_like(self.projection)
+        return orthogonal_features(*self.projection.shape, device=self.projection.device)
+
+
+def orthogonal_features(
+    heads: int, features: int, head_dim: int, device: torch.device | None = None
+) -> Tensor:
+    """[heads, features, head_dim]: rows orthogonal in blocks of head_dim, as long as Gaussian ones."""
+    blocks = -(-features // head_dim)
+    gaussian = torch.randn(heads, blocks, head_dim, head_dim, device=device)
+    rows = torch.linalg.qr(gaussian).Q.mT.flatten(1, 2)[:, :features]
+    lengths = torch.randn(heads, features, head_dim, device=device).norm(dim=-1, keepdim=True)
+    return rows * lengths
