@@ -1,0 +1,1 @@
+"""Looking at models: what they cost, how fast they are, what they attend to."""

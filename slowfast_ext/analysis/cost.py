@@ -1,0 +1,106 @@
+"""What a model costs: parameters, multiply-adds by module, memory kept for the backward pass.
+
+All is counted from shapes on torch's meta device: nothing is computed, any size fits in any machine.
+One multiply-add counts as one, as in the papers' "GFLOPs"; elementwise work is not counted.
+Shapes: B batch, C colours, T frames, H W pixels, h heads, N queries, M keys, D head dim.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
+from yacs.config import CfgNode
+
+from slowfast_ext.models import build_model
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`macs` of one view, `by_module` of every module that does any work, `kept_bytes` per clip in training."""
+
+    params: int
+    macs: int
+    by_module: dict[str, int]
+    kept_bytes: int
+
+
+def model_cost(cfg: CfgNode) -> Cost:
+    """Cost of one view of the model that `cfg` describes, at test crop size."""
+    with torch.device("meta"):
+        model = build_model(cfg)
+    clip_BCTHW = meta_clip(cfg)
+    counts = count_macs(model.eval(), clip_BCTHW)
+    params = sum(parameter.numel() for parameter in model.parameters())
+    return Cost(params, counts.pop(""), counts, kept_for_backward(model.train(), clip_BCTHW))
+
+
+def meta_clip(cfg: CfgNode, batch: int = 1) -> Tensor:
+    """A clip of the configured size that has a shape and no content."""
+    size = cfg.DATA.TEST_CROP_SIZE
+    return torch.empty(batch, 3, cfg.DATA.NUM_FRAMES, size, size, device="meta")
+
+
+def count_macs(model: nn.Module, *inputs: Any) -> dict[str, int]:
+    """Multiply-adds of a forward pass by module name; '' is the whole."""
+    counter = FlopCounterMode(display=False, custom_mapping={_CPU_ATTENTION: _cpu_attention_flops})
+    with torch.no_grad(), counter:
+        model(*inputs)
+    whole = type(model).__name__
+    counts = {}
+    for name, operators in counter.get_flop_counts().items():
+        own = "" if name in ("Global", whole) else name.removeprefix(f"{whole}.")
+        counts[own] = sum(operators.values()) // 2
+    return counts
+
+
+_CPU_ATTENTION = aten._scaled_dot_product_flash_attention_for_cpu
+
+
+def _cpu_attention_flops(
+    q_shape: Sequence[int], k_shape: Sequence[int], v_shape: Sequence[int], *_: Any, **__: Any
+) -> int:
+    """torch counts its fused CPU attention as nothing."""
+    return sdpa_flop(q_shape, k_shape, v_shape)
+
+
+def kept_for_backward(model: nn.Module, *inputs: Tensor) -> int:
+    """Bytes that a forward pass in training keeps for the backward pass, parameters aside."""
+    own = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    kept: dict[int, int] = {}
+    alive: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        alive.append(tensor)
+        kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(*inputs)
+    return sum(size for storage, size in kept.items() if storage not in own)
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def views_of(cfg: CfgNode) -> int:
+    """Views per video in testing."""
+    return cfg.TEST.NUM_ENSEMBLE_VIEWS * cfg.TEST.NUM_SPATIAL_CROPS
+
+
+def summary(cfg: CfgNode) -> dict[str, Any]:
+    """The figures that are compared with the papers: params_m, gflops_view, gflops_total, by_module."""
+    cost = model_cost(cfg)
+    return {
+        "params_m": cost.params / 1e6,
+        "gflops_view": cost.macs / 1e9,
+        "gflops_total": cost.macs * views_of(cfg) / 1e9,
+        "views": views_of(cfg),
+        "kept_mib_per_clip": cost.kept_bytes / 2**20,
+        "by_module": {name: macs / 1e9 for name, macs in cost.by_module.items() if macs},
+    }

@@ -1,0 +1,38 @@
+"""Wall-clock of a model on the device there is. Shapes: B batch, C colours, T frames, H W pixels."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from yacs.config import CfgNode
+
+from slowfast_ext.analysis.cost import meta_clip
+from slowfast_ext.engine.distributed import pick_device
+from slowfast_ext.models import build_model
+
+
+def seconds_per_clip(cfg: CfgNode, repeats: int = 3) -> float:
+    """Median time of an eager fp32 forward pass of one clip in evaluation, after one to warm up."""
+    device = pick_device(cfg)
+    model = build_model(cfg).to(device).eval()
+    clip_BCTHW = torch.randn(meta_clip(cfg).shape, device=device)
+    with torch.inference_mode():
+        return median_seconds(lambda: model(clip_BCTHW), device, repeats)
+
+
+def median_seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
+    """Median over `repeats` calls after one to warm up; waits for the device around each."""
+    times = []
+    for _ in range(repeats + 1):
+        wait(device)
+        started = time.perf_counter()
+        work()
+        wait(device)
+        times.append(time.perf_counter() - started)
+    return sorted(times[1:])[repeats // 2]
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
