@@ -10,7 +10,10 @@ from attention_cases import (
     load_golden,
     to_sequence,
 )
+from torch.utils.flop_counter import FlopCounterMode
 
+from slowfast_ext.config import get_cfg
+from slowfast_ext.models import build_model
 from slowfast_ext.models.attention import ATTENTION, KERNELS, Grid, LayerSpec
 from slowfast_ext.models.attention.factorized import Time
 from slowfast_ext.models.attention.fixation import build_fixation
@@ -124,3 +127,38 @@ def test_wraps_every_pattern(pattern):
     assert pattern in ATTENTION
     for i, one in enumerate(outputs):
         assert all(not torch.allclose(one, other) for other in outputs[i + 1 :])
+
+
+# Millions of parameters, and G multiply-adds of the matrix products: docs/feature_fixation.md.
+COUNTS = {
+    "baseline, 17x17 tokens": ({}, 272, 51.090, 242.7),
+    "cosformer, 17x17 tokens": ({"ATTENTION.KERNEL": "cosformer"}, 272, 51.090, 250.1),
+    "fixation, 17x17 tokens": ({"ATTENTION.FIXATION.MODE": "cooperative"}, 272, 51.486, 257.3),
+    "fixation, 14x14 tokens": ({"ATTENTION.FIXATION.MODE": "cooperative"}, 224, 51.438, 174.8),
+}
+
+
+@pytest.mark.parametrize(("keys", "crop", "millions", "giga"), COUNTS.values(), ids=COUNTS)
+def test_counts_of_the_papers_model(keys, crop, millions, giga):
+    cfg = get_cfg()
+    pairs = {
+        "MODEL.BACKBONE": "xvit",
+        "MODEL.NUM_CLASSES": 174,
+        "DATA.NUM_FRAMES": 16,
+        "DATA.TRAIN_CROP_SIZE": crop,
+        "DATA.TEST_CROP_SIZE": crop,
+        "VIT.PATCH_SIZE": [1, 16, 16],
+        "VIT.EMBED_DIM": 512,
+        "VIT.NUM_HEADS": 8,
+        "XVIT.CONSENSUS": "avg",
+        "ATTENTION.CYCLE": ["factorized"],
+        "ATTENTION.KERNEL": "relu",
+        **keys,
+    }
+    cfg.merge_from_list([item for pair in pairs.items() for item in pair])
+    counter = FlopCounterMode(display=False)
+    with torch.device("meta"), torch.no_grad(), counter:
+        model = build_model(cfg).eval()
+        model(torch.empty(1, 3, 16, crop, crop))
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, abs=1e-3)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(giga, abs=0.05)

@@ -4,6 +4,7 @@ Shapes: B batch, N tokens (prefix first, then time-major), C channels, h heads, 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import ClassVar
 
@@ -154,3 +155,10 @@ def stack_heads(x_BhND: Tensor) -> Tensor:
 def fp32(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors in single precision at least, for normalisers and long sums."""
     return tuple(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in tensors)
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[None]:
+    """Products inside keep the precision of their inputs on the device of `x` (of any kind, meta too)."""
+    kind = x.device.type
+    known = torch.amp.is_autocast_available(kind)
+    return torch.autocast(kind, enabled=False) if known else nullcontext()

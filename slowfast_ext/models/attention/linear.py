@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
-from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec, fp32
+from slowfast_ext.models.attention.base import (
+    KERNELS,
+    Grid,
+    Kernel,
+    LayerSpec,
+    fp32,
+    without_autocast,
+)
 
 
 class Linear(Kernel):
@@ -71,7 +78,7 @@ class Sigmoid(Linear):
 def linear_attention(q_BhNE: Tensor, k_BhME: Tensor, v_BhMD: Tensor, clamp: float) -> Tensor:
     """q (k^T v) / max(q . sum k, clamp), [B, h, N, D], summed and normalised in single precision."""
     dtype = v_BhMD.dtype
-    with torch.autocast(v_BhMD.device.type, enabled=False):
+    with without_autocast(v_BhMD):
         q, k, v = fp32(q_BhNE, k_BhME, v_BhMD)
         normaliser = q @ k.sum(dim=2).unsqueeze(-1)
         return (q @ (k.mT @ v) / normaliser.clamp(min=clamp)).to(dtype)
