@@ -15,6 +15,7 @@ from yacs.config import CfgNode
 
 from slowfast_ext.data.batch import BadSample, Batch, EvalBatch, label_tensor, stack_clips
 from slowfast_ext.data.dataset import Source, TestItem, TestViews, TrainClips, TrainItem
+from slowfast_ext.data.memory import keep_freed_memory
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.samplers import Draw, eval_shard, steps_per_epoch, train_batches
 from slowfast_ext.data.sampling import View
@@ -189,6 +190,7 @@ def _data_loader(cfg: CfgNode, dataset: Any, batches: list[Any], collate: Any) -
 def _start_worker(_: int) -> None:
     """Schedulers signal whole process groups; the training process decides what a signal means."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     for ignored in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(ignored, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SHUTDOWN_SECONDS))

@@ -21,12 +21,14 @@ def invert(clip_TCHW: Tensor) -> Tensor:
 
 
 def posterize(clip_TCHW: Tensor, bits: int) -> Tensor:
-    """Keep the `bits` highest bits."""
+    """Keep the `bits` highest bits; none of them is black, as in Pillow before 13."""
     return clip_TCHW & (0xFF00 >> bits & 0xFF)
 
 
 def solarize(clip_TCHW: Tensor, threshold: int) -> Tensor:
-    """Invert values of at least `threshold`."""
+    """Invert values of at least `threshold`; 256 inverts none."""
+    if threshold > 255:
+        return clip_TCHW
     return clip_TCHW ^ (clip_TCHW >= threshold).to(torch.uint8).mul_(255)
 
 
@@ -65,24 +67,31 @@ def equalize(clip_TCHW: Tensor) -> Tensor:
 
 def sharpness(clip_TCHW: Tensor, factor: float) -> Tensor:
     """Blend with the smoothed clip (3x3, centre 5, rest 1); the outermost pixels stay."""
+    out_TCHW = clip_TCHW.clone()
     if min(clip_TCHW.shape[-2:]) < 3:
-        return clip_TCHW
-    x = clip_TCHW.permute(0, 2, 3, 1)
-    wide = x.to(torch.int16)
+        return out_TCHW
+    for frame_CHW, out_CHW in zip(clip_TCHW, out_TCHW, strict=True):
+        inner = frame_CHW[:, 1:-1, 1:-1]
+        smooth = _smooth(frame_CHW)
+        blend = (inner - smooth).mul_(factor).add_(smooth)
+        out_CHW[:, 1:-1, 1:-1] = blend.clamp_(0, 255)
+    return out_TCHW
+
+
+def _smooth(frame_CHW: Tensor) -> Tensor:
+    """PIL's SMOOTH filter without the outermost pixels, float32 of whole numbers."""
+    wide = frame_CHW.to(torch.int16)
     rows = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
-    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
-    inner = x[:, 1:-1, 1:-1]
-    total += 4 * wide[:, 1:-1, 1:-1]
-    smooth = ((total.float() + SMOOTH_SUM / 2) / SMOOTH_SUM).floor_()
-    blend = smooth + (inner - smooth) * factor
-    out = x.clone()
-    out[:, 1:-1, 1:-1] = blend.clamp_(0, 255).to(torch.uint8)
-    return out.permute(0, 3, 1, 2)
+    total = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:] + 4 * wide[:, 1:-1, 1:-1]
+    return total.float().add_(SMOOTH_SUM / 2).div_(SMOOTH_SUM).floor_()
 
 
 def _each_frame(clip_TCHW: Tensor, operation: Callable[[Image.Image], Image.Image]) -> Tensor:
-    frames = [operation(Image.fromarray(frame)) for frame in _as_numpy(clip_TCHW)]
-    return _as_clip(np.stack([np.asarray(frame) for frame in frames]))
+    pixels = _as_numpy(clip_TCHW)
+    out = np.empty_like(pixels)
+    for frame, result in zip(pixels, out, strict=True):
+        result[:] = operation(Image.fromarray(frame))
+    return _as_clip(out)
 
 
 def _as_numpy(clip_TCHW: Tensor) -> np.ndarray:

@@ -1,0 +1,63 @@
+"""Items: one decode for all clips of a video, each view a slice of it, determinism."""
+
+import pytest
+import torch
+from fakes import FakeSource, make_cfg, make_videos
+
+from slowfast_ext.data import sampling
+from slowfast_ext.data.dataset import TestViews, TrainClips
+from slowfast_ext.data.samplers import Draw
+from slowfast_ext.data.sampling import views
+from slowfast_ext.data.transforms import test_crops as crops_of
+
+
+def test_repeats_of_a_video_share_one_decode_and_differ_in_augmentation():
+    source = FakeSource()
+    clips = TrainClips(make_cfg(AUG__NUM_SAMPLE=3), make_videos(4), source)
+    item = clips[Draw(0, 2)]
+    assert source.decodes == 1
+    assert len(item.clips_TCHW) == 3
+    assert not torch.equal(item.clips_TCHW[0], item.clips_TCHW[1])
+
+
+@pytest.mark.parametrize("change", [Draw(1, 2, 0), Draw(0, 3, 0), Draw(0, 2, 1)])
+def test_an_item_depends_on_epoch_video_and_occurrence(change):
+    clips = TrainClips(make_cfg(), make_videos(4), FakeSource())
+    one, again, other = (clips[draw].clips_TCHW[0] for draw in (Draw(0, 2), Draw(0, 2), change))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+
+
+def test_a_replacement_is_the_item_of_the_other_video():
+    clips = TrainClips(make_cfg(), make_videos(4, bad={0, 1}), FakeSource())
+    item = clips[Draw(5, 1)]
+    assert {sample.index for sample in item.bad} <= {0, 1}
+    assert item.index in (2, 3)
+    assert torch.equal(item.clips_TCHW[0], clips[Draw(5, item.index)].clips_TCHW[0])
+
+
+@pytest.mark.parametrize("crops", [1, 2, 3])
+@pytest.mark.parametrize("sampling_kind", ["dense", "segment"])
+def test_views_equal_a_decode_for_each_view(crops, sampling_kind):
+    cfg = make_cfg(
+        TEST__NUM_ENSEMBLE_VIEWS=4, TEST__NUM_SPATIAL_CROPS=crops, DATA__SAMPLING=sampling_kind
+    )
+    videos, source = make_videos(2), FakeSource()
+    item = TestViews(cfg, videos, views(cfg), source)[1]
+    assert source.decodes == 1
+    record = videos.records[1]
+    for clip_TCHW, view in zip(item.views_VTCHW, views(cfg), strict=True):
+        indices = sampling.test_indices(20, 25.0, cfg, view.clip, 4)
+        frames = source.frames(record, indices.tolist()).permute(0, 3, 1, 2)
+        assert torch.equal(clip_TCHW, crops_of(frames, 16, [view.crop], True)[0])
+
+
+def test_a_bad_video_is_reported_and_never_replaced_in_evaluation():
+    cfg = make_cfg()
+    item = TestViews(cfg, make_videos(3, bad={1}), views(cfg), FakeSource())[1]
+    assert item.views_VTCHW is None
+    assert (item.bad[0].index, item.bad[0].path, item.bad[0].place) == (
+        1,
+        "bad1.mp4",
+        "train.csv:2",
+    )
