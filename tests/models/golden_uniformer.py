@@ -12,19 +12,24 @@ from slowfast_ext.models import VideoModel, build_model
 from slowfast_ext.models.weights import import_state
 
 
-def case_config(folder: Path, name: str) -> CfgNode:
-    """Our tree for the published configuration in `name`.json."""
-    case = json.loads((folder / f"{name}.json").read_text())
-    theirs, cfg = case["cfg"]["UNIFORMER"], get_cfg()
+def our_config(published: dict, frames: int, size: int) -> CfgNode:
+    """Our tree for the published configuration of a case."""
+    theirs, cfg = published["UNIFORMER"], get_cfg()
     emim = theirs.get("ATTN_TYPE") is not None
     cfg.MODEL.BACKBONE = "uniformer"
-    cfg.MODEL.NUM_CLASSES = case["cfg"]["MODEL"]["NUM_CLASSES"]
-    cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE = case["input_shape"][2], case["input_shape"][3]
+    cfg.MODEL.NUM_CLASSES = published["MODEL"]["NUM_CLASSES"]
+    cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE = frames, size
     for key in ("EMBED_DIM", "DEPTH", "HEAD_DIM", "STD"):
         cfg.UNIFORMER[key] = theirs[key]
     cfg.UNIFORMER.TEMPORAL_STRIDE = 1 if emim else 2
     cfg.ATTENTION.CYCLE = ["emim", "joint"] if emim else ["split" if theirs["SPLIT"] else "joint"]
     return cfg
+
+
+def case_config(folder: Path, name: str) -> CfgNode:
+    """Our tree for the case in `name`.json."""
+    case = json.loads((folder / f"{name}.json").read_text())
+    return our_config(case["cfg"], *case["input_shape"][2:4])
 
 
 def load_case(folder: Path, name: str, cfg: CfgNode) -> tuple[VideoModel, dict[str, Tensor]]:

@@ -1,0 +1,66 @@
+"""2-D kernels to 3-D ones."""
+
+import json
+
+import pytest
+import torch
+from golden_uniformer import our_config
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from slowfast_ext.models import build_model
+from slowfast_ext.models.weights import import_state
+from slowfast_ext.models.weights.inflate import can_inflate, inflate
+
+
+@pytest.mark.parametrize("frames", [1, 3, 5])
+def test_modes(frames):
+    kernel = torch.randn(4, 2, 3, 3)
+    mean, centre = inflate(kernel, frames, "mean"), inflate(kernel, frames, "centre")
+    assert mean.shape == centre.shape == (4, 2, frames, 3, 3)
+    torch.testing.assert_close(mean.sum(2), kernel)
+    torch.testing.assert_close(centre.sum(2), kernel)
+    torch.testing.assert_close(mean[:, :, 0], mean[:, :, -1])
+    assert torch.equal(centre[:, :, frames // 2], kernel)
+
+
+def test_what_can_be_inflated():
+    assert can_inflate(torch.empty(4, 2, 3, 3), (4, 2, 5, 3, 3))
+    assert can_inflate(torch.empty(4, 2, 1, 3, 3), (4, 2, 5, 3, 3))
+    assert not can_inflate(torch.empty(4, 2, 3, 3, 3), (4, 2, 5, 3, 3))
+    assert not can_inflate(torch.empty(4, 2, 5, 5), (4, 2, 5, 3, 3))
+    assert not can_inflate(torch.empty(4, 2), (4, 3))
+
+
+def golden(golden_dir):
+    path = golden_dir / "inflate.safetensors"
+    with safe_open(path, "pt") as file:
+        case = json.loads(file.metadata()["meta"])
+    tensors = load_file(path)
+    state = {key[5:]: value for key, value in tensors.items() if key.startswith("sd2d.")}
+    return our_config(case["cfg"], 8, 64), tensors, state
+
+
+@pytest.mark.parametrize("mode", ["mean", "centre"])
+def test_golden_video_model(golden_dir, mode):
+    cfg, tensors, state = golden(golden_dir)
+    cfg.TRAIN.CHECKPOINT_INFLATE = mode
+    model = build_model(cfg).eval()
+    fitted, report = import_state({"model": state}, cfg, model.state_dict())
+    assert report.inflated
+    assert not report.changes()
+    model.load_state_dict(fitted)
+    torch.testing.assert_close(
+        model(tensors["input"])[0], tensors[f"logits3d_{mode}_inflation"], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_golden_image_model(golden_dir):
+    cfg, tensors, state = golden(golden_dir)
+    cfg.UNIFORMER.IMAGE, cfg.DATA.NUM_FRAMES = True, 1
+    model = build_model(cfg).eval()
+    fitted, report = import_state(state, cfg, model.state_dict())
+    assert not report.differences()
+    model.load_state_dict(fitted)
+    logits = model(tensors["input"][:, :, :1])[0]
+    torch.testing.assert_close(logits, tensors["logits2d_frame0"], rtol=1e-4, atol=1e-5)
