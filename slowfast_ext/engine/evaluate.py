@@ -6,10 +6,10 @@ Shapes: B videos of a batch, V views, T frames, C colours, H W pixels, K classes
 from collections.abc import Iterable
 
 import torch
-from slowfast_ext.data.loader import EvalBatch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from slowfast_ext.data.loader import EvalBatch
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.transforms.device import to_model_input
 from slowfast_ext.engine.distributed import World, gather_objects

@@ -11,9 +11,9 @@ from yacs.config import CfgNode
 from slowfast_ext.engine.distributed import World, from_main, start_world, stop_world
 from slowfast_ext.engine.log import clock, prepare_output, setup_logging
 from slowfast_ext.engine.multiview import test
+from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.setup import build_training
 from slowfast_ext.engine.signals import StopRequest
-from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.train import accumulate, train
 
 logger = logging.getLogger(__name__)

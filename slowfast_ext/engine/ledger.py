@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from slowfast_ext.data.loader import BadSample
-
 from slowfast_ext.engine.distributed import World, gather_objects
 from slowfast_ext.errors import DataError
 

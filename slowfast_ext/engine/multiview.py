@@ -2,9 +2,9 @@
 
 import logging
 
-from slowfast_ext.data.loader import EvalLoader
 from yacs.config import CfgNode
 
+from slowfast_ext.data.loader import EvalLoader
 from slowfast_ext.data.sampling import views
 from slowfast_ext.engine.checkpoint import CheckpointStore
 from slowfast_ext.engine.distributed import World

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slowfast_ext.data.loader import Batch, EvalLoader, TrainLoader
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from yacs.config import CfgNode
 
+from slowfast_ext.data.loader import Batch, EvalLoader, TrainLoader
 from slowfast_ext.engine.checkpoint import CheckpointStore, Position
 from slowfast_ext.engine.distributed import Vote, World
 from slowfast_ext.engine.ema import WeightAverage

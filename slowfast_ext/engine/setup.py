@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 import yaml
-from slowfast_ext.data.loader import EvalLoader, TrainLoader
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from yacs.config import CfgNode
@@ -14,6 +13,7 @@ from yacs.config import CfgNode
 from slowfast_ext.config.explain import changed_keys
 from slowfast_ext.config.schema import schema
 from slowfast_ext.data.annotations import read_videos
+from slowfast_ext.data.loader import EvalLoader, TrainLoader
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.sampling import centre_view
 from slowfast_ext.engine.checkpoint import CheckpointStore

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 
 from slowfast_ext.data.loader import Batch
-
 from slowfast_ext.engine.checkpoint import Position
 from slowfast_ext.engine.meter import EpochMeter
 from slowfast_ext.engine.optim import learning_rate, set_learning_rate
@@ -66,7 +65,9 @@ def accumulate(
                 logits = run.forward(clip_BCTHW)
             loss = run.loss(logits, targets)
             run.stepper.backward(loss / count)
-        meter.add(loss, logits, targets, len(batch.index_B), len(batch.bad))
+        meter.add(
+            loss, logits, targets, len(batch.index_B) // run.cfg.AUG.NUM_SAMPLE, len(batch.bad)
+        )
         run.ledger.add(batch.bad)
         videos += batch.index_B.tolist()
     return videos
