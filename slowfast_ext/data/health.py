@@ -1,0 +1,215 @@
+"""Is every video that a list names there, readable and as long as it claims?
+
+Each is opened and decoded to its last frame, in processes that may hang or crash. Verdicts are kept by
+path, size and time of change, so a second run looks only at what is new.
+"""
+
+import csv
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
+from typing import Protocol
+
+import av
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.data.annotations.media import some
+from slowfast_ext.data.jobs import Lost, run_jobs
+from slowfast_ext.data.records import VideoRecord, VideoSet
+from slowfast_ext.errors import DataError
+
+OK, SHORT, MISSING, UNREADABLE, EMPTY = "ok", "short", "missing", "unreadable", "empty"
+USABLE = (OK, SHORT)
+"""A short video has fewer frames than it claims; those it has decode, and a reader knows how many."""
+
+CHUNK = 64
+SMALL = 64
+WHOLE_FILE_FACTOR = 10
+"""Time for a whole file, in times of DATA.DECODE_TIMEOUT, which is for a clip."""
+
+
+class ClipInfo(Protocol):
+    """Facts of a video or of the piece that a record cuts out."""
+
+    length: int
+    fps: float
+
+
+class Source(Protocol):
+    """Reads the videos of records, as data.dataset uses it."""
+
+    def info(self, record: VideoRecord) -> ClipInfo:
+        """True number of frames and frame rate. Raises DataError."""
+        ...
+
+    def frames(self, record: VideoRecord, indices: Sequence[int], short_side: int = 0) -> Tensor:
+        """Frames uint8 [T, H, W, 3]. Raises DataError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of a record: frames that are there, rate [frames/s], size of a frame [px], bytes."""
+
+    verdict: str
+    detail: str = ""
+    num_frames: int = 0
+    fps: float = 0.0
+    width: int = 0
+    height: int = 0
+    num_bytes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """Duration, 0 where unknown."""
+        return self.num_frames / self.fps if self.fps else 0.0
+
+
+Found = tuple[VideoRecord, Verdict]
+
+
+def inspect(record: VideoRecord, source: Source, every_frame: bool = True) -> Verdict:
+    """Open a video and decode all of its frames, or the first alone. Never raises DataError."""
+    if not os.path.exists(record.path):
+        return Verdict(MISSING, "no such file")
+    num_bytes = os.path.getsize(record.path) if os.path.isfile(record.path) else 0
+    try:
+        info = source.info(record)
+        if info.length < 1:
+            return Verdict(EMPTY, "no frames", num_bytes=num_bytes)
+        height, width = source.frames(record, [0]).shape[1:3]
+        if every_frame:
+            _decode_all(record, source, info.length)
+        claimed = _claimed_frames(record)
+    except DataError as error:
+        return Verdict(UNREADABLE, str(error), num_bytes=num_bytes)
+    is_short = claimed > info.length
+    detail = f"{info.length} of {claimed} frames that it claims" if is_short else ""
+    kind = SHORT if is_short else OK
+    return Verdict(kind, detail, info.length, info.fps, width, height, num_bytes)
+
+
+def _decode_all(record: VideoRecord, source: Source, length: int) -> None:
+    for start in range(0, length, CHUNK):
+        source.frames(record, range(start, min(start + CHUNK, length)), SMALL)
+
+
+def _claimed_frames(record: VideoRecord) -> int:
+    """Frames by the list or the file's header; 0 where neither says, or where a piece is cut out."""
+    if record.num_frames is not None:
+        return record.num_frames if record.end_frame is None else 0
+    if record.start is not None or record.start_frame is not None:
+        return 0
+    try:
+        with av.open(record.path) as container:
+            return container.streams.video[0].frames
+    except (OSError, IndexError):
+        return 0
+
+
+def _make_inspector(
+    make_source: Callable[[], Source], every_frame: bool
+) -> Callable[[VideoRecord], Verdict]:
+    return partial(inspect, source=make_source(), every_frame=every_frame)
+
+
+def configured_source(cfg: CfgNode) -> Source:
+    """The reader that training uses."""
+    from slowfast_ext.data.decode.source import VideoSource
+
+    return VideoSource(cfg)
+
+
+def inspect_all(
+    cfg: CfgNode,
+    records: Sequence[VideoRecord],
+    cache: str,
+    workers: int,
+    every_frame: bool = True,
+    make_source: Callable[[], Source] | None = None,
+) -> Iterator[Found]:
+    """(record, verdict) for all records, in any order; `cache` is a file that keeps the verdicts.
+
+    A file that hangs its reader for ten times DATA.DECODE_TIMEOUT, or kills it, is unreadable.
+    """
+    known = _read_cache(cache)
+    keys = [_key(record, every_frame) for record in records]
+    yield from ((r, known[key]) for r, key in zip(records, keys, strict=True) if key in known)
+    todo = [r for r, key in zip(records, keys, strict=True) if key not in known]
+    make_work = partial(
+        _make_inspector, make_source or partial(configured_source, cfg), every_frame
+    )
+    limit = cfg.DATA.DECODE_TIMEOUT * WHOLE_FILE_FACTOR
+    os.makedirs(os.path.dirname(cache), exist_ok=True)
+    with open(cache, "a", encoding="utf-8") as file:
+        for record, result in run_jobs(make_work, todo, min(workers, len(todo)), limit):
+            verdict = Verdict(UNREADABLE, result.reason) if isinstance(result, Lost) else result
+            if verdict.verdict != MISSING:
+                entry = {"key": _key(record, every_frame), **asdict(verdict)}
+                file.write("\n" + json.dumps(entry))
+                file.flush()
+            yield record, verdict
+
+
+def _key(record: VideoRecord, every_frame: bool) -> str:
+    """What a verdict holds for: the file as it is now, the piece of it, the claim, how well it was looked at."""
+    try:
+        state = os.stat(record.path)
+    except OSError:
+        return ""
+    cut = (record.start, record.end, record.start_frame, record.end_frame, record.num_frames)
+    return repr((record.path, state.st_size, state.st_mtime_ns, cut, every_frame))
+
+
+def _read_cache(path: str) -> dict[str, Verdict]:
+    """Verdicts by key; a line that was cut off by an interruption is left out."""
+    known = {}
+    names = {field.name for field in fields(Verdict)}
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                except json.JSONDecodeError:
+                    continue
+                known[entry["key"]] = Verdict(**{k: v for k, v in entry.items() if k in names})
+    return known
+
+
+def usable_records(found: Iterable[Found]) -> list[VideoRecord]:
+    """Records that can be trained on; frame folders with the count that is there."""
+    return [
+        record
+        if record.num_frames is None or record.end_frame is not None
+        else replace(record, num_frames=verdict.num_frames)
+        for record, verdict in found
+        if verdict.verdict in USABLE
+    ]
+
+
+def write_report(found: Sequence[Found], path: str) -> None:
+    """A tab-separated row a video, the ones with a fault first."""
+    columns = [field.name for field in fields(Verdict)]
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t")
+        writer.writerow(["path", "place", *columns])
+        for record, verdict in sorted(
+            found, key=lambda pair: (pair[1].verdict == OK, pair[0].path)
+        ):
+            row = [str(getattr(verdict, column)).replace("\n", " ") for column in columns]
+            writer.writerow([record.path, record.place, *row])
+
+
+def summary(video_set: VideoSet, found: Sequence[Found]) -> list[str]:
+    """Counts of each verdict, with some of the videos that have a fault."""
+    counts = Counter(verdict.verdict for _, verdict in found)
+    lines = [f"{video_set.split}: {counts[OK]} of {len(found)} videos are sound"]
+    for kind in (SHORT, MISSING, UNREADABLE, EMPTY):
+        if counts[kind]:
+            paths = sorted(f"{r.path} ({v.detail})" for r, v in found if v.verdict == kind)
+            lines.append(f"  {kind}: {counts[kind]}: {some(paths)}")
+    return lines

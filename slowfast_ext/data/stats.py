@@ -1,0 +1,106 @@
+"""What a split is made of: videos a class, lengths, frame rates, sizes; as lines and as a picture."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from slowfast_ext.data.health import USABLE, Found
+from slowfast_ext.data.records import VideoSet
+
+Counts = list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Facts of the readable videos of a split; `classes` of all that are listed, one list a head."""
+
+    split: str
+    num_listed: int
+    classes: tuple[Counts, ...]
+    seconds: list[float]
+    frames: list[int]
+    fps: list[float]
+    sizes: Counter[str]
+    num_bytes: int
+
+
+def collect(video_set: VideoSet, found: Sequence[Found]) -> Stats:
+    """Count over a split's videos and what `inspect_all` found of them."""
+    good = [verdict for _, verdict in found if verdict.verdict in USABLE]
+    files = {record.path: verdict.num_bytes for record, verdict in found}
+    return Stats(
+        video_set.split,
+        len(video_set),
+        _class_counts(video_set),
+        [verdict.seconds for verdict in good],
+        [verdict.num_frames for verdict in good],
+        [verdict.fps for verdict in good],
+        Counter(f"{verdict.width}x{verdict.height}" for verdict in good),
+        sum(files.values()),
+    )
+
+
+def _class_counts(video_set: VideoSet) -> tuple[Counts, ...]:
+    heads = 1 if video_set.multi_label else len(video_set.records[0].labels)
+    return tuple(_head_counts(video_set, head) for head in range(heads))
+
+
+def _head_counts(video_set: VideoSet, head: int) -> Counts:
+    names = video_set.class_names[head] if video_set.class_names else ()
+    counts: Counter[int] = Counter()
+    for record in video_set:
+        counts.update(record.labels if video_set.multi_label else record.labels[head : head + 1])
+    labels = range(len(names) or max(counts, default=-1) + 1)
+    return [(names[label] if names else str(label), counts[label]) for label in labels]
+
+
+def describe(stats: Stats) -> list[str]:
+    """The figures in words."""
+    lines = [
+        f"{stats.split}: {stats.num_listed} videos listed, {len(stats.frames)} readable,"
+        f" {sum(stats.seconds) / 3600:.2f} hours, {stats.num_bytes / 2**30:.2f} GiB"
+    ]
+    for head, counts in enumerate(stats.classes):
+        most = max(counts, key=lambda item: item[1])
+        least = min(counts, key=lambda item: item[1])
+        empty = sum(count == 0 for _, count in counts)
+        lines.append(
+            f"  classes{f' of head {head}' if len(stats.classes) > 1 else ''}: {len(counts)},"
+            f" {empty} without videos; most {most[1]} ({most[0]}), fewest {least[1]} ({least[0]})"
+        )
+    if stats.frames:
+        lines.append(f"  seconds: {_range(stats.seconds)}; frames: {_range(stats.frames)}")
+        lines.append(f"  frames/s: {_range(stats.fps)}")
+        sizes = ", ".join(f"{size} ({count})" for size, count in stats.sizes.most_common(5))
+        lines.append(f"  sizes: {len(stats.sizes)} different, most often {sizes}")
+    return lines
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.4g} to {max(values):.4g}, median {median(values):.4g}"
+
+
+def picture(stats: Stats, path: str) -> None:
+    """Four panels as a PNG: videos a class (sorted), seconds, frame rates, sizes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    axes = figure.subplots(2, 2)
+    for head, counts in enumerate(stats.classes):
+        ordered = sorted((count for _, count in counts), reverse=True)
+        axes[0, 0].step(range(len(ordered)), ordered, where="mid", label=f"head {head}")
+    if len(stats.classes) > 1:
+        axes[0, 0].legend()
+    axes[0, 0].set(
+        title="Videos a class", xlabel="rank of the class", ylabel="videos", ylim=(0, None)
+    )
+    axes[0, 1].hist(stats.seconds, bins=40)
+    axes[0, 1].set(title="Length", xlabel="s", ylabel="videos")
+    axes[1, 0].hist(stats.fps, bins=40)
+    axes[1, 0].set(title="Frame rate", xlabel="frames/s", ylabel="videos")
+    sizes = stats.sizes.most_common(12)[::-1]
+    axes[1, 1].barh([size for size, _ in sizes], [count for _, count in sizes])
+    axes[1, 1].set(title="Most frequent sizes [px]", xlabel="videos")
+    figure.suptitle(f"{stats.split}: {stats.num_listed} videos")
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,216 @@
+"""Smaller, quickly seekable copies of videos: short side, key frame distance and codec of one's choice.
+
+A copy has the same frames at the same times as its source, upright, without sound. It appears under its
+name only when it is whole and its frames have been counted, so an interrupted run goes on where it stopped.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import partial
+
+import av
+import numpy as np
+
+from slowfast_ext.data.jobs import Lost, run_jobs
+from slowfast_ext.errors import DataError
+
+ENCODERS = {"h264": "libx264", "h265": "libx265", "vp9": "libvpx-vp9"}
+OPTIONS = {"h264": {}, "h265": {"x265-params": "log-level=none"}, "vp9": {"b": "0"}}
+RECIPE_FILE = "transcode.json"
+TIME_BASE = Fraction(1, 90000)
+FALLBACK_FPS = 25
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Short side [px] (smaller videos keep their size), frames from key frame to key frame, codec,
+    constant quality (lower is better and larger)."""
+
+    short_side: int = 256
+    gop: int = 12
+    codec: str = "h264"
+    crf: int = 20
+
+    def __post_init__(self) -> None:
+        if self.codec not in ENCODERS:
+            raise DataError(f"codec '{self.codec}' is none of {', '.join(ENCODERS)}")
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A file to transcode and where to; equal sources lead to equal targets."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Frames of a copy, or why there is none."""
+
+    num_frames: int = 0
+    error: str = ""
+
+
+def plan(paths: Sequence[str], root: str, out: str, recipe: Recipe) -> list[Copy]:
+    """Copies that are still to be made: paths below `root` to the same place below `out`, as mp4.
+
+    Raises DataError where `out` holds copies of another recipe.
+    """
+    _claim(out, recipe)
+    targets = {path: _target(path, root, out) for path in dict.fromkeys(paths)}
+    by_target: dict[str, str] = {}
+    for path, target in targets.items():
+        if by_target.setdefault(target, path) != path:
+            raise DataError(f"{path} and {by_target[target]} would both become {target}")
+    return [Copy(path, target) for path, target in targets.items() if not os.path.exists(target)]
+
+
+def _target(path: str, root: str, out: str) -> str:
+    relative = os.path.relpath(path, root)
+    if relative.startswith(os.pardir):
+        raise DataError(f"{path} is not below DATA.PATH_PREFIX '{root}', so its copy has no place")
+    return os.path.join(out, os.path.splitext(relative)[0] + ".mp4")
+
+
+def _claim(out: str, recipe: Recipe) -> None:
+    os.makedirs(out, exist_ok=True)
+    path = os.path.join(out, RECIPE_FILE)
+    if not os.path.exists(path):
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(asdict(recipe), file)
+    with open(path, encoding="utf-8") as file:
+        there = json.load(file)
+    if there != asdict(recipe):
+        raise DataError(
+            f"{out} holds copies made with {there}; choose another folder, or the same values"
+        )
+
+
+def transcode_all(
+    copies: Sequence[Copy], recipe: Recipe, workers: int, limit_seconds: float = 0
+) -> Iterator[tuple[Copy, Outcome]]:
+    """Make the copies in `workers` processes; a source that cannot be read gives its error."""
+    jobs = run_jobs(partial(_make_work, recipe), copies, min(workers, len(copies)), limit_seconds)
+    for copy, outcome in jobs:
+        yield copy, Outcome(error=outcome.reason) if isinstance(outcome, Lost) else outcome
+
+
+def _make_work(recipe: Recipe) -> "partial[Outcome]":
+    return partial(_outcome, recipe=recipe)
+
+
+def _outcome(copy: Copy, recipe: Recipe) -> Outcome:
+    try:
+        return Outcome(transcode(copy.source, copy.target, recipe))
+    except DataError as error:
+        return Outcome(error=str(error))
+
+
+def transcode(source: str, target: str, recipe: Recipe) -> int:
+    """Copy one video, give the number of its frames. Raises DataError where that fails.
+
+    Every frame of the source must decode, and the copy must have as many.
+    """
+    os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+    folder, name = os.path.split(target)
+    partial_file = os.path.join(folder, f".{name}.{os.getpid()}.part")
+    try:
+        num_frames = _encode(source, partial_file, recipe)
+        copied = sum(1 for _ in decoded_frames(partial_file))
+        if copied != num_frames:
+            raise DataError(f"{source}: has {num_frames} frames, its copy {copied}")
+        os.replace(partial_file, target)
+    except (av.FFmpegError, OSError) as error:
+        raise DataError(f"{source}: cannot be transcoded: {error}") from error
+    finally:
+        if os.path.exists(partial_file):
+            os.remove(partial_file)
+    return num_frames
+
+
+def decoded_frames(path: str) -> Iterator[av.VideoFrame]:
+    """All frames of the first video stream, in order. Raises DataError for a file without one."""
+    with av.open(path) as container:
+        stream = _video_stream(container, path)
+        yield from container.decode(stream)
+
+
+def _video_stream(container: av.container.InputContainer, path: str) -> av.VideoStream:
+    if not container.streams.video:
+        raise DataError(f"{path}: has no video stream")
+    stream = container.streams.video[0]
+    stream.thread_count = 1
+    return stream
+
+
+def _encode(source: str, path: str, recipe: Recipe) -> int:
+    with av.open(source) as container, av.open(path, "w", format="mp4") as output:
+        stream = _video_stream(container, source)
+        encoder = None
+        clock = _Clock(stream.average_rate or FALLBACK_FPS)
+        for frame in container.decode(stream):
+            picture = _upright(frame)
+            if encoder is None:
+                encoder = _add_stream(output, picture, clock.fps, recipe)
+            scaled = picture.reformat(
+                encoder.width, encoder.height, "yuv420p", interpolation="BICUBIC"
+            )
+            scaled.pts, scaled.time_base = clock.ticks(frame), TIME_BASE
+            output.mux(encoder.encode(scaled))
+        if encoder is None:
+            raise DataError(f"{source}: has no frames")
+        output.mux(encoder.encode())
+    return clock.num_frames
+
+
+class _Clock:
+    """Times of the copy's frames: those of the source from 0 on, each later than the one before."""
+
+    def __init__(self, fps: Fraction | int) -> None:
+        self.fps = fps
+        self.num_frames = 0
+        self._start: float | None = None
+        self._last = -1
+
+    def ticks(self, frame: av.VideoFrame) -> int:
+        """Time of the next frame in TIME_BASE; by the frame rate where the source has no times."""
+        time = self.num_frames / float(self.fps) if frame.time is None else frame.time
+        self._start = time if self._start is None else self._start
+        self._last = max(round((time - self._start) / TIME_BASE), self._last + 1)
+        self.num_frames += 1
+        return self._last
+
+
+def _add_stream(
+    output: av.container.OutputContainer,
+    picture: av.VideoFrame,
+    fps: Fraction | int,
+    recipe: Recipe,
+) -> av.VideoStream:
+    stream = output.add_stream(ENCODERS[recipe.codec], rate=fps)
+    stream.width, stream.height = _even_size(picture.width, picture.height, recipe.short_side)
+    stream.pix_fmt = "yuv420p"
+    stream.time_base = stream.codec_context.time_base = TIME_BASE
+    stream.codec_context.gop_size = recipe.gop
+    stream.thread_count = 1
+    stream.options = {"crf": str(recipe.crf), **OPTIONS[recipe.codec]}
+    return stream
+
+
+def _even_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height with the short side as asked, even, never larger than before."""
+    scale = min(1.0, short_side / min(width, height))
+    return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
+
+
+def _upright(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame as a player shows it: rotation metadata applied to the pixels."""
+    turns = round(frame.rotation / 90) % 4
+    if turns == 0:
+        return frame
+    pixels_HWC = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels_HWC), format="rgb24")

@@ -1,0 +1,141 @@
+"""Verdicts on files that are sound, absent, cut, empty, or break their reader."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import official_sets
+import pytest
+from plain_source import PlainSource
+
+from slowfast_ext.config import get_cfg
+from slowfast_ext.data import health
+from slowfast_ext.data.health import EMPTY, MISSING, OK, SHORT, UNREADABLE
+from slowfast_ext.data.records import VideoRecord, VideoSet
+from slowfast_ext.errors import DataError
+
+
+@pytest.fixture
+def cfg():
+    cfg = get_cfg()
+    cfg.DATA.DECODE_TIMEOUT = 1.0
+    return cfg
+
+
+def record(path, **facts):
+    return VideoRecord(str(path), (0,), "list:1", name=path.name, **facts)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("videos")
+    official_sets.video(root / "good.mp4")
+    official_sets.frame_folder(root / "frames")
+    (root / "text.mp4").write_text("not a video")
+    (root / "zero.mp4").touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "facts", "expected"),
+    [
+        ("good.mp4", {}, OK),
+        ("frames", {"num_frames": 8}, OK),
+        ("frames", {"num_frames": 9}, SHORT),
+        ("frames", {"num_frames": 20, "start_frame": 0, "end_frame": 3}, OK),
+        ("gone.mp4", {}, MISSING),
+        ("text.mp4", {}, UNREADABLE),
+        ("zero.mp4", {}, UNREADABLE),
+    ],
+)
+def test_inspect(folder, name, facts, expected):
+    verdict = health.inspect(record(folder / name, **facts), PlainSource())
+    assert verdict.verdict == expected
+    if expected in health.USABLE:
+        assert (verdict.num_frames, verdict.width, verdict.height) == (8, 32, 32)
+        assert verdict.seconds == pytest.approx(8 / 12)
+    else:
+        assert verdict.detail
+
+
+class Cut(PlainSource):
+    """Knows of fewer frames than the header claims; with none of them for an empty video."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def info(self, record):
+        info = super().info(record)
+        info.length = self.length
+        return info
+
+
+def test_header_that_claims_more(folder):
+    verdict = health.inspect(record(folder / "good.mp4"), Cut(5))
+    assert (verdict.verdict, verdict.detail) == (SHORT, "5 of 8 frames that it claims")
+
+
+def test_no_frames(folder):
+    assert health.inspect(record(folder / "good.mp4"), Cut(0)).verdict == EMPTY
+
+
+def test_every_frame_is_decoded(folder):
+    class Broken(PlainSource):
+        def frames(self, record, indices, short_side=0):
+            if 7 in indices:
+                raise DataError("frame 7 is broken")
+            return super().frames(record, indices, short_side)
+
+    good = record(folder / "good.mp4")
+    assert health.inspect(good, Broken()).verdict == UNREADABLE
+    assert health.inspect(good, Broken(), every_frame=False).verdict == OK
+
+
+def test_inspect_all_keeps_verdicts_and_survives(cfg, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(health, "WHOLE_FILE_FACTOR", 4)
+    for name in ("hangs.mp4", "crashes.mp4"):
+        (tmp_path / name).write_bytes((folder / "good.mp4").read_bytes())
+    paths = [
+        folder / "good.mp4",
+        tmp_path / "hangs.mp4",
+        tmp_path / "crashes.mp4",
+        folder / "gone.mp4",
+    ]
+    records = [record(path) for path in paths]
+    cache = str(tmp_path / "cache" / "verdicts.jsonl")
+    found = dict(health.inspect_all(cfg, records, cache, 2, make_source=PlainSource))
+    assert [found[r].verdict for r in records] == [OK, UNREADABLE, UNREADABLE, MISSING]
+    assert "no result within 4 s" in found[records[1]].detail
+    assert "died" in found[records[2]].detail
+
+    with open(cache, "a") as file:
+        file.write('{"key": "cut o')
+    official_sets.video(folder / "gone.mp4")
+    again = dict(health.inspect_all(cfg, records, cache, 1, make_source=PlainSource))
+    assert again == {**found, records[3]: again[records[3]]}
+    assert again[records[3]].verdict == OK
+    third = dict(health.inspect_all(cfg, records, cache, 0, make_source=None))
+    assert third == again
+    os.utime(folder / "good.mp4", (1, 1))
+    entries = len(Path(cache).read_text().splitlines())
+    dict(health.inspect_all(cfg, records[:1], cache, 1, make_source=PlainSource))
+    assert len(Path(cache).read_text().splitlines()) == entries + 1
+    os.remove(folder / "gone.mp4")
+
+
+def test_report_and_usable_records(tmp_path):
+    frames = VideoRecord("f", (0,), "list:1", num_frames=9)
+    pairs = [
+        (record(tmp_path / "a.mp4"), health.Verdict(OK, "", 8, 12.0, 32, 32, 100)),
+        (frames, health.Verdict(SHORT, "8 of 9 frames that it claims", 8)),
+        (record(tmp_path / "b.mp4"), health.Verdict(UNREADABLE, "two\nlines")),
+    ]
+    assert health.usable_records(pairs) == [pairs[0][0], replace(frames, num_frames=8)]
+    health.write_report(pairs, str(tmp_path / "report.tsv"))
+    rows = (tmp_path / "report.tsv").read_text().splitlines()
+    assert len(rows) == 4
+    assert rows[1].split("\t")[2:4] == ["unreadable", "two lines"]
+    assert rows[3].split("\t")[2] == "ok"
+    lines = health.summary(VideoSet("x", "train", [r for r, _ in pairs]), pairs)
+    assert lines[0] == "train: 1 of 3 videos are sound"
+    assert any("b.mp4 (two" in line for line in lines)
