@@ -52,6 +52,11 @@ class Importer:
         raise NotImplementedError
 
     @staticmethod
+    def idle(name: str, cfg: CfgNode) -> bool:
+        """Whether the published model of `cfg` holds the tensor `name` (after to_ours) but never uses it."""
+        return False
+
+    @staticmethod
     def resize(name: str, tensor: Tensor, shape: tuple[int, ...], cfg: CfgNode) -> Resized | None:
         """A position table (our name) for another grid; None where the family has no way to resize it."""
         return None

@@ -24,6 +24,7 @@ class Report:
     head: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    idle: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         counts = f"{len(self.loaded)} tensors from {self.source}"
@@ -37,6 +38,7 @@ class Report:
             ("head for other classes, starts anew", self.head),
             ("not in the checkpoint, starts anew", self.new),
             ("not in the model, left out", self.unused),
+            ("without effect in the published model, left out", self.idle),
         ]
         return [(what, _shorten(names)) for what, names in lists if names]
 
@@ -74,7 +76,7 @@ def fit(
     report, fitted = Report(source), {}
     for name, tensor in state.items():
         if name not in model:
-            report.unused.append(name)
+            (report.idle if importer.idle(name, cfg) else report.unused).append(name)
             continue
         adapted = _adapt(name, tensor, tuple(model[name].shape), cfg, importer, report)
         if adapted is not None:
