@@ -41,7 +41,7 @@ class MotionSettings:
 
     level: str = "easy"
     size: int = 64
-    num_frames: int = 24
+    num_frames: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
