@@ -36,6 +36,13 @@ SECTIONS = (
                 "file name of frame i in a frame folder, first frame 1; {name} is the folder's own name",
             ),
             Key(
+                "IMAGE_FPS",
+                30.0,
+                "rate at which the images of frame folders were taken from their videos",
+                unit="frames/s",
+                low=0.01,
+            ),
+            Key(
                 "MULTI_LABEL", False, "a video has several labels; scores are sigmoids, metric mAP"
             ),
             Key("NUM_FRAMES", 8, "frames of a clip", unit="frames", low=1),

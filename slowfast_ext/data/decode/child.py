@@ -1,0 +1,80 @@
+"""The process that decodes and may die of it: `python -m slowfast_ext.data.decode.child SOCKET MEMORY`.
+
+It answers one call after the other until its parent goes away. An answer that is an array lies in
+shared memory. It loads NumPy, PyAV and what a reader needs, never torch.
+"""
+
+import mmap
+import os
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from slowfast_ext.data.decode.base import Frames
+from slowfast_ext.data.decode.ffmpeg import describe
+from slowfast_ext.errors import DataError
+
+OK, FAILED, BROKEN = "ok", "failed", "broken"
+GRACE_S = 5.0
+
+READ_ERRORS = (DataError, OSError, ValueError, RuntimeError, EOFError, MemoryError)
+"""What unreadable files make of readers; anything else is a mistake in the code."""
+
+
+class SharedMemory:
+    """A growing piece of memory behind a file descriptor that both processes hold."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.view: mmap.mmap | None = None
+
+    def array(self, shape: tuple[int, ...]) -> Frames:
+        """uint8 array at the start of the memory, which is made larger where it must be."""
+        size = int(np.prod(shape))
+        if self.view is None or len(self.view) < size:
+            if os.fstat(self.descriptor).st_size < size:
+                os.ftruncate(self.descriptor, size)
+            self.view = mmap.mmap(self.descriptor, os.fstat(self.descriptor).st_size)
+        return np.frombuffer(self.view, np.uint8, count=size).reshape(shape)
+
+
+def answer(request: tuple[Any, ...], memory: SharedMemory) -> tuple[str, Any]:
+    """Verdict and value of one call `(function, arguments, gives an array, seconds)`."""
+    function, arguments, gives_array, limit = request
+    # Should the parent be gone, nobody else ends a decoder that hangs inside C++.
+    signal.setitimer(signal.ITIMER_REAL, limit + GRACE_S)
+    try:
+        if not gives_array:
+            return OK, function(*arguments)
+        return OK, function(*arguments, allocate=memory.array).shape
+    except READ_ERRORS as error:
+        return FAILED, str(error) if isinstance(error, DataError) else describe(error)
+    except Exception:
+        return BROKEN, traceback.format_exc()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def main() -> None:
+    """Serve until the parent closes the socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    parent, memory = Connection(int(sys.argv[1])), SharedMemory(int(sys.argv[2]))
+    parent.send((OK, None))
+    while True:
+        try:
+            request = parent.recv()
+        except EOFError:
+            return
+        except Exception:
+            parent.send((BROKEN, traceback.format_exc()))
+            continue
+        parent.send(answer(request, memory))
+
+
+if __name__ == "__main__":
+    main()

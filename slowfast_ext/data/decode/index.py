@@ -1,0 +1,87 @@
+"""The index of a video: what is really in the file, and which reader may be trusted with it."""
+
+import bisect
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class VideoIndex:
+    """Facts of one file or folder of images. Times of frames are counted from the first one.
+
+    `pts` has one time stamp for each frame that can be decoded, in the order of showing; for a
+    folder, the image numbers. `keys` are the stamps of key frames, where decoding may start.
+    """
+
+    pts: tuple[int, ...]
+    keys: tuple[int, ...]
+    time_base: tuple[int, int]
+    fps: float
+    height: int
+    width: int
+    container: str
+    codec: str
+    pix_fmt: str = ""
+    rotation: int = 0
+    """Degrees, counter-clockwise, that the stored picture is turned by; height and width are after it."""
+    stream: int = 0
+    seekable: bool = True
+    """The stamps name the frames: false where the container's stamps are absent or wrong."""
+    decord_exact: bool = False
+    counted: bool = False
+    """Frames were counted by decoding all of them, because packets did not tell."""
+    damaged: int = 0
+    """Packets that the codec rejects; their frames are not in `pts`."""
+    template: str = ""
+    """How the images of a folder are named; empty for a video."""
+    failed: tuple[str, ...] = ()
+    """Readers that failed on the file: not asked again."""
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width as shown."""
+        return self.height, self.width
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame's start to the last one's end."""
+        return self.seconds(len(self) - 1) + 1 / self.fps
+
+    def seconds(self, frame: int) -> float:
+        """When a frame is shown, from the first frame on."""
+        return float((self.pts[frame] - self.pts[0]) * Fraction(*self.time_base))
+
+    def frame_at(self, seconds: float) -> int:
+        """First frame shown at or after a time; `len(self)` after the end."""
+        ticks = round(Fraction(seconds) / Fraction(*self.time_base))
+        return bisect.bisect_left(self.pts, self.pts[0] + ticks)
+
+    def key_before(self, frame: int) -> int | None:
+        """Stamp of the last key frame shown at or before a frame; frames shown from it on need nothing earlier."""
+        place = bisect.bisect_right(self.keys, self.pts[frame])
+        return self.keys[place - 1] if place else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists and numbers."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> "VideoIndex":
+        """The inverse of `to_json`."""
+        lists = ("pts", "keys", "time_base", "failed")
+        return cls(**{name: tuple(v) if name in lists else v for name, v in facts.items()})
+
+
+def frame_rate(pts: tuple[int, ...], time_base: Fraction, declared: Fraction | None) -> float:
+    """Frames a second: the header's claim where the stamps agree within 1 %, else what they say."""
+    span = (pts[-1] - pts[0]) * time_base
+    if span <= 0:
+        return float(declared or 1)
+    measured = (len(pts) - 1) / span
+    if declared and abs(declared - measured) <= measured / 100:
+        return float(declared)
+    return float(measured)

@@ -1,0 +1,178 @@
+"""Record -> frames: the one door through which data sets reach pixels.
+
+T frames, H W pixels, 3 colours (RGB).
+"""
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from yacs.config import CfgNode
+
+from slowfast_ext.data.decode.base import DECODERS, Frames, read_frames
+from slowfast_ext.data.decode.frames_reader import folder_template, scan_folder
+from slowfast_ext.data.decode.index import VideoIndex
+from slowfast_ext.data.decode.index_cache import IndexCache
+from slowfast_ext.data.decode.piece import piece_of
+from slowfast_ext.data.decode.scan import scan_video
+from slowfast_ext.data.decode.watchdog import Watchdog
+from slowfast_ext.data.records import VideoRecord
+from slowfast_ext.errors import ConfigError, DataError
+from slowfast_ext.registry import import_submodules
+
+import_submodules(__package__)
+
+LAST_RESORT = ("pyav", "frames")
+AUTO = ("decord", *LAST_RESORT)
+
+
+class ClipInfo(NamedTuple):
+    """Number of frames and frame rate of a record's piece."""
+
+    length: int
+    fps: float
+
+
+class VideoSource:
+    """Lengths and frames of records, exact, whatever the file. Picklable; one thread at a time.
+
+    Each file goes to the first reader of the chain that is exact on it, and on its failure to the
+    next. `counts` tells what did not go the plain way.
+    """
+
+    def __init__(self, cfg: CfgNode) -> None:
+        data = cfg.DATA
+        self.chain = reader_chain(data.DECODING_BACKEND)
+        self.template, self.image_fps = data.IMAGE_TEMPLATE, data.IMAGE_FPS
+        self.cache = IndexCache(
+            (data.PATH_TO_DATA_DIR, cfg.OUTPUT_DIR), data.PATH_PREFIX or data.PATH_TO_DATA_DIR
+        )
+        self.watchdog = Watchdog(data.DECODE_TIMEOUT)
+        self._counts: Counter[str] = Counter()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What happened -> how often: readers that failed, files counted anew, claims that were wrong."""
+        return self._counts + self.cache.counts
+
+    def index(self, record: VideoRecord) -> VideoIndex:
+        """Facts of the record's whole file, from the cache or a scan. Raises DataError."""
+        with _named(record):
+            index = self._cached(record.path)
+            return index or self._scan(record.path)
+
+    def info(self, record: VideoRecord) -> ClipInfo:
+        """Length and frame rate of the record's piece. Raises DataError naming path and place."""
+        index = self.index(record)
+        if index.template and record.num_frames not in (None, len(index)):
+            self._counts["frame folders of another length than listed"] += 1
+        with _named(record):
+            return ClipInfo(len(piece_of(record, index)), index.fps)
+
+    def frames(self, record: VideoRecord, indices: Sequence[int], short_side: int = 0) -> Tensor:
+        """Frames of the record's piece, 0-based, any order: uint8 [T, H, W, 3].
+
+        Frames larger than `short_side` > 0 may come scaled down to it. Raises DataError naming path
+        and place, also for a frame that the piece does not have.
+        """
+        index = self.index(record)
+        with _named(record):
+            wanted = _within(indices, piece_of(record, index))
+            return torch.from_numpy(self._read(record.path, index, wanted, short_side))
+
+    def close(self) -> None:
+        """End the decoding process."""
+        self.watchdog.close()
+
+    def _cached(self, path: str) -> VideoIndex | None:
+        index = self.cache.get(path)
+        if index is None or not index.template:
+            return index
+        asked = folder_template(path, self.template), self.image_fps
+        return index if (index.template, index.fps) == asked else None
+
+    def _scan(self, path: str, count: bool = False) -> VideoIndex:
+        if os.path.isdir(path):
+            index = scan_folder(path, folder_template(path, self.template), self.image_fps)
+        else:
+            index = self.watchdog.call(scan_video, path, count)
+        if index.damaged:
+            self._counts["files with damaged packets"] += 1
+        self.cache.put(path, index)
+        return index
+
+    def _read(self, path: str, index: VideoIndex, wanted: list[int], short_side: int) -> Frames:
+        """The first reader that can; when none can, once more with the frames counted by decoding."""
+        reasons: dict[str, str] = {}
+        for name in self.chain:
+            reader = DECODERS.get(name)
+            if name in index.failed or not reader.exact(index):
+                continue
+            try:
+                clip = self._ask(reader, path, index, wanted, short_side)
+            except DataError as error:
+                reasons[name] = str(error)
+                self._counts[f"{name} failed"] += 1
+                continue
+            if reasons:
+                failed = (*index.failed, *reasons)
+                self.cache.put(path, dataclasses.replace(index, failed=failed))
+            return clip
+        if index.counted or index.template:
+            raise DataError("; ".join(f"{name}: {reason}" for name, reason in reasons.items()))
+        return self._read_counted(path, wanted, short_side)
+
+    def _read_counted(self, path: str, wanted: list[int], short_side: int) -> Frames:
+        self._counts["files counted anew"] += 1
+        index = self._scan(path, count=True)
+        if max(wanted) >= len(index):
+            raise DataError(
+                f"only {len(index)} frames can be decoded, frame {max(wanted)} is wanted; "
+                "the true number is known from now on"
+            )
+        return self._read(path, index, wanted, short_side)
+
+    def _ask(
+        self, reader: type, path: str, index: VideoIndex, wanted: list[int], short_side: int
+    ) -> Frames:
+        if reader.guarded:
+            return self.watchdog.call_for_array(
+                read_frames, reader, path, index, wanted, short_side
+            )
+        return read_frames(reader, path, index, wanted, short_side)
+
+
+def reader_chain(backend: str) -> tuple[str, ...]:
+    """Readers to ask, in order; PyAV is the second opinion on everything.
+
+    Raises ConfigError for an unknown reader or one whose library is not installed.
+    """
+    if backend == "auto":
+        return tuple(name for name in AUTO if not DECODERS.get(name).missing())
+    missing = DECODERS.get(backend).missing()
+    if missing:
+        raise ConfigError(f"DATA.DECODING_BACKEND {backend} is not installed: {missing}")
+    return tuple(dict.fromkeys((backend, *LAST_RESORT)))
+
+
+def _within(indices: Sequence[int], piece: range) -> list[int]:
+    """Frames of the file for frames of the piece."""
+    outside = [int(i) for i in indices if not 0 <= i < len(piece)]
+    if outside:
+        raise DataError(f"has {len(piece)} frames, numbers {outside} are asked for")
+    return [piece[int(i)] for i in indices]
+
+
+@contextmanager
+def _named(record: VideoRecord) -> Iterator[None]:
+    """Errors inside say which file, and which line of which list names it."""
+    try:
+        yield
+    except (DataError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"{record.path} ({record.place}): {reason}") from error

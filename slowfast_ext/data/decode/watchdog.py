@@ -1,0 +1,145 @@
+"""Calls that may hang or crash, made in a process that can be killed.
+
+Decoders are C and C++ fed with files from the internet: they loop for ever with Python's lock held, and they
+crash. Neither a signal nor a thread stops that; a process does. All video codecs go
+through it, not only decord: FFmpeg crashes too, and one way is easier to trust than two. Frames
+come back through shared memory, and the process lives on from call to call, so that the detour
+costs one copy of the frames.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+
+from slowfast_ext.data.decode.child import BROKEN, FAILED, READ_ERRORS, SharedMemory
+from slowfast_ext.data.decode.ffmpeg import describe
+from slowfast_ext.errors import DataError
+
+START_LIMIT_S = 120.0
+CHILD = "slowfast_ext.data.decode.child"
+
+
+class _Child:
+    """One running child process with its socket and memory."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self.socket, theirs = Pipe()
+        descriptor = _memory_descriptor()
+        self.memory = SharedMemory(descriptor)
+        with theirs:
+            handles = (theirs.fileno(), descriptor)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", CHILD, *map(str, handles)],
+                pass_fds=handles,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path),
+                },
+            )
+        self.end = weakref.finalize(self, _end, self.owner, self.process, self.socket, descriptor)
+        self.receive(START_LIMIT_S)
+
+    def receive(self, limit: float) -> tuple[str, Any]:
+        """The next answer. Raises DataError, and ends the child, where none comes."""
+        try:
+            if self.socket.poll(limit):
+                return self.socket.recv()
+        except (EOFError, ConnectionError):
+            self.end()
+            raise DataError(f"the decoder crashed ({_death(self.process.returncode)})") from None
+        self.end()
+        raise DataError(f"the decoder gave no answer within {limit:g} s and was killed")
+
+
+class Watchdog:
+    """Makes calls in a child process, within a limit of seconds; pickled and forked without its child.
+
+    A limit of 0 makes them in this process, as does a system without POSIX processes.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit if os.name == "posix" else 0.0
+        self._child: _Child | None = None
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """`function(*arguments)`, both picklable. Raises DataError for a failure, a crash, a time-out."""
+        if not self.limit:
+            return _call_here(function, *arguments)
+        return self._ask(function, arguments, gives_array=False)
+
+    def call_for_array(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+        """The same for a function that gives a uint8 array in memory from its argument `allocate`."""
+        if not self.limit:
+            return _call_here(function, *arguments)
+        shape = self._ask(function, arguments, gives_array=True)
+        return self._child.memory.array(shape).copy()
+
+    def close(self) -> None:
+        """End the child, if it is this process's."""
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"limit": self.limit}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.limit, self._child = state["limit"], None
+
+    def _ask(self, function: Callable[..., Any], arguments: tuple, gives_array: bool) -> Any:
+        child = self._running()
+        with contextlib.suppress(ConnectionError):  # Dead between two calls: `receive` says how.
+            child.socket.send((function, arguments, gives_array, self.limit))
+        verdict, value = child.receive(self.limit)
+        if verdict == FAILED:
+            raise DataError(value)
+        if verdict == BROKEN:
+            raise RuntimeError(f"a decoder is at fault, not a file:\n{value}")
+        return value
+
+    def _running(self) -> _Child:
+        child = self._child
+        if child is None or child.owner != os.getpid() or child.process.poll() is not None:
+            self._child = child = _Child()
+        return child
+
+
+def _call_here(function: Callable[..., Any], *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except DataError:
+        raise
+    except READ_ERRORS as error:
+        raise DataError(describe(error)) from error
+
+
+def _memory_descriptor() -> int:
+    """Memory without a name: not bound by the size of /dev/shm, gone with its last user."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("frames")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _end(owner: int, process: subprocess.Popen, socket: Connection, descriptor: int) -> None:
+    socket.close()
+    os.close(descriptor)
+    if owner == os.getpid():
+        process.kill()
+        process.wait()
+
+
+def _death(code: int | None) -> str:
+    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
