@@ -38,10 +38,8 @@ def merge(
 ) -> tuple[CfgNode, Values, list[Problem]]:
     """The merged tree, the origin of each value that is set, and what is wrong with them."""
     origins: Values = {}
-    for file in files:
-        origins.update(_read_file(Path(file), ()))
-    origins.update(_read_pairs(pairs))
-    origins = translate(origins)
+    for source in [*(_read_file(Path(file), ()) for file in files), _read_pairs(pairs)]:
+        origins.update(translate(source))
     cfg = get_cfg()
     problems = []
     for dotted, origin in origins.items():

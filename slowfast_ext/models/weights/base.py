@@ -84,9 +84,14 @@ class Ours(Importer):
         return dict(state)
 
 
+def shapes_of(state: State) -> Shapes:
+    """Shape of each tensor."""
+    return {key: tuple(tensor.shape) for key, tensor in state.items()}
+
+
 def recognise(state: State) -> str:
     """Name of the one family whose keys these are. Raises CheckpointError for none or several."""
-    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    shapes = shapes_of(state)
     names = [name for name, importer in WEIGHTS if importer.recognise(shapes)]
     if len(names) == 1:
         return names[0]

@@ -7,7 +7,15 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from slowfast_ext.errors import CheckpointError
-from slowfast_ext.models.weights.base import WEIGHTS, Importer, State, recognise, unwrap
+from slowfast_ext.models.weights.base import (
+    WEIGHTS,
+    Importer,
+    Ours,
+    State,
+    recognise,
+    shapes_of,
+    unwrap,
+)
 from slowfast_ext.models.weights.inflate import can_inflate, inflate
 
 _REMEDY = "TRAIN.CHECKPOINT_CHANGED"
@@ -57,12 +65,14 @@ def import_state(
 ) -> tuple[State, Report]:
     """The tensors of `checkpoint` for a model of `cfg` whose state dict is `model`, and what was done.
 
-    Reads TRAIN.CHECKPOINT_SOURCE, CHECKPOINT_INFLATE and CHECKPOINT_CHANGED; tensors that start anew are not in
-    the result. Raises CheckpointError for differences that are not allowed there.
+    Reads TRAIN.CHECKPOINT_SOURCE (our own names are known whatever it says), CHECKPOINT_INFLATE and
+    CHECKPOINT_CHANGED; tensors that start anew are not in the result. Raises CheckpointError for differences
+    that are not allowed there.
     """
     state = unwrap(checkpoint)
     source = cfg.TRAIN.CHECKPOINT_SOURCE
-    source = recognise(state) if source == "auto" else source
+    if source == "auto" or Ours.recognise(shapes_of(state)):
+        source = recognise(state)
     importer = WEIGHTS.get(source)
     fitted, report = fit(importer.to_ours(state, cfg), cfg, model, importer, source)
     _require_allowed(report, cfg.TRAIN.CHECKPOINT_CHANGED)
