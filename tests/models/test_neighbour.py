@@ -4,6 +4,7 @@ import pytest
 import torch
 from attention_cases import GRIDS, attention_cfg, load_golden, to_sequence
 
+from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention import Grid, LayerSpec
 from slowfast_ext.models.attention.neighbour import Neighbour
 from slowfast_ext.models.attention.shift import shifted, spatial_shift, temporal_shift
@@ -82,3 +83,9 @@ def test_fractions_count_over_all_heads_and_keep_their_place_when_time_is_off():
     changed = (moved_k != k).any(2).flatten()
     assert changed.nonzero().flatten().tolist() == list(range(12, 24))
     assert torch.equal(step(v, k, grid)[0], moved_v)
+
+
+def test_more_channels_than_there_are_is_refused():
+    keys = {"NEIGHBOUR__TEMPORAL_FRACTION": 0.25, "NEIGHBOUR__SPATIAL_FRACTION": 0.2}
+    with pytest.raises(ConfigError, match=r"2 \* TEMPORAL_FRACTION \(0.25\)"):
+        Neighbour(LayerSpec(48, 3, GRIDS["bare"]), attention_cfg(**keys).NEIGHBOUR)

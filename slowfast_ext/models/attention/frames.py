@@ -14,7 +14,7 @@ from slowfast_ext.models.attention.grid import Grid
 
 def split_frames(x_BhND: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Prefix [B, T, P, h, D] and other tokens [B, T, S, h, D] of every frame; views."""
-    prefix, rest = x_BhND.transpose(1, 2).tensor_split([grid.prefix], dim=1)
+    prefix, rest = x_BhND.transpose(1, 2).split([grid.prefix, grid.patches], dim=1)
     if grid.framewise:
         prefix = prefix.unflatten(1, (grid.t, grid.frame_prefix))
     else:
@@ -48,7 +48,7 @@ def from_lines(y: Tensor, grid: Grid) -> Tensor:
 
 
 def _join(y_BTFhD: Tensor, grid: Grid) -> Tensor:
-    prefix, rest = y_BTFhD.tensor_split([grid.frame_prefix], dim=2)
+    prefix, rest = y_BTFhD.split([grid.frame_prefix, grid.space], dim=2)
     rest = rest.flatten(1, 2)
     if not grid.prefix:
         return rest.transpose(1, 2)

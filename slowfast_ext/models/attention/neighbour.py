@@ -9,6 +9,7 @@ Shapes: B batch, N tokens, C channels, h heads, D head dim.
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.grid import Grid, LayerSpec
 from slowfast_ext.models.attention.shift import spatial_shift, temporal_shift
 
@@ -23,6 +24,11 @@ class Neighbour(nn.Module):
         self.before_fixation = cfg.ORDER == "before"
         self.temporal_fold = int(spec.dim * cfg.TEMPORAL_FRACTION)
         self.spatial_fold = int(spec.dim * cfg.SPATIAL_FRACTION)
+        if 2 * self.temporal_fold + 4 * self.spatial_fold > spec.dim:
+            raise ConfigError(
+                "ATTENTION.NEIGHBOUR takes more channels than there are: 2 * TEMPORAL_FRACTION "
+                f"({cfg.TEMPORAL_FRACTION}) + 4 * SPATIAL_FRACTION ({cfg.SPATIAL_FRACTION}) is more than 1"
+            )
 
     def forward(self, k_BhND: Tensor, v_BhND: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
         """Keys and values with shifted channels, [B, h, N, D] each."""

@@ -6,6 +6,7 @@ H W rows and columns.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from slowfast_ext.models.attention.grid import Grid
 
@@ -13,9 +14,7 @@ from slowfast_ext.models.attention.grid import Grid
 def shifted(x: Tensor, dim: int, step: int) -> Tensor:
     """x[i + step] along `dim`, zeros where there is no such i."""
     step = max(-x.shape[dim], min(step, x.shape[dim]))
-    kept = x.narrow(dim, max(step, 0), x.shape[dim] - abs(step))
-    zeros = torch.zeros_like(x.narrow(dim, 0, abs(step)))
-    return torch.cat([kept, zeros] if step > 0 else [zeros, kept], dim=dim)
+    return pad(x, [0, 0] * (x.ndim - 1 - dim % x.ndim) + [-step, step])
 
 
 def temporal_shift(x_BNC: Tensor, grid: Grid, fold: int, group: int = 0) -> Tensor:
@@ -24,7 +23,7 @@ def temporal_shift(x_BNC: Tensor, grid: Grid, fold: int, group: int = 0) -> Tens
     Frames exchange only within groups of `group` successive frames (0: the whole clip). Prefix tokens take
     part where every frame has its own.
     """
-    prefix, patches = x_BNC.tensor_split([grid.prefix], dim=1)
+    prefix, patches = x_BNC.split([grid.prefix, grid.patches], dim=1)
     moved = _shift_frames(patches.unflatten(1, (grid.t, grid.space)), fold, group).flatten(1, 2)
     if grid.framewise:
         prefix = _shift_frames(prefix.unflatten(1, (grid.t, -1)), fold, group).flatten(1, 2)
@@ -34,18 +33,18 @@ def temporal_shift(x_BNC: Tensor, grid: Grid, fold: int, group: int = 0) -> Tens
 def _shift_frames(x_BTMC: Tensor, fold: int, group: int) -> Tensor:
     parts = []
     for frames in x_BTMC.split(group or x_BTMC.shape[1], dim=1):
-        ahead, behind, rest = frames.tensor_split([fold, 2 * fold], dim=-1)
-        parts.append(torch.cat([shifted(ahead, 1, 1), shifted(behind, 1, -1), rest], dim=-1))
+        ahead, behind, own = frames.split([fold, fold, frames.shape[-1] - 2 * fold], dim=-1)
+        parts.append(torch.cat([shifted(ahead, 1, 1), shifted(behind, 1, -1), own], dim=-1))
     return torch.cat(parts, dim=1)
 
 
 def spatial_shift(x_BNC: Tensor, grid: Grid, fold: int, start: int) -> Tensor:
     """Four groups of `fold` channels from channel `start` on come from the right, left, lower and upper
     neighbour; prefix tokens and other channels stay."""
-    prefix, patches = x_BNC.tensor_split([grid.prefix], dim=1)
+    prefix, patches = x_BNC.split([grid.prefix, grid.patches], dim=1)
     x_BTHWC = patches.unflatten(1, (grid.t, grid.h, grid.w))
-    bounds = [start + i * fold for i in range(5)]
-    before, right, left, below, above, after = x_BTHWC.tensor_split(bounds, dim=-1)
+    sizes = [start, fold, fold, fold, fold, x_BNC.shape[-1] - start - 4 * fold]
+    before, right, left, below, above, after = x_BTHWC.split(sizes, dim=-1)
     moved = [
         shifted(right, 3, 1),
         shifted(left, 3, -1),
