@@ -4,6 +4,7 @@ import pytest
 import torch
 from vit_cases import GOLDEN_GRID, assert_published_module, attention_cfg, load_case, state_of
 
+from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import Grid, LayerSpec
 from slowfast_ext.models.attention.divided import Divided, Grouped
 from slowfast_ext.models.attention.softmax import explicit_softmax
@@ -44,3 +45,12 @@ def test_stochastic_depth_spares_the_time_step():
     x_BNC = torch.randn(2, grid.tokens, 12)
     after_time = x_BNC + layer.time(layer.time_norm(x_BNC), grid)
     torch.testing.assert_close(layer(x_BNC, grid), after_time)
+
+
+@pytest.mark.parametrize("over_time", [True, False])
+def test_cost_is_what_the_docstring_says(over_time):
+    grid, C = Grid(3, 2, 5, prefix=1), 12
+    N, P, G = grid.patches, 1, grid.t if over_time else grid.space
+    layer = Grouped(LayerSpec(C, 2, grid), attention_cfg(), over_time)
+    cost = 4 * (N + P) * C**2 + 2 * N * (P + G) * C + 2 * P * (N + P) * C
+    assert count_macs(layer, torch.empty(1, grid.tokens, C), grid)[""] == cost

@@ -11,6 +11,7 @@ from vit_cases import (
     load_case,
 )
 
+from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.attention.nystrom import iterative_inverse
 from slowfast_ext.models.attention.softmax import explicit_softmax
@@ -53,3 +54,16 @@ def test_a_segment_a_token_is_exact():
 
 def test_half_precision_is_finite():
     assert_half_precision_is_finite(KERNEL="nystrom", NYSTROM__LANDMARKS=4)
+
+
+def test_cost_is_what_the_docstring_says():
+    grid = Grid(3, 2, 5)
+    q = torch.empty(1, 3, grid.patches, 16)
+    k = q.unflatten(2, (grid.t, grid.space))
+    h, N, M, R, D, T = 3, grid.patches, grid.patches, 4, 16, grid.t
+    kernel, inverse = build(grid, R), 4 * 6 * h * R**3 + h * N * R**2
+    cost = h * R * (2 * N + 2 * M + R) * D + inverse
+    assert count_macs(kernel, q, q, q, grid, grid)[""] == cost
+    kernel.forward = kernel.attend_frames
+    cost = h * R * (N * (T + 1) + 2 * M + R) * D + inverse
+    assert count_macs(kernel, q, k, k, grid)[""] == cost

@@ -13,6 +13,7 @@ from vit_cases import (
     load_case,
 )
 
+from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.attention.landmarks import (
     orthogonal_tokens,
@@ -117,3 +118,15 @@ def test_subsampled_candidates_are_different_tokens():
 
 def test_half_precision_is_finite():
     assert_half_precision_is_finite(KERNEL="orthoformer", ORTHOFORMER__LANDMARKS=5)
+
+
+def test_cost_is_what_the_docstring_says():
+    q = torch.empty(1, 3, GRID.patches, 16)
+    k, grid = q.unflatten(2, (GRID.t, GRID.space)), GRID.frame(prefix=0)
+    h, N, M, R, D, T = 3, GRID.patches, GRID.space, 4, 16, GRID.t
+    kernel, search = build(LANDMARKS=R), h * (R - 1) * N * D
+    cost = search + 2 * h * R * (N + M) * D
+    assert count_macs(kernel, q, k[:, :, 0], k[:, :, 0], GRID, grid)[""] == cost
+    kernel.forward = kernel.attend_frames
+    cost = search + h * R * N * (T + 1) * D + 2 * h * R * T * M * D
+    assert count_macs(kernel, q, k, k, Grid(GRID.t, GRID.h, GRID.w))[""] == cost

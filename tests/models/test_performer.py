@@ -14,6 +14,7 @@ from vit_cases import (
     state_of,
 )
 
+from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import Grid, LayerSpec, build_attention
 from slowfast_ext.models.attention.performer import orthogonal_features
 from slowfast_ext.models.attention.softmax import explicit_softmax
@@ -84,3 +85,16 @@ def test_evaluation_is_repeatable_and_training_draws_by_policy(variant, redraw):
 
 def test_half_precision_is_finite():
     assert_half_precision_is_finite(KERNEL="performer", PERFORMER__FEATURES=24)
+
+
+def test_cost_is_what_the_docstring_says():
+    grid = Grid(3, 2, 5)
+    q = torch.empty(1, 3, grid.patches, 16)
+    k = q.unflatten(2, (grid.t, grid.space))
+    h, N, M, m, D, T = 3, grid.patches, grid.patches, 24, 16, grid.t
+    kernel, features = build(grid, FEATURES=m), h * m * (N + M) * D
+    cost = features + h * m * (N + M) * D + h * m * N
+    assert count_macs(kernel, q, q, q, grid, grid)[""] == cost
+    kernel.forward = kernel.attend_frames
+    cost = features + h * m * (M + T * N) * D + h * m * T * N
+    assert count_macs(kernel, q, k, k, grid)[""] == cost

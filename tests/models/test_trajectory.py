@@ -6,6 +6,8 @@ import pytest
 import torch
 from vit_cases import GOLDEN_GRID, assert_near, attention_cfg, load_case, state_of
 
+from slowfast_ext.analysis.cost import count_macs, model_cost
+from slowfast_ext.config import load_config
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention import Grid, LayerSpec, build_attention
 from slowfast_ext.models.attention.softmax import explicit_softmax
@@ -135,3 +137,36 @@ def test_keeps_less_than_half_for_the_backward_pass():
 def test_norm_over_all_frames_needs_softmax():
     with pytest.raises(ConfigError, match="space_time"):
         build(Grid(2, 2, 2), TRAJECTORY__NORM="space_time", KERNEL="relu")
+
+
+@pytest.mark.parametrize("reference", [False, True])
+@pytest.mark.parametrize("values", ["original", "projected"])
+def test_cost_is_what_the_docstring_says(values, reference):
+    grid, C, h = Grid(3, 2, 5, prefix=1), 48, 3
+    layer = build(grid, REFERENCE=reference, TRAJECTORY__VALUES=values)
+    N, P, T = grid.patches, 1, grid.t
+    shared = 4 * (N + P) * C**2 + 2 * P * (N + P) * C + 2 * N**2 * C
+    if reference:
+        over_time = (1 + (values == "projected")) * N * T * C**2 + N * C**2 + 2 * N * T * C
+    else:
+        over_time = 2 * N * C**2 + (h + 1) * N * T * C
+        over_time += ((h - 1) * N * T * C + N * C**2) * (values == "projected")
+    assert count_macs(layer, torch.empty(1, grid.tokens, C), grid)[""] == shared + over_time
+
+
+@pytest.mark.parametrize(
+    ("values", "reference", "gflops"),
+    [("original", False, 204.2), ("projected", False, 216.5), ("projected", True, 369.5)],
+)
+def test_motionformer_b_costs(values, reference, gflops):
+    """369.5 is published: its code projects the values of all trajectory tokens in both cases."""
+    keys = ["ATTENTION.CYCLE", "[trajectory]", "ATTENTION.TRAJECTORY.VALUES", values]
+    keys += [
+        "VIT.PRE_LOGITS",
+        "tanh",
+        "DATA.NUM_FRAMES",
+        "16",
+        "ATTENTION.REFERENCE",
+        str(reference),
+    ]
+    assert model_cost(load_config([], keys)).macs / 1e9 == pytest.approx(gflops, rel=1e-3)

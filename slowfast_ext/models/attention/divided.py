@@ -20,7 +20,7 @@ class Grouped(Attention):
 
     Every group also sees the keys of the prefix. The prefix queries see all tokens as they are projected,
     by exact softmax: they are few, and an approximation would save nothing.
-    Cost: 4*N*C^2 + 2*N*(P + G)*C + 2*P*(N + P)*C with the softmax kernel, N patches, G = T or S.
+    Cost: 4*(N + P)*C^2 + 2*N*(P + G)*C + 2*P*(N + P)*C with the softmax kernel, N patches, G = T or S.
     """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode, over_time: bool) -> None:

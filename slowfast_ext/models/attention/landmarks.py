@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from slowfast_ext.models.attention.base import Grid, fp32
+from slowfast_ext.models.attention.base import Grid, fp32, without_autocast
 
 
 def segment_means(x_BhND: Tensor, count: int) -> Tensor:
@@ -53,7 +53,7 @@ def orthogonal_tokens(x_BhND: Tensor, count: int, start_Bh: Tensor) -> Tensor:
     unit_BhND = normalize(x_BhND, dim=-1)
     nearest_BhN = torch.zeros_like(unit_BhND[..., 0])
     chosen = [start_Bh]
-    with torch.autocast(x_BhND.device.type, enabled=False):
+    with without_autocast(x_BhND):
         for _ in range(count - 1):
             latest_BhD1 = gather_tokens(unit_BhND, chosen[-1][..., None]).mT
             cosine_BhN = (unit_BhND @ latest_BhD1).squeeze(-1).abs()

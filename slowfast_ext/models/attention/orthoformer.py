@@ -25,7 +25,7 @@ class Orthoformer(Kernel):
 
     Evaluation is repeatable: the search starts at the first query, random choices are always the same. In
     training both are drawn for every row.
-    Cost: h*R*N*D for the search, 2*h*R*(N + M)*D to attend; to T frames h*R*N*(T + 1)*D + 2*h*R*M*D, the
+    Cost: h*(R - 1)*N*D for the search, 2*h*R*(N + M)*D to attend; to T frames h*R*N*(T + 1)*D + 2*h*R*M*D, the
     landmarks of each query frame on its own: T times the last term.
     """
 

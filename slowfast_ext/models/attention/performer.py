@@ -27,7 +27,7 @@ class Performer(Kernel):
     Evaluation uses the buffer `projection`. Variant shared: offset 1e-6 on the exponentials, orthogonal
     features shared by heads. Variant per_head: offset 1e-4 on the features, normaliser at least 0.01, Gaussian
     features when drawn in training.
-    Cost: h*m*(N + M)*D for the features, h*m*(N + M)*(D + 1) to attend; to T frames h*m*(M + T*N)*(D + 1).
+    Cost: h*m*(N + M)*D for the features, h*m*((N + M)*D + N) to attend; to T frames h*m*((M + T*N)*D + T*N).
     """
 
     projection: Tensor

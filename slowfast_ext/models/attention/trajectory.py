@@ -21,7 +21,7 @@ from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, LayerSpec, build_kernel
-from slowfast_ext.models.attention.softmax import Softmax
+from slowfast_ext.models.attention.softmax import Softmax, softmax_weights
 
 
 @ATTENTION.register("trajectory")
@@ -30,9 +30,10 @@ class Trajectory(Attention):
 
     Patch queries do not see the prefix (as published). There is no projection of values where the
     published model has one but skips it (VALUES original): every parameter takes part.
-    Cost, N patches: (3*N + 3*P)*C^2 + 2*P*(N + P)*C + (N + P)*C^2, the kernel's (softmax: 2*N^2*C),
+    Cost, N patches: 4*(N + P)*C^2 + 2*P*(N + P)*C, the kernel's (softmax: 2*N^2*C),
     2*N*C^2 + (h + 1)*N*T*C over time, projected values: + (h - 1)*N*T*C + N*C^2.
-    Plain: (1 or 2)*N*T*C^2 + N*C^2 + 2*N*T*C over time; published: always 2.
+    Plain: N*T*C^2 (projected values: 2*N*T*C^2) + N*C^2 + 2*N*T*C over time.
+    NORM space_time: + h*N^2*(D + max(T, D)).
     """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
@@ -71,24 +72,12 @@ class Trajectory(Attention):
     def trajectories(self, q_BhND: Tensor, k_BhND: Tensor, v_BhND: Tensor, grid: Grid) -> Tensor:
         """Trajectory tokens [B, h, N, T, D] of patch queries, keys and values (Eq. 4)."""
         k_BhTSD, v_BhTSD = (x.unflatten(2, (grid.t, grid.space)) for x in (k_BhND, v_BhND))
-        if self.reference and isinstance(self.kernel, Softmax):
-            return self._explicit_trajectories(q_BhND, k_BhND, v_BhTSD)
-        patches = Grid(grid.t, grid.h, grid.w)
-        y_BhNTD = self.kernel.attend_frames(q_BhND, k_BhTSD, v_BhTSD, patches)
+        if self.over_all_frames and self.reference:
+            return explicit_shares(q_BhND, k_BhND, v_BhTSD)
+        y_BhNTD = self.kernel.attend_frames(q_BhND, k_BhTSD, v_BhTSD, Grid(grid.t, grid.h, grid.w))
         if self.over_all_frames:
             y_BhNTD = y_BhNTD * frame_shares(q_BhND, k_BhTSD)[..., None]
         return y_BhNTD
-
-    def _explicit_trajectories(self, q_BhND: Tensor, k_BhND: Tensor, v_BhTSD: Tensor) -> Tensor:
-        """The plain twin: all N x N weights."""
-        frames = v_BhTSD.shape[2:4]
-        scores_BhNN = q_BhND @ k_BhND.mT * self.kernel.scale
-        if self.over_all_frames:
-            weights_BhNTS = scores_BhNN.softmax(-1).unflatten(-1, frames)
-        else:
-            weights_BhNTS = scores_BhNN.unflatten(-1, frames).softmax(-1)
-        weights_BhNTS = nn.functional.dropout(weights_BhNTS, self.kernel.dropout, self.training)
-        return torch.einsum("bhnts,bhtsd->bhntd", weights_BhNTS, v_BhTSD)
 
     def pool(self, y_BhNTD: Tensor, grid: Grid) -> Tensor:
         """Trajectories pooled over time, [B, N, C] (Eq. 5, 6)."""
@@ -124,6 +113,12 @@ def frame_shares(q_BhND: Tensor, k_BhTSD: Tensor) -> Tensor:
     marks_TSE = torch.eye(T, max(T, D), dtype=q_BhND.dtype, device=q_BhND.device)[:, None]
     marks_BhME = marks_TSE.expand(T, S, -1).flatten(0, 1).expand(*q_BhND.shape[:2], -1, -1)
     return scaled_dot_product_attention(q_BhND, k_BhTSD.flatten(2, 3), marks_BhME)[..., :T]
+
+
+def explicit_shares(q_BhND: Tensor, k_BhND: Tensor, v_BhTSD: Tensor) -> Tensor:
+    """Trajectory tokens of one softmax over all keys, from its N x N weights: the plain twin."""
+    weights_BhNTS = softmax_weights(q_BhND, k_BhND).unflatten(-1, v_BhTSD.shape[2:4])
+    return torch.einsum("bhnts,bhtsd->bhntd", weights_BhNTS, v_BhTSD)
 
 
 def pool_plain(
