@@ -1,0 +1,133 @@
+"""One timed trial of a model in a process of its own, so that peak memory is its own and a crash is survived.
+
+Shapes: B batch, C colours, T frames, H W pixels, K classes.
+"""
+
+import multiprocessing
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+
+import torch
+from torch import Tensor, nn
+from yacs.config import CfgNode
+
+from slowfast_ext.analysis.cost import meta_clip
+from slowfast_ext.analysis.timing import median_seconds
+from slowfast_ext.engine.distributed import pick_device
+from slowfast_ext.engine.precision import autocast
+from slowfast_ext.models import build_model
+
+TRAIN, FORWARD = "train", "forward"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a model is run: `work` is forward (evaluation) or train (forward, backward, gradients)."""
+
+    work: str = FORWARD
+    precision: str = "fp32"
+    channels_last: bool = False
+    compiled: bool = False
+    batch: int = 1
+    repeats: int = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`clips_per_second` and the peak memory above that of an idle process; or why there is none."""
+
+    clips_per_second: float = 0.0
+    peak_bytes: int = 0
+    failure: str = ""
+
+
+def run_trial(cfg: CfgNode, setting: Setting, timeout: float = 600.0) -> Outcome:
+    """Run a trial in a fresh process. Out of memory, crashes and time-outs come back as a failure."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(cfg.dump(), setting, sender))
+    process.start()
+    sender.close()
+    try:
+        if not receiver.poll(timeout):
+            return Outcome(failure=f"more than {timeout:.0f} s")
+        return receiver.recv()
+    except EOFError:
+        process.join()
+        killed = process.exitcode == -9
+        return Outcome(failure="out of memory" if killed else f"exit code {process.exitcode}")
+    finally:
+        process.kill()
+        process.join()
+
+
+def _child(dumped: str, setting: Setting, sender: Connection) -> None:
+    cfg = CfgNode.load_cfg(dumped)
+    try:
+        sender.send(measure(cfg, setting))
+    except (torch.OutOfMemoryError, MemoryError):
+        sender.send(Outcome(failure="out of memory"))
+    except RuntimeError as error:
+        memory = "can't allocate memory" in str(error) or "out of memory" in str(error)
+        sender.send(Outcome(failure="out of memory" if memory else str(error).splitlines()[0][:80]))
+
+
+def measure(cfg: CfgNode, setting: Setting) -> Outcome:
+    """The trial itself, in this process."""
+    device = pick_device(cfg)
+    torch.manual_seed(0)
+    idle = _peak(device)
+    model = build_model(cfg).to(device)
+    clip_BCTHW = torch.randn(meta_clip(cfg, setting.batch).shape, device=device)
+    if setting.channels_last:
+        model = model.to(memory_format=torch.channels_last_3d)
+        clip_BCTHW = clip_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+    called = torch.compile(model) if setting.compiled else model
+    work = _training_work if setting.work == TRAIN else _forward_work
+    seconds = median_seconds(work(called, model, clip_BCTHW, setting), device, setting.repeats)
+    return Outcome(setting.batch / seconds, _peak(device) - idle)
+
+
+def _forward_work(
+    called: Callable[..., tuple[Tensor, ...]],
+    model: nn.Module,
+    clip_BCTHW: Tensor,
+    setting: Setting,
+) -> Callable[[], object]:
+    model.eval()
+
+    def work() -> object:
+        with torch.inference_mode(), autocast(clip_BCTHW.device, setting.precision):
+            return called(clip_BCTHW)
+
+    return work
+
+
+def _training_work(
+    called: Callable[..., tuple[Tensor, ...]],
+    model: nn.Module,
+    clip_BCTHW: Tensor,
+    setting: Setting,
+) -> Callable[[], object]:
+    model.train()
+
+    def work() -> None:
+        with autocast(clip_BCTHW.device, setting.precision):
+            logits = called(clip_BCTHW)
+        sum(logits_BK.float().logsumexp(-1).sum() for logits_BK in logits).backward()
+        model.zero_grad(set_to_none=True)
+
+    return work
+
+
+def _peak(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def with_work(setting: Setting, work: str) -> Setting:
+    """The same setting for other work."""
+    return replace(setting, work=work)
