@@ -95,7 +95,11 @@ def keep_present(video_set: VideoSet, allow_missing: float) -> VideoSet:
     """
     media = Media()
     found = [(record, _present_path(media, record)) for record in video_set]
-    present = [replace(record, path=path) for record, path in found if path]
+    present = [
+        record if path == record.path else replace(record, path=path)
+        for record, path in found
+        if path
+    ]
     missing = [f"{record.path} ({record.place})" for record, path in found if not path]
     note = f"{video_set.split}: {len(present)} of {len(found)} listed files present"
     if len(missing) > allow_missing * len(found) or not present:
