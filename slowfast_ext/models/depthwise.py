@@ -1,8 +1,8 @@
 """Depthwise 3-D convolution on channels-last tensors, with a backward pass that is fast on CPUs.
 
 oneDNN runs the forward pass of a depthwise conv3d well, its backward pass 10 to 30 times slower than need be.
-Stride one lets the input gradient be a forward pass with the flipped kernel; the weight gradient falls apart into
-2-D ones, a temporal tap each, and those are fast up to three columns.
+At stride one the input gradient is a forward pass with the flipped kernel; the weight gradient falls apart into
+2-D ones, a temporal tap each, and those are fast up to three columns. Other strides are brought back to one.
 
 Shapes: B batch, C channels, T H W grid, k kernel size per axis, N frames of a batch.
 """
@@ -39,39 +39,50 @@ def depthwise_conv3d(
     """
     x_BCTHW = x_BTHWC.permute(0, 4, 1, 2, 3)
     on_cpu = x_BCTHW.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
-    if on_cpu and stride == (1, 1, 1):
-        y_BCTHW = _DepthwiseConv3d.apply(x_BCTHW, weight, bias_C)
-    else:
-        padding = _same(weight.shape[2:])
-        y_BCTHW = conv3d(x_BCTHW, weight, bias_C, stride, padding, groups=weight.shape[0])
-    return y_BCTHW.permute(0, 2, 3, 4, 1)
+    convolve = _DepthwiseConv3d.apply if on_cpu else _same_conv
+    return convolve(x_BCTHW, weight, bias_C, stride).permute(0, 2, 3, 4, 1)
 
 
 def _same(kernel: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size // 2 for size in kernel)
 
 
+def _same_conv(x_BCTHW: Tensor, weight: Tensor, bias_C: Tensor | None, stride: Size3d) -> Tensor:
+    padding = _same(weight.shape[2:])
+    return conv3d(x_BCTHW, weight, bias_C, stride, padding, groups=weight.shape[0])
+
+
 class _DepthwiseConv3d(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_BCTHW: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, x_BCTHW: Tensor, weight: Tensor, bias: Tensor | None, stride: Size3d
+    ) -> Tensor:
         ctx.save_for_backward(x_BCTHW, weight)
-        return _same_conv(x_BCTHW, weight, bias)
+        ctx.stride = stride
+        return _same_conv(x_BCTHW, weight, bias, stride)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_BCTHW: Tensor) -> tuple[Tensor | None, ...]:
         x_BCTHW, weight = ctx.saved_tensors
-        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
-        grad_BCTHW = grad_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+        needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        grad_BCTHW = _without_stride(grad_BCTHW, ctx.stride, x_BCTHW.shape)
+        flipped = weight.flip(2, 3, 4)
         return (
-            _same_conv(grad_BCTHW, weight.flip(2, 3, 4), None) if needs_x else None,
+            _same_conv(grad_BCTHW, flipped, None, (1, 1, 1)) if needs_x else None,
             _weight_gradient(x_BCTHW, grad_BCTHW, weight) if needs_weight else None,
             grad_BCTHW.sum((0, 2, 3, 4)) if needs_bias else None,
+            None,
         )
 
 
-def _same_conv(x_BCTHW: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return conv3d(x_BCTHW, weight, bias, padding=_same(weight.shape[2:]), groups=weight.shape[0])
+def _without_stride(grad_BCTHW: Tensor, stride: Size3d, shape: torch.Size) -> Tensor:
+    """The gradient of the same convolution at stride one: zero where the stride left no output."""
+    if all(step == 1 for step in stride):
+        return grad_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+    full = grad_BCTHW.new_zeros(shape).contiguous(memory_format=torch.channels_last_3d)
+    full[:, :, :: stride[0], :: stride[1], :: stride[2]] = grad_BCTHW
+    return full
 
 
 def _weight_gradient(x_BCTHW: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:
