@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
-from slowfast_ext.models.attention import variant_of_block
+from slowfast_ext.models.attention import ATTENTION, variant_of_block
 from slowfast_ext.models.backbones.vit import token_sides
 from slowfast_ext.models.backbones.vit_embed import resize_space, resize_time
 from slowfast_ext.models.heads import class_counts
@@ -79,12 +79,18 @@ def is_vit(shapes: Shapes) -> bool:
 
 
 def block_prefixes(cfg: CfgNode) -> dict[str, str]:
-    """Their prefix -> ours, for the blocks of a ViT with joint, trajectory or divided attention."""
-    return {
-        f"blocks.{index}.{theirs}": f"backbone.blocks.{index}.{ours}"
-        for index in range(cfg.VIT.DEPTH)
-        for theirs, ours in (_MLP | _attention(variant_of_block(cfg.ATTENTION, index))).items()
-    }
+    """Their prefix -> ours, for the blocks of a ViT with any attention of one step, or of time and space."""
+    names = {}
+    for index in range(cfg.VIT.DEPTH):
+        variant = variant_of_block(cfg.ATTENTION, index)
+        names |= prefixes_of_block(f"blocks.{index}", f"backbone.blocks.{index}", variant)
+    return names
+
+
+def prefixes_of_block(theirs: str, ours: str, variant: str) -> dict[str, str]:
+    """Their prefix -> ours, for one block, whose attention is `variant`."""
+    parts = _MLP | (_TWO_STEPS if ATTENTION.get(variant).composite else _ONE_STEP)
+    return {f"{theirs}.{part}": f"{ours}.{our_part}" for part, our_part in parts.items()}
 
 
 def with_time_axis(state: State) -> State:
@@ -129,10 +135,6 @@ def _prefixes(cfg: CfgNode) -> dict[str, str]:
         "pre_logits.fc": "backbone.pre_logits.0",
         **(_TWO_HEADS if two_heads else _ONE_HEAD),
     }
-
-
-def _attention(variant: str) -> dict[str, str]:
-    return _TWO_STEPS if variant == "divided" else _ONE_STEP
 
 
 def _split_keys_and_values(state: State) -> State:
