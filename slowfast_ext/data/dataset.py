@@ -77,7 +77,7 @@ class TrainClips(Dataset[TrainItem]):
         self.videos = videos
         self.source = source
         self.transform = train_transform(cfg)
-        self.short_side = max(cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_JITTER_SCALES[1])
+        self.short_side = max([cfg.DATA.TRAIN_CROP_SIZE, *cfg.DATA.TRAIN_JITTER_SCALES])
 
     def __getitem__(self, draw: Draw) -> TrainItem:
         """The clips of a draw: a pure function of RNG_SEED and the draw."""
@@ -119,6 +119,8 @@ class TestViews(Dataset[TestItem]):
         self.cfg = cfg
         self.videos = videos
         self.views = tuple(views)
+        # Much larger frames may come smaller; the last scaling is ours, whatever the decoder.
+        self.short_side = 2 * cfg.DATA.TEST_CROP_SIZE if cfg.DATA.ANTIALIAS else 0
         self.num_clips = 1 + max(view.clip for view in views)
         self.source = source
 
@@ -141,8 +143,7 @@ class TestViews(Dataset[TestItem]):
             for view in self.views
         ]
         needed = np.unique(np.stack(wanted))
-        short_side = data.TEST_CROP_SIZE if data.ANTIALIAS else 0
-        frames = _read(self.source, record, needed, short_side)
+        frames = _read(self.source, record, needed, self.short_side)
         places = sorted({view.crop for view in self.views})
         crops = test_crops(frames, data.TEST_CROP_SIZE, places, data.ANTIALIAS)
         crop_at = dict(zip(places, crops, strict=True))

@@ -15,6 +15,7 @@ from yacs.config import CfgNode
 
 from slowfast_ext.data.batch import BadSample, Batch, EvalBatch, label_tensor, stack_clips
 from slowfast_ext.data.dataset import Source, TestItem, TestViews, TrainClips, TrainItem
+from slowfast_ext.data.decode.source import VideoSource
 from slowfast_ext.data.memory import keep_freed_memory
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.samplers import Draw, eval_shard, steps_per_epoch, train_batches
@@ -45,7 +46,7 @@ class TrainLoader:
         self._batches: list[list[Draw]] = []
         self._loader = _data_loader(
             cfg,
-            TrainClips(cfg, videos, source or _configured_source(cfg)),
+            TrainClips(cfg, videos, source or VideoSource(cfg)),
             self._batches,
             TrainCollate(cfg, videos.multi_label),
         )
@@ -93,7 +94,7 @@ class EvalLoader:
         batches = [list(self.shard[i : i + size]) for i in range(0, len(self.shard), size)]
         self._loader = _data_loader(
             cfg,
-            TestViews(cfg, videos, views, source or _configured_source(cfg)),
+            TestViews(cfg, videos, views, source or VideoSource(cfg)),
             batches,
             EvalCollate(cfg, videos.multi_label, len(views)),
         )
@@ -154,12 +155,6 @@ def head_sizes(cfg: CfgNode) -> tuple[int, ...]:
     return (classes,) if isinstance(classes, int) else tuple(classes)
 
 
-def _configured_source(cfg: CfgNode) -> Source:
-    from slowfast_ext.data.decode.source import VideoSource
-
-    return VideoSource(cfg)
-
-
 def _balanced_classes(cfg: CfgNode, videos: VideoSet) -> list[int] | None:
     if not cfg.TRAIN.BALANCED_SAMPLING:
         return None
@@ -179,7 +174,7 @@ def _data_loader(cfg: CfgNode, dataset: Any, batches: list[Any], collate: Any) -
         num_workers=workers,
         collate_fn=collate,
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and torch.cuda.is_available(),
-        worker_init_fn=_start_worker,
+        worker_init_fn=start_worker,
         prefetch_factor=cfg.DATA_LOADER.PREFETCH_FACTOR if workers else None,
         persistent_workers=workers > 0,
         # The DataLoader draws a seed for each epoch: not from the generator of the training.
@@ -187,7 +182,7 @@ def _data_loader(cfg: CfgNode, dataset: Any, batches: list[Any], collate: Any) -
     )
 
 
-def _start_worker(_: int) -> None:
+def start_worker(_: int) -> None:
     """Schedulers signal whole process groups; the training process decides what a signal means."""
     torch.set_num_threads(1)
     keep_freed_memory()

@@ -37,6 +37,8 @@ def resize(clip_TCHW: Tensor, size: tuple[int, int], antialias: bool = True) -> 
 
 def short_side_size(height: int, width: int, short: int) -> tuple[int, int]:
     """(height, width) with the short side scaled to `short`, the long side rounded down."""
+    if min(height, width) == short:
+        return height, width
     if height <= width:
         return short, math.floor(width / height * short)
     return math.floor(height / width * short), short
