@@ -4,6 +4,7 @@ import pytest
 import torch
 from attention_cases import GRIDS, build_layer
 
+from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import KERNELS
 from slowfast_ext.models.attention.frames import from_frames, from_lines, to_frames, to_lines
 
@@ -76,6 +77,21 @@ def test_every_kernel_trains(grid, pattern, kernel):
     for name, parameter in layer.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
+def test_multiply_adds_are_those_of_the_docstrings(grid, fixed):
+    N, C, h, T, F = grid.tokens, 48, 3, grid.t, grid.frame_prefix + grid.space
+    fixation = 4 * h * N * (C // h) ** 2 if fixed else 0
+    space = 4 * N * C**2 + 2 * T * F**2 * C + fixation
+    time = 4 * N * C**2 + 2 * F * T**2 * C + fixation
+    x = torch.empty(1, N, C, device="meta")
+    expected = {"space": space, "mixing": space, "factorized": space + time}
+    for pattern, count in expected.items():
+        keys = {"FIXATION__MODE": "cooperative"} if fixed else {}
+        layer = build_layer(pattern, grid, **keys).to("meta")
+        assert count_macs(layer, x, grid)[""] == count, pattern
 
 
 def name_of(grid):

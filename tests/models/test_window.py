@@ -4,6 +4,7 @@ import pytest
 import torch
 from attention_cases import GRIDS, build_layer
 
+from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import KERNELS, Grid
 from slowfast_ext.models.attention.window import windows
 
@@ -38,6 +39,16 @@ def test_each_frame_is_joint_attention_on_its_window(kernel, grid, reach):
         part = Grid(high - low, grid.h, grid.w, prefix.shape[1], grid.framewise)
         expected = joint(window, part)[:, part.prefix :].unflatten(1, (part.t, part.space))
         torch.testing.assert_close(y[:, t], expected[:, t - low])
+
+
+@pytest.mark.parametrize("grid", GRIDS_OF_SEVEN.values(), ids=GRIDS_OF_SEVEN)
+def test_multiply_adds_are_those_of_the_docstring(grid):
+    N, C, S, P = grid.tokens, 48, grid.space, grid.frame_prefix
+    frames = 7 * 3 - 2
+    keys = frames * S + (frames if grid.framewise else 7) * P
+    layer = build_layer("window", grid).to("meta")
+    counted = count_macs(layer, torch.empty(1, N, C, device="meta"), grid)[""]
+    assert counted == 4 * N * C**2 + 2 * (P + S) * C * keys
 
 
 @pytest.mark.parametrize("kernel", [name for name in KERNELS.names() if name != "linformer"])

@@ -10,8 +10,9 @@ from attention_cases import (
     load_golden,
     to_sequence,
 )
-from xvit_cases import golden_cfg
+from xvit_cases import golden_cfg, published_cfg
 
+from slowfast_ext.analysis.cost import model_cost
 from slowfast_ext.config import get_cfg
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import build_model
@@ -123,3 +124,11 @@ def test_layers_of_learning_rate_decay():
     assert groups["embed.time_embed"] == 0
     assert groups["blocks.1.mlp.norm.weight"] == 2
     assert groups["consensus.cls_token"] == backbone.num_layers - 1 == 3
+
+
+def test_cost_of_the_published_model():
+    """The reference program counts 281.4 G multiply-adds, layer norms included, and 94.41 M parameters."""
+    cost = model_cost(published_cfg(600))
+    assert cost.macs / 1e9 == pytest.approx(281.13, abs=0.01)
+    unused = 600 * 769
+    assert cost.params + unused == 94406064
