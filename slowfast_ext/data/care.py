@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 
 from rich.progress import track
 from yacs.config import CfgNode
@@ -82,7 +83,8 @@ def _inspect(
 ) -> list[health.Found]:
     cache = os.path.join(_folder(cfg), "verdicts.jsonl")
     records = list(video_set)
-    jobs = health.inspect_all(cfg, records, cache, workers, every_frame)
+    make_source = partial(health.configured_source, cfg)
+    jobs = health.inspect_all(records, make_source, cache, workers, every_frame)
     verdict_of = dict(track(jobs, video_set.split, total=len(records)))
     return [(record, verdict_of[record]) for record in records]
 

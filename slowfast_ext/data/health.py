@@ -1,7 +1,7 @@
 """Is every video that a list names there, readable and as long as it claims?
 
-Each is opened and decoded to its last frame, in processes that may hang or crash. Verdicts are kept by
-path, size and time of change, so a second run looks only at what is new.
+Each is opened and decoded to its last frame by the reader of training, which outlives files that hang or
+crash their decoder. Verdicts are kept by path, size and time of change, so a second run looks only at what is new.
 """
 
 import csv
@@ -18,7 +18,7 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from slowfast_ext.data.annotations.media import some
-from slowfast_ext.data.jobs import Lost, run_jobs
+from slowfast_ext.data.jobs import run_jobs
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
 
@@ -28,8 +28,6 @@ USABLE = (OK, SHORT)
 
 CHUNK = 64
 SMALL = 64
-WHOLE_FILE_FACTOR = 10
-"""Time for a whole file, in times of DATA.DECODE_TIMEOUT, which is for a clip."""
 
 
 class ClipInfo(Protocol):
@@ -86,7 +84,8 @@ def inspect(record: VideoRecord, source: Source, every_frame: bool = True) -> Ve
             _decode_all(record, source, info.length)
         claimed = _claimed_frames(record)
     except DataError as error:
-        return Verdict(UNREADABLE, str(error), num_bytes=num_bytes)
+        reason = str(error).removeprefix(f"{record.path} ({record.place}): ")
+        return Verdict(UNREADABLE, reason, num_bytes=num_bytes)
     is_short = claimed > info.length
     detail = f"{info.length} of {claimed} frames that it claims" if is_short else ""
     kind = SHORT if is_short else OK
@@ -100,21 +99,14 @@ def _decode_all(record: VideoRecord, source: Source, length: int) -> None:
 
 def _claimed_frames(record: VideoRecord) -> int:
     """Frames by the list or the file's header; 0 where neither says, or where a piece is cut out."""
-    if record.num_frames is not None:
-        return record.num_frames if record.end_frame is None else 0
-    if record.start is not None or record.start_frame is not None:
-        return 0
+    cut = (record.start, record.end, record.start_frame, record.end_frame)
+    if record.num_frames is not None or any(bound is not None for bound in cut):
+        return record.num_frames or 0
     try:
         with av.open(record.path) as container:
             return container.streams.video[0].frames
     except (OSError, IndexError):
         return 0
-
-
-def _make_inspector(
-    make_source: Callable[[], Source], every_frame: bool
-) -> Callable[[VideoRecord], Verdict]:
-    return partial(inspect, source=make_source(), every_frame=every_frame)
 
 
 def configured_source(cfg: CfgNode) -> Source:
@@ -125,29 +117,27 @@ def configured_source(cfg: CfgNode) -> Source:
 
 
 def inspect_all(
-    cfg: CfgNode,
     records: Sequence[VideoRecord],
+    make_source: Callable[[], Source],
     cache: str,
     workers: int,
     every_frame: bool = True,
-    make_source: Callable[[], Source] | None = None,
 ) -> Iterator[Found]:
     """(record, verdict) for all records, in any order; `cache` is a file that keeps the verdicts.
 
-    A file that hangs its reader for ten times DATA.DECODE_TIMEOUT, or kills it, is unreadable.
+    `make_source` is called once in each of `workers` threads.
     """
     known = _read_cache(cache)
     keys = [_key(record, every_frame) for record in records]
     yield from ((r, known[key]) for r, key in zip(records, keys, strict=True) if key in known)
     todo = [r for r, key in zip(records, keys, strict=True) if key not in known]
-    make_work = partial(
-        _make_inspector, make_source or partial(configured_source, cfg), every_frame
-    )
-    limit = cfg.DATA.DECODE_TIMEOUT * WHOLE_FILE_FACTOR
     os.makedirs(os.path.dirname(cache), exist_ok=True)
+
+    def make_work() -> Callable[[VideoRecord], Verdict]:
+        return partial(inspect, source=make_source(), every_frame=every_frame)
+
     with open(cache, "a", encoding="utf-8") as file:
-        for record, result in run_jobs(make_work, todo, min(workers, len(todo)), limit):
-            verdict = Verdict(UNREADABLE, result.reason) if isinstance(result, Lost) else result
+        for record, verdict in run_jobs(make_work, todo, workers):
             if verdict.verdict != MISSING:
                 entry = {"key": _key(record, every_frame), **asdict(verdict)}
                 file.write("\n" + json.dumps(entry))
@@ -183,9 +173,7 @@ def _read_cache(path: str) -> dict[str, Verdict]:
 def usable_records(found: Iterable[Found]) -> list[VideoRecord]:
     """Records that can be trained on; frame folders with the count that is there."""
     return [
-        record
-        if record.num_frames is None or record.end_frame is not None
-        else replace(record, num_frames=verdict.num_frames)
+        record if record.num_frames is None else replace(record, num_frames=verdict.num_frames)
         for record, verdict in found
         if verdict.verdict in USABLE
     ]

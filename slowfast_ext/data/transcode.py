@@ -6,7 +6,7 @@ name only when it is whole and its frames have been counted, so an interrupted r
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import partial
@@ -14,7 +14,8 @@ from functools import partial
 import av
 import numpy as np
 
-from slowfast_ext.data.jobs import Lost, run_jobs
+from slowfast_ext.data.decode.watchdog import Watchdog
+from slowfast_ext.data.jobs import run_jobs
 from slowfast_ext.errors import DataError
 
 ENCODERS = {"h264": "libx264", "h265": "libx265", "vp9": "libvpx-vp9"}
@@ -22,6 +23,7 @@ OPTIONS = {"h264": {}, "h265": {"x265-params": "log-level=none"}, "vp9": {"b": "
 RECIPE_FILE = "transcode.json"
 TIME_BASE = Fraction(1, 90000)
 FALLBACK_FPS = 25
+LONGEST_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -91,21 +93,22 @@ def _claim(out: str, recipe: Recipe) -> None:
 
 
 def transcode_all(
-    copies: Sequence[Copy], recipe: Recipe, workers: int, limit_seconds: float = 0
+    copies: Sequence[Copy], recipe: Recipe, workers: int, limit_seconds: float = LONGEST_SECONDS
 ) -> Iterator[tuple[Copy, Outcome]]:
-    """Make the copies in `workers` processes; a source that cannot be read gives its error."""
-    jobs = run_jobs(partial(_make_work, recipe), copies, min(workers, len(copies)), limit_seconds)
-    for copy, outcome in jobs:
-        yield copy, Outcome(error=outcome.reason) if isinstance(outcome, Lost) else outcome
+    """Make the copies in `workers` processes that may crash, or be ended at `limit_seconds` a copy.
+
+    A source that cannot be read gives its error.
+    """
+    yield from run_jobs(partial(_make_work, recipe, limit_seconds), copies, workers)
 
 
-def _make_work(recipe: Recipe) -> "partial[Outcome]":
-    return partial(_outcome, recipe=recipe)
+def _make_work(recipe: Recipe, limit_seconds: float) -> Callable[[Copy], Outcome]:
+    return partial(_outcome, recipe=recipe, watchdog=Watchdog(limit_seconds))
 
 
-def _outcome(copy: Copy, recipe: Recipe) -> Outcome:
+def _outcome(copy: Copy, recipe: Recipe, watchdog: Watchdog) -> Outcome:
     try:
-        return Outcome(transcode(copy.source, copy.target, recipe))
+        return Outcome(watchdog.call(transcode, copy.source, copy.target, recipe))
     except DataError as error:
         return Outcome(error=str(error))
 

@@ -1,6 +1,7 @@
 """Path lists, frame lists and what is checked of every list."""
 
 import pytest
+from official_sets import frame_folder
 
 from slowfast_ext.config import get_cfg
 from slowfast_ext.data.annotations import read_listed, read_videos
@@ -158,26 +159,19 @@ def test_several_heads_and_many_labels(cfg, tmp_path):
     assert read_videos(cfg, "train").records[0].labels == (2, 1, 0)
 
 
-def frame_folder(folder, count, template="{:05d}.jpg"):
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(1, count + 1):
-        (folder / template.format(number)).touch()
-
-
 def test_frame_list(cfg, tmp_path):
     cfg.TRAIN.DATASET = "frames"
-    frame_folder(tmp_path / "frames" / "100", 4)
-    write(tmp_path / "list_train.txt", b"100 4 2\r\n")
+    frame_folder(tmp_path / "frames" / "100")
+    write(tmp_path / "list_train.txt", b"100 8 2\r\n")
     cfg.DATA.PATH_PREFIX = str(tmp_path / "frames")
     cfg.DATA.LABEL_PATH_TEMPLATE = "list_{}.txt"
     (record,) = read_videos(cfg, "train")
-    assert (record.path, record.num_frames, record.labels) == (f"{tmp_path}/frames/100", 4, (2,))
+    assert (record.path, record.num_frames, record.labels) == (f"{tmp_path}/frames/100", 8, (2,))
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("100 5 2", ["claims 5 frames", "has 4"]),
         ("100 2", ["train.txt:1", "folder number_of_frames label", "kinetics"]),
         ("100 4 x", ["train.txt:1", "'x' is not a label"]),
         ("100 0 1", ["train.txt:1", "claims 0 frames"]),
@@ -186,20 +180,28 @@ def test_frame_list(cfg, tmp_path):
 )
 def test_bad_frame_list(cfg, tmp_path, line, expected):
     cfg.TRAIN.DATASET = "frames"
-    frame_folder(tmp_path / "100", 4)
+    frame_folder(tmp_path / "100")
     write(tmp_path / "train.txt", line)
     message = error(cfg)
     assert all(part in message for part in expected), message
 
 
+def test_frame_counts_of_another_extraction_are_noted(cfg, tmp_path):
+    cfg.TRAIN.DATASET = "frames"
+    frame_folder(tmp_path / "100")
+    write(tmp_path / "train.txt", "100 20 2")
+    notes = read_videos(cfg, "train").notes
+    assert any("1 of 1 frame folders" in note and "20 listed, 8 there" in note for note in notes)
+
+
 @pytest.mark.parametrize("template", ["img_{:05d}.jpg", "{name}_{:06d}.jpg"])
 def test_image_template(cfg, tmp_path, template):
     cfg.TRAIN.DATASET = "frames"
-    frame_folder(tmp_path / "100", 4, template.replace("{name}", "100"))
-    write(tmp_path / "train.txt", "100 4 1")
+    frame_folder(tmp_path / "100", 0, template.replace("{name}", "100"))
+    write(tmp_path / "train.txt", "100 8 1")
     assert "DATA.IMAGE_TEMPLATE" in error(cfg)
     cfg.DATA.IMAGE_TEMPLATE = template
-    assert read_videos(cfg, "train").records[0].num_frames == 4
+    assert read_videos(cfg, "train").records[0].num_frames == 8
     cfg.DATA.IMAGE_TEMPLATE = "{:05d}{:03d}.jpg"
     assert "img_{:05d}.jpg" in error(cfg)
 

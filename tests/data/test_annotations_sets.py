@@ -9,6 +9,7 @@ import pytest
 from slowfast_ext.config import get_cfg, load_config
 from slowfast_ext.data.annotations import DATASETS, read_videos
 from slowfast_ext.data.annotations.manifest import write_manifest
+from slowfast_ext.data.decode.source import VideoSource
 from slowfast_ext.errors import DataError
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
@@ -44,6 +45,19 @@ def test_official_format_is_read(official, name):
         sizes = [len(names) for names in videos.class_names]
         assert sizes == (counts if isinstance(counts, list) else [counts])
         assert all(len(set(names)) == len(names) for names in videos.class_names)
+
+
+@pytest.mark.parametrize("name", sorted(official_sets.WRITERS))
+def test_official_files_decode(official, name, tmp_path):
+    root, _ = official(name)
+    cfg = config(name, root, "OUTPUT_DIR", str(tmp_path))
+    source = VideoSource(cfg)
+    lengths = {"imagenet": {1}, "epic": {4, 6}}.get(name, {official_sets.NUM_FRAMES})
+    for record in (record for split in ("train", "val") for record in read_videos(cfg, split)):
+        length = source.info(record).length
+        assert length in lengths
+        assert source.frames(record, range(length)).shape == (length, 32, 32, 3)
+    source.close()
 
 
 @pytest.mark.parametrize("name", sorted(official_sets.WRITERS))

@@ -94,6 +94,14 @@ def test_all_resumes_and_reports(tmp_path):
         plan(paths, str(media), str(out), Recipe(short_side=32))
 
 
+def test_a_copy_that_takes_too_long_is_given_up(tmp_path):
+    official_sets.video(tmp_path / "a.mp4")
+    copies = plan([f"{tmp_path}/a.mp4"], str(tmp_path), str(tmp_path / "out"), SMALL)
+    ((_, outcome),) = transcode_all(copies, SMALL, workers=1, limit_seconds=1e-6)
+    assert "was killed" in outcome.error
+    assert not (tmp_path / "out" / "a.mp4").exists()
+
+
 def test_plan_refuses_what_has_no_place_of_its_own(tmp_path):
     with pytest.raises(DataError, match="not below"):
         plan([str(tmp_path / "a.mp4")], str(tmp_path / "media"), str(tmp_path / "out"), SMALL)

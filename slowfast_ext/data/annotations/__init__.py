@@ -5,11 +5,11 @@ from dataclasses import replace
 from yacs.config import CfgNode
 
 from slowfast_ext.data.annotations.checks import (
-    check_frame_folders,
     check_labels,
     class_counts,
     keep_present,
     listed_twice,
+    look_into_folders,
     missing_classes,
 )
 from slowfast_ext.data.annotations.packed import PackedRecords
@@ -37,9 +37,9 @@ def read_videos(cfg: CfgNode, split: str) -> VideoSet:
     """The videos of a split that can be used: `read_listed` less those whose file is absent.
 
     `notes` tell "N of M listed files present". Raises DataError where more than DATA.ALLOW_MISSING
-    are absent and where frame folders hold fewer images than the list claims.
+    are absent, and where frame folders hold no images of DATA.IMAGE_TEMPLATE.
     """
     video_set = keep_present(read_listed(cfg, split), cfg.DATA.ALLOW_MISSING)
-    check_frame_folders(video_set.records, cfg.DATA.IMAGE_TEMPLATE)
-    notes = (*video_set.notes, *missing_classes(video_set, class_counts(cfg)))
+    folders = look_into_folders(video_set.records, cfg)
+    notes = (*video_set.notes, *folders, *missing_classes(video_set, class_counts(cfg)))
     return replace(video_set, records=PackedRecords(video_set.records), notes=notes)

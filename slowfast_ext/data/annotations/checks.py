@@ -1,12 +1,14 @@
 """What must hold of a list before training starts: labels in range, nothing twice, files there."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from yacs.config import CfgNode
 
-from slowfast_ext.data.annotations.media import Media, count_frames, some
+from slowfast_ext.data.annotations.media import Media, some
+from slowfast_ext.data.decode.frames_reader import folder_template, scan_folder
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
 
@@ -94,7 +96,7 @@ def keep_present(video_set: VideoSet, allow_missing: float) -> VideoSet:
     where more than a share of `allow_missing` is absent.
     """
     media = Media()
-    found = [(record, _present_path(media, record)) for record in video_set]
+    found = [(record, media.find(record.path)) for record in video_set]
     present = [
         record if path == record.path else replace(record, path=path)
         for record, path in found
@@ -110,31 +112,37 @@ def keep_present(video_set: VideoSet, allow_missing: float) -> VideoSet:
     return replace(video_set, records=present, notes=(*video_set.notes, note))
 
 
-def _present_path(media: Media, record: VideoRecord) -> str | None:
-    if record.num_frames is None:
-        return media.find(record.path)
-    return record.path if media.has(record.path) else None
+def look_into_folders(records: Sequence[VideoRecord], cfg: CfgNode) -> tuple[str, ...]:
+    """A few of the frame folders hold images of DATA.IMAGE_TEMPLATE, as many as the list claims.
 
-
-def check_frame_folders(records: Sequence[VideoRecord], template: str) -> None:
-    """A few of the frame folders hold what the list claims. Raises DataError with both counts.
-
-    Frame counts belong to one extraction of the set; with those of another, clips would be cut short
-    or frames asked for that do not exist.
+    Raises DataError where images are absent. Counts belong to one extraction of a set (12 or 30 frames
+    a second): others give a note, and clips are taken from the images that are there.
     """
-    folders = [record for record in records if record.num_frames is not None]
-    for record in folders[:: max(1, len(folders) // FOLDERS_LOOKED_INTO)]:
-        count, example = count_frames(record.path, template)
-        if count == 0:
+    step = max(1, len(records) // FOLDERS_LOOKED_INTO)
+    folders = [record for record in records[::step] if os.path.isdir(record.path)]
+    other = []
+    for record in folders:
+        template = folder_template(record.path, cfg.DATA.IMAGE_TEMPLATE)
+        try:
+            count = len(scan_folder(record.path, template, cfg.DATA.IMAGE_FPS))
+        except (DataError, LookupError, ValueError) as error:
             raise DataError(
-                f"{record.place}: {record.path} has no frame 1 of DATA.IMAGE_TEMPLATE '{template}';"
-                f" it has {example or 'no images'}. Set DATA.IMAGE_TEMPLATE; frames count from 1"
-            )
-        if count < record.num_frames:
-            raise DataError(
-                f"{record.place}: claims {record.num_frames} frames, {record.path} has {count};"
-                " the list belongs to another extraction (another frame rate), or this one is cut"
-            )
+                f"{record.place}: {record.path}: {error}; it holds {_an_image(record.path)}."
+                f" DATA.IMAGE_TEMPLATE is '{cfg.DATA.IMAGE_TEMPLATE}': write it like img_{{:05d}}.jpg"
+            ) from error
+        if record.num_frames not in (None, count):
+            other.append(f"{record.path}: {record.num_frames} listed, {count} there")
+    if not other:
+        return ()
+    return (
+        f"{len(other)} of {len(folders)} frame folders looked into have another length: {some(other)}",
+    )
+
+
+def _an_image(folder: str) -> str:
+    names = sorted(os.listdir(folder))
+    images = (name for name in names if name.lower().endswith((".jpg", ".jpeg", ".png")))
+    return next(images, "no images")
 
 
 def missing_classes(video_set: VideoSet, counts: Sequence[int]) -> tuple[str, ...]:

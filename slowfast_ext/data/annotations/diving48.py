@@ -28,9 +28,8 @@ def read_diving48(cfg: CfgNode, split: str) -> VideoSet:
     for place, entry in read_entries(path, ("vid_name", "label")):
         name = str(entry["vid_name"])
         paths = [os.path.join(root, folder, f"{name}.mp4") for folder in FOLDERS]
-        found, frames = media.locate(cfg.DATA.IMAGE_TEMPLATE, *paths)
         label = to_int(str(entry["label"]), place, "a label")
-        records.append(VideoRecord(found, (label,), place, name=name, num_frames=frames))
+        records.append(VideoRecord(media.locate(*paths), (label,), place, name=name))
     names = class_names(cfg) or _vocabulary(cfg)
     return VideoSet("diving48", split, records, (names,) if names else ())
 

@@ -55,7 +55,6 @@ def _record(cfg: CfgNode, media: Media, place: str, row: Row) -> VideoRecord:
             labels,
             place,
             name=row["narration_id"],
-            num_frames=last,
             start_frame=max(first - 1, 0),
             end_frame=last - 1,
         )

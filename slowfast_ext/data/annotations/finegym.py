@@ -10,7 +10,7 @@ import re
 from yacs.config import CfgNode
 
 from slowfast_ext.data.annotations.lists import class_names, file_in, find_list, media_root
-from slowfast_ext.data.annotations.media import Media
+from slowfast_ext.data.annotations.media import Media, is_video
 from slowfast_ext.data.annotations.text import read_lines, to_int
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
@@ -47,12 +47,11 @@ def _record(cfg: CfgNode, media: Media, place: str, text: str) -> VideoRecord:
             f"{place}: '{text[:120]}' is neither `subaction_id label` nor"
             " `subaction_id number_of_frames label`"
         )
-    path = os.path.join(media_root(cfg), f"{fields[0]}.mp4")
-    found, frames = media.locate(cfg.DATA.IMAGE_TEMPLATE, path)
-    if frames is not None and len(fields) == 3:
-        frames = to_int(fields[1], place, "a number of frames")
+    found = media.locate(os.path.join(media_root(cfg), f"{fields[0]}.mp4"))
+    has_count = len(fields) == 3 and not is_video(found)
+    num_frames = to_int(fields[1], place, "a number of frames") if has_count else None
     label = to_int(fields[-1], place, "a label")
-    return VideoRecord(found, (label,), place, name=fields[0], num_frames=frames)
+    return VideoRecord(found, (label,), place, name=fields[0], num_frames=num_frames)
 
 
 def _categories(path: str) -> tuple[str, ...]:

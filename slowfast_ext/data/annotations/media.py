@@ -41,14 +41,11 @@ class Media:
         others = (_stem(path) + suffix for path in paths for suffix in SUFFIXES)
         return next((path for path in others if self.has(path)), None)
 
-    def locate(self, template: str, *paths: str) -> tuple[str, int | None]:
-        """Path and number of frames of the first of `paths` that is there, as a video file (frames
-        None) or as a folder of images named like it; the first path where none is."""
-        video = self.find(*paths)
-        if video and is_video(video):
-            return video, None
-        folder = video or next((_stem(path) for path in paths if self.has(_stem(path))), None)
-        return (folder, count_frames(folder, template)[0]) if folder else (paths[0], None)
+    def locate(self, *paths: str) -> str:
+        """The first of `paths` that is there as a video file, else as a folder of images named like
+        it; the first path where none is."""
+        folders = (_stem(path) for path in paths)
+        return self.find(*paths) or next((f for f in folders if self.has(f)), paths[0])
 
 
 def is_video(path: str) -> bool:
@@ -58,28 +55,6 @@ def is_video(path: str) -> bool:
 
 def _stem(path: str) -> str:
     return os.path.splitext(path)[0] if is_video(path) else path
-
-
-def count_frames(folder: str, template: str) -> tuple[int, str]:
-    """Images in a frame folder that follow DATA.IMAGE_TEMPLATE, counted from 1 without a gap,
-    and the name of some image there ("" where there is none)."""
-    names = frozenset(os.listdir(folder))
-    count = 0
-    while frame_name(folder, template, count + 1) in names:
-        count += 1
-    images = (name for name in sorted(names) if name.lower().endswith((".jpg", ".jpeg", ".png")))
-    return count, next(images, "")
-
-
-def frame_name(folder: str, template: str, number: int) -> str:
-    """File name of frame `number` (first 1); {name} in the template is the folder's own name."""
-    try:
-        return template.format(number, name=os.path.basename(folder))
-    except (IndexError, KeyError, ValueError) as error:
-        raise DataError(
-            f"DATA.IMAGE_TEMPLATE '{template}' cannot be filled with a frame number ({error});"
-            " write it as img_{:05d}.jpg"
-        ) from error
 
 
 def some(paths: Iterable[str], count: int = 3) -> str:

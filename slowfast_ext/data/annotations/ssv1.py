@@ -54,6 +54,6 @@ def _official(cfg: CfgNode, path: str, names: tuple[str, ...]) -> list[VideoReco
                 f"{place}: '{text[:120]}' is not `id;label text` with one of the {len(names)} class names"
             )
         folders = [os.path.join(root, folder, video) for folder in FOLDERS]
-        found, frames = media.locate(cfg.DATA.IMAGE_TEMPLATE, *folders)
-        records.append(VideoRecord(found, (label_of[label],), place, name=video, num_frames=frames))
+        found = media.locate(*folders)
+        records.append(VideoRecord(found, (label_of[label],), place, name=video))
     return records

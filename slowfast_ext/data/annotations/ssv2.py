@@ -77,8 +77,7 @@ def _official(cfg: CfgNode, path: str, names: tuple[str, ...]) -> list[VideoReco
     records = []
     for video, (label, place) in _entries(path, names).items():
         paths = [os.path.join(root, folder, f"{video}.webm") for folder in FOLDERS]
-        found, frames = media.locate(cfg.DATA.IMAGE_TEMPLATE, *paths)
-        records.append(VideoRecord(found, (label,), place, name=video, num_frames=frames))
+        records.append(VideoRecord(media.locate(*paths), (label,), place, name=video))
     return records
 
 
