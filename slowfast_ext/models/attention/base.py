@@ -25,8 +25,11 @@ class Kernel(nn.Module):
     """How scores become weights: `attend` over keys that all queries of a row may see.
 
     `activate` is the elementwise feature map of queries and keys (identity but for the linear kernels);
-    feature fixation acts between the two. Both grids name the layout of their tokens.
+    feature fixation acts between the two. Both grids name the layout of their tokens. `fixed_keys`: the number
+    of keys is that of the `key_grid` it is built with.
     """
+
+    fixed_keys: ClassVar[bool] = False
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
         """`key_grid` is the layout of the keys of one row in the pattern that owns the kernel."""

@@ -3,6 +3,8 @@
 Shapes: B batch, N queries, M keys, R mixtures, h heads, D head dim.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -16,9 +18,11 @@ from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec
 class Linformer(Kernel):
     """softmax(q (E k)^T / sqrt(D)) (F v), with E, F [R, M] shared by the heads.
 
-    E and F belong to one number of keys: a model takes clips of the size that it is built for, and no
-    window that the clip's end cuts. Cost: 2*h*R*M*D + 2*h*N*R*D.
+    E and F belong to one number of keys: a model takes clips of the size that it is built for.
+    Cost: 2*h*R*M*D + 2*h*N*R*D.
     """
+
+    fixed_keys: ClassVar[bool] = True
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
         super().__init__(spec, cfg, key_grid)
@@ -46,5 +50,5 @@ class Linformer(Kernel):
             raise ConfigError(
                 f"ATTENTION.KERNEL linformer is built for {self.key_mix.shape[1]} keys a row and got "
                 f"{k_BhMD.shape[2]}; give clips of DATA.NUM_FRAMES frames and DATA.TRAIN_CROP_SIZE "
-                "pixels, no 'window' pattern, or another kernel"
+                "pixels, or another kernel"
             )

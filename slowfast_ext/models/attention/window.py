@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
+from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, LayerSpec, build_kernel
 from slowfast_ext.models.attention.frames import from_frames, split_frames, to_frames
 
@@ -27,6 +28,11 @@ class Window(Attention):
         self.reach = cfg.WINDOW.REACH
         frames = min(2 * self.reach + 1, spec.grid.t)
         self.kernel = build_kernel(spec, cfg, _window_grid(spec.grid, frames))
+        if self.kernel.fixed_keys and len(windows(spec.grid.t, self.reach)) > 1:
+            raise ConfigError(
+                f"ATTENTION.KERNEL {cfg.KERNEL} takes one number of keys, and windows are shorter at both ends "
+                "of a clip; take another kernel or another pattern than 'window' in ATTENTION.CYCLE"
+            )
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
