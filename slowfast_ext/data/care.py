@@ -57,9 +57,7 @@ def transcode(cfg: CfgNode, splits: Sequence[str], out: str, recipe: Recipe, wor
     print(f"{len(set(paths))} videos, {len(set(paths)) - len(copies)} of them copied before")
     jobs = transcode_all(copies, recipe, workers)
     failed = [
-        f"{copy.source}: {outcome.error}"
-        for copy, outcome in track(jobs, "transcode", total=len(copies))
-        if outcome.error
+        outcome.error for _, outcome in track(jobs, "transcode", total=len(copies)) if outcome.error
     ]
     if failed:
         print(f"{len(failed)} could not be copied: {some(failed, 10)}")

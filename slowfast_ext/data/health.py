@@ -13,11 +13,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Protocol
 
-import av
 from torch import Tensor
 from yacs.config import CfgNode
 
 from slowfast_ext.data.annotations.media import some
+from slowfast_ext.data.decode.ffmpeg import best_video_stream, open_container
 from slowfast_ext.data.jobs import run_jobs
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
@@ -80,16 +80,28 @@ def inspect(record: VideoRecord, source: Source, every_frame: bool = True) -> Ve
         if info.length < 1:
             return Verdict(EMPTY, "no frames", num_bytes=num_bytes)
         height, width = source.frames(record, [0]).shape[1:3]
-        if every_frame:
-            _decode_all(record, source, info.length)
-        claimed = _claimed_frames(record)
+        length = _decodable_frames(record, source, info.length) if every_frame else info.length
+        claimed = max(_claimed_frames(record), info.length)
     except DataError as error:
         reason = str(error).removeprefix(f"{record.path} ({record.place}): ")
         return Verdict(UNREADABLE, reason, num_bytes=num_bytes)
-    is_short = claimed > info.length
-    detail = f"{info.length} of {claimed} frames that it claims" if is_short else ""
+    is_short = claimed > length
+    detail = f"{length} of {claimed} frames that it claims" if is_short else ""
     kind = SHORT if is_short else OK
-    return Verdict(kind, detail, info.length, info.fps, width, height, num_bytes)
+    return Verdict(kind, detail, length, info.fps, width, height, num_bytes)
+
+
+def _decodable_frames(record: VideoRecord, source: Source, length: int) -> int:
+    """Decode all frames; a reader that meets a hole counts anew, and that number then holds."""
+    try:
+        _decode_all(record, source, length)
+    except DataError:
+        counted = source.info(record).length
+        if counted >= length:
+            raise
+        _decode_all(record, source, counted)
+        return counted
+    return length
 
 
 def _decode_all(record: VideoRecord, source: Source, length: int) -> None:
@@ -102,11 +114,8 @@ def _claimed_frames(record: VideoRecord) -> int:
     cut = (record.start, record.end, record.start_frame, record.end_frame)
     if record.num_frames is not None or any(bound is not None for bound in cut):
         return record.num_frames or 0
-    try:
-        with av.open(record.path) as container:
-            return container.streams.video[0].frames
-    except (OSError, IndexError):
-        return 0
+    with open_container(record.path) as container:
+        return best_video_stream(container).frames
 
 
 def configured_source(cfg: CfgNode) -> Source:

@@ -14,6 +14,7 @@ from functools import partial
 import av
 import numpy as np
 
+from slowfast_ext.data.decode.ffmpeg import best_video_stream, open_container
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.data.jobs import run_jobs
 from slowfast_ext.errors import DataError
@@ -110,7 +111,8 @@ def _outcome(copy: Copy, recipe: Recipe, watchdog: Watchdog) -> Outcome:
     try:
         return Outcome(watchdog.call(transcode, copy.source, copy.target, recipe))
     except DataError as error:
-        return Outcome(error=str(error))
+        reason = str(error).removeprefix(f"{copy.source}: ")
+        return Outcome(error=f"{copy.source}: {reason}")
 
 
 def transcode(source: str, target: str, recipe: Recipe) -> int:
@@ -125,9 +127,9 @@ def transcode(source: str, target: str, recipe: Recipe) -> int:
         num_frames = _encode(source, partial_file, recipe)
         copied = sum(1 for _ in decoded_frames(partial_file))
         if copied != num_frames:
-            raise DataError(f"{source}: has {num_frames} frames, its copy {copied}")
+            raise DataError(f"has {num_frames} frames, its copy {copied}")
         os.replace(partial_file, target)
-    except (av.FFmpegError, OSError) as error:
+    except (DataError, av.FFmpegError, OSError) as error:
         raise DataError(f"{source}: cannot be transcoded: {error}") from error
     finally:
         if os.path.exists(partial_file):
@@ -136,23 +138,14 @@ def transcode(source: str, target: str, recipe: Recipe) -> int:
 
 
 def decoded_frames(path: str) -> Iterator[av.VideoFrame]:
-    """All frames of the first video stream, in order. Raises DataError for a file without one."""
-    with av.open(path) as container:
-        stream = _video_stream(container, path)
-        yield from container.decode(stream)
-
-
-def _video_stream(container: av.container.InputContainer, path: str) -> av.VideoStream:
-    if not container.streams.video:
-        raise DataError(f"{path}: has no video stream")
-    stream = container.streams.video[0]
-    stream.thread_count = 1
-    return stream
+    """All frames of a file, in order. Raises DataError for a file without a video stream."""
+    with open_container(path) as container:
+        yield from container.decode(best_video_stream(container))
 
 
 def _encode(source: str, path: str, recipe: Recipe) -> int:
-    with av.open(source) as container, av.open(path, "w", format="mp4") as output:
-        stream = _video_stream(container, source)
+    with open_container(source) as container, av.open(path, "w", format="mp4") as output:
+        stream = best_video_stream(container)
         encoder = None
         clock = _Clock(stream.average_rate or FALLBACK_FPS)
         for frame in container.decode(stream):
@@ -165,7 +158,7 @@ def _encode(source: str, path: str, recipe: Recipe) -> int:
             scaled.pts, scaled.time_base = clock.ticks(frame), TIME_BASE
             output.mux(encoder.encode(scaled))
         if encoder is None:
-            raise DataError(f"{source}: has no frames")
+            raise DataError("has no frames")
         output.mux(encoder.encode())
     return clock.num_frames
 
