@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
+from slowfast_ext.data.annotations import DATASETS
 from slowfast_ext.data.decode import DECODERS
-from slowfast_ext.data.records import DATASETS
 from slowfast_ext.engine.launch import processes_on_this_node
 from slowfast_ext.engine.optim import check_solver
 from slowfast_ext.models import check_model
