@@ -1,7 +1,7 @@
 """MotionShapes: a generated data set of real mp4 files whose classes are motions.
 
 A world without edges in time or space: a scene is a vector of independent uniform phases (where the single
-object is, how large, which way it is turned; how far apart the pair is and at which bearing), and a class is
+object is and how large, which way all are turned; how far apart the pair is and at which bearing), and a class is
 one phase that runs, forwards or backwards: `motions.py`. A uniform phase that is shifted stays uniform, so
 every frame of every class has the same distribution and says nothing of the class; partner classes are each
 other's time reversal, so a set of frames without their order cannot tell them apart either.

@@ -13,8 +13,8 @@ Array = np.ndarray
 class Phase(IntEnum):
     """Independent phases in [0, 1) that are uniform in every frame of every class.
 
-    X, Y, SIZE and ANGLE belong to the single object, SEPARATION and BEARING to the pair. Place and
-    angles close on themselves; size and separation restart at the other end of their range.
+    X, Y and SIZE belong to the single object, SEPARATION and BEARING to the pair, ANGLE to all. Place
+    and angles close on themselves; size and separation restart at the other end of their range.
     """
 
     X = 0
@@ -41,7 +41,7 @@ MOTIONS: tuple[tuple[str, Phase, int], ...] = (
 )
 """Class name, the phase that runs, and which way."""
 
-RATES = np.array([1.0, 1.0, 1.0, 0.6, 1.25, 0.8])
+RATES = np.array([1.0, 1.0, 1.0, 0.6, 1.6, 0.8])
 """Loops of each phase while a scene's speed makes one: turns slow enough for eight frames to follow."""
 
 CLASS_NAMES = tuple(name for name, _, _ in MOTIONS)

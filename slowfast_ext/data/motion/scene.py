@@ -34,8 +34,8 @@ class Poses:
 class Scene:
     """What was drawn by lot for a clip.
 
-    `start` [P] the phases of the first frame; `fixed` [K, 4] phases (x, y, size, angle) of every object
-    that no class moves, the pair's x, y being those of its middle, at index 1; `sway` [K - 3, 3] rate
+    `start` [P] the phases of the first frame; `fixed` [K, 4] further phases (x, y, size, angle) of every
+    object, the pair's x, y being those of its middle, at index 1; `sway` [K - 3, 3] rate
     [swings per file], phase and bearing of each distractor.
     """
 
@@ -51,8 +51,8 @@ class Scene:
         x, y, size, angle = (
             np.repeat(column[None], T, axis=0) for column in self.fixed.astype(np.float32).T
         )
-        single = phases_TP[:, [Phase.X, Phase.Y, Phase.SIZE, Phase.ANGLE]].T
-        x[:, 0], y[:, 0], size[:, 0], angle[:, 0] = single
+        x[:, 0], y[:, 0], size[:, 0] = phases_TP[:, [Phase.X, Phase.Y, Phase.SIZE]].T
+        angle += phases_TP[:, [Phase.ANGLE]]
         _place_pair(x, y, phases_TP)
         self._sway(x, y, clock_T)
         return Poses(x, y, _between(RADII, size, log=True), 2 * np.pi * angle)
