@@ -53,6 +53,7 @@ class Case:
 
 
 CASES = (
+    Case("decoding of a training clip alone", 0.0, ways=("ours_decode", "plain_decode")),
     Case("10 x 3 test views", 4.0, ways=("ours_views", "plain_views")),
     Case(f"training, {POLICY}", 2.0),
     Case(f"training, {POLICY}, 2 copies a decode", 2.0, copies=2),
@@ -115,6 +116,21 @@ def bench_cfg(path: str, copies: int) -> CfgNode:
 def one_video(path: str) -> VideoSet:
     """A set of one record."""
     return VideoSet("bench", "train", [VideoRecord(path, (0,), "bench:1")])
+
+
+def ours_decode(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
+    """The decoder that the index picks."""
+    source, (record,) = VideoSource(cfg), one_video(path)
+    return lambda repeat: source.frames(record, _training_frames(cfg, repeat))
+
+
+def plain_decode(cfg: CfgNode, path: str) -> Callable[[int], np.ndarray]:
+    """decord."""
+    return lambda repeat: _decode(path, lambda length: _training_frames(cfg, repeat))
+
+
+def _training_frames(cfg: CfgNode, repeat: int) -> np.ndarray:
+    return sampling.train_indices(300, 30.0, cfg, sample_rng(0, repeat, 0))
 
 
 def ours_views(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
@@ -196,4 +212,7 @@ def _normalise(frames_THWC: np.ndarray, cfg: CfgNode) -> Tensor:
     return pixels.permute(0, 3, 1, 2)
 
 
-WAYS = {f.__name__: f for f in (ours_views, ours_training, plain_views, plain_training)}
+WAYS = {
+    f.__name__: f
+    for f in (ours_decode, plain_decode, ours_views, ours_training, plain_views, plain_training)
+}

@@ -24,7 +24,8 @@ from slowfast_ext.errors import ConfigError
 
 __all__ = ["BadSample", "Batch", "EvalBatch", "EvalLoader", "TrainLoader"]
 
-SHUTDOWN_SECONDS = 60
+SHUTDOWN_SECONDS = 300
+"""Life of a worker after SIGTERM: longer than the last step and checkpoint of the training process."""
 
 
 class TrainLoader:
@@ -49,6 +50,7 @@ class TrainLoader:
             TrainClips(cfg, videos, source or VideoSource(cfg)),
             self._batches,
             TrainCollate(cfg, videos.multi_label),
+            persistent=True,
         )
 
     @property
@@ -97,6 +99,7 @@ class EvalLoader:
             TestViews(cfg, videos, views, source or VideoSource(cfg)),
             batches,
             EvalCollate(cfg, videos.multi_label, len(views)),
+            persistent=False,
         )
 
     def __len__(self) -> int:
@@ -166,7 +169,9 @@ def _balanced_classes(cfg: CfgNode, videos: VideoSet) -> list[int] | None:
     return [record.labels[0] for record in videos]
 
 
-def _data_loader(cfg: CfgNode, dataset: Any, batches: list[Any], collate: Any) -> DataLoader[Any]:
+def _data_loader(
+    cfg: CfgNode, dataset: Any, batches: list[Any], collate: Any, persistent: bool
+) -> DataLoader[Any]:
     workers = cfg.DATA_LOADER.NUM_WORKERS
     return DataLoader(
         dataset,
@@ -176,7 +181,7 @@ def _data_loader(cfg: CfgNode, dataset: Any, batches: list[Any], collate: Any) -
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and torch.cuda.is_available(),
         worker_init_fn=start_worker,
         prefetch_factor=cfg.DATA_LOADER.PREFETCH_FACTOR if workers else None,
-        persistent_workers=workers > 0,
+        persistent_workers=persistent and workers > 0,
         # The DataLoader draws a seed for each epoch: not from the generator of the training.
         generator=torch.Generator(),
     )
