@@ -11,12 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from typing import Protocol
 
-from torch import Tensor
 from yacs.config import CfgNode
 
 from slowfast_ext.data.annotations.media import some
+from slowfast_ext.data.dataset import Source
 from slowfast_ext.data.decode.ffmpeg import best_video_stream, open_container
 from slowfast_ext.data.jobs import run_jobs
 from slowfast_ext.data.records import VideoRecord, VideoSet
@@ -28,25 +27,6 @@ USABLE = (OK, SHORT)
 
 CHUNK = 64
 SMALL = 64
-
-
-class ClipInfo(Protocol):
-    """Facts of a video or of the piece that a record cuts out."""
-
-    length: int
-    fps: float
-
-
-class Source(Protocol):
-    """Reads the videos of records, as data.dataset uses it."""
-
-    def info(self, record: VideoRecord) -> ClipInfo:
-        """True number of frames and frame rate. Raises DataError."""
-        ...
-
-    def frames(self, record: VideoRecord, indices: Sequence[int], short_side: int = 0) -> Tensor:
-        """Frames uint8 [T, H, W, 3]. Raises DataError."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def describe(stats: Stats) -> list[str]:
     """The figures in words."""
     lines = [
         f"{stats.split}: {stats.num_listed} videos listed, {len(stats.frames)} readable,"
-        f" {sum(stats.seconds) / 3600:.2f} hours, {stats.num_bytes / 2**30:.2f} GiB"
+        f" {sum(stats.seconds) / 3600:.3g} hours, {stats.num_bytes / 2**30:.3g} GiB"
     ]
     for head, counts in enumerate(stats.classes):
         most = max(counts, key=lambda item: item[1])

@@ -1,18 +1,21 @@
 """Each data set in its official format: written as real files, read back, decoded."""
 
 import json
+import re
 from pathlib import Path
 
 import official_sets
 import pytest
 
 from slowfast_ext.config import get_cfg, load_config
+from slowfast_ext.config.schema import schema
 from slowfast_ext.data.annotations import DATASETS, read_videos
 from slowfast_ext.data.annotations.manifest import write_manifest
 from slowfast_ext.data.decode.source import VideoSource
 from slowfast_ext.errors import DataError
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "data"
+ROOT = Path(__file__).parents[2]
+CONFIGS, LISTS = ROOT / "configs" / "data", ROOT / "data_lists"
 
 
 def config(name, root, *pairs):
@@ -85,6 +88,21 @@ def test_recipe_parts_name_sets_that_exist(path):
 @pytest.mark.parametrize("name", ["ssv1", "ssv2", "diving48", "gym99", "gym288"])
 def test_no_mirror_where_direction_is_the_label(name):
     assert not load_config([CONFIGS / f"{name}.yaml"]).DATA.RANDOM_FLIP
+
+
+@pytest.mark.parametrize(
+    "path", sorted(LISTS.glob("**/README.md")), ids=lambda path: path.parent.name
+)
+def test_readme_names_what_exists(path):
+    text = path.read_text()
+    for name in re.findall(r"configs/data/(\w+)\.yaml", text):
+        assert (CONFIGS / f"{name}.yaml").is_file()
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (path.parent / link).is_file()
+    for key in re.findall(r"\b((?:DATA|TEST|TRAIN|MODEL)\.[A-Z_]+)\b", text):
+        assert key in schema()
+    for name in re.findall(r"(?:TRAIN|TEST)\.DATASET (\w+)", text):
+        assert name in DATASETS
 
 
 def test_epic_pieces(official):

@@ -29,7 +29,9 @@ def find_list(cfg: CfgNode, split: str, *templates: str) -> str:
         return found
     folder = cfg.DATA.PATH_TO_DATA_DIR
     if not os.path.isdir(folder):
-        raise DataError(f"DATA.PATH_TO_DATA_DIR '{folder}' is not a folder; set it to the lists'")
+        raise DataError(
+            f"DATA.PATH_TO_DATA_DIR '{folder}' is not a folder; set it to that of the lists"
+        )
     looked_for = ", ".join(_names(cfg, split, templates))
     there = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     raise DataError(

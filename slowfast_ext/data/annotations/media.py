@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from slowfast_ext.errors import DataError
 
-SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".MP4")
+SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".MP4", ".m4v", ".mpg", ".mpeg", ".gif")
 
 
 class Media:
