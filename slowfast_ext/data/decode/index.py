@@ -1,6 +1,7 @@
 """The index of a video: what is really in the file, and which reader may be trusted with it."""
 
 import bisect
+import math
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
@@ -57,7 +58,9 @@ class VideoIndex:
 
     def frame_at(self, seconds: float) -> int:
         """First frame shown at or after a time; `len(self)` after the end."""
-        ticks = round(Fraction(seconds) / Fraction(*self.time_base))
+        # 0.4 as a float lies a little above 2/5: the nearest simple fraction is what was meant.
+        exact = Fraction(seconds).limit_denominator(10**6)
+        ticks = math.ceil(exact / Fraction(*self.time_base))
         return bisect.bisect_left(self.pts, self.pts[0] + ticks)
 
     def key_before(self, frame: int) -> int | None:

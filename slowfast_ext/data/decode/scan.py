@@ -189,6 +189,7 @@ def _index(
         seekable=seekable,
         decord_exact=seekable
         and len(pts) == len(stamps)
+        and stream.frames in (0, len(stamps))
         and len(container.streams.video) == 1
         and first.format.name in DECORD_PIXELS
         and first.height % 2 == first.width % 2 == 0

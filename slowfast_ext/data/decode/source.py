@@ -38,6 +38,10 @@ class ClipInfo(NamedTuple):
     fps: float
 
 
+class LengthChangedError(DataError):
+    """Decoding showed that a file is shorter than its packets promised: ask `info` again, sample again."""
+
+
 class VideoSource:
     """Lengths and frames of records, exact, whatever the file. Picklable; one thread at a time.
 
@@ -78,7 +82,8 @@ class VideoSource:
         """Frames of the record's piece, 0-based, any order: uint8 [T, H, W, 3].
 
         Frames larger than `short_side` > 0 may come scaled down to it. Raises DataError naming path
-        and place, also for a frame that the piece does not have.
+        and place, also for a frame that the piece does not have; LengthChangedError at the first sight of
+        damage that only decoding shows.
         """
         index = self.index(record)
         with _named(record):
@@ -125,17 +130,19 @@ class VideoSource:
             return clip
         if index.counted or index.template:
             raise DataError("; ".join(f"{name}: {reason}" for name, reason in reasons.items()))
-        return self._read_counted(path, wanted, short_side)
+        return self._read_counted(path, index, wanted, short_side)
 
-    def _read_counted(self, path: str, wanted: list[int], short_side: int) -> Frames:
+    def _read_counted(
+        self, path: str, index: VideoIndex, wanted: list[int], short_side: int
+    ) -> Frames:
         self._counts["files counted anew"] += 1
-        index = self._scan(path, count=True)
-        if max(wanted) >= len(index):
-            raise DataError(
-                f"only {len(index)} frames can be decoded, frame {max(wanted)} is wanted; "
+        counted = self._scan(path, count=True)
+        if len(counted) != len(index):
+            raise LengthChangedError(
+                f"has {len(counted)} frames that can be decoded, not {len(index)} as its packets say; "
                 "the true number is known from now on"
             )
-        return self._read(path, index, wanted, short_side)
+        return self._read(path, counted, wanted, short_side)
 
     def _ask(
         self, reader: type, path: str, index: VideoIndex, wanted: list[int], short_side: int
@@ -175,4 +182,5 @@ def _named(record: VideoRecord) -> Iterator[None]:
         yield
     except (DataError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"{record.path} ({record.place}): {reason}") from error
+        kind = type(error) if isinstance(error, DataError) else DataError
+        raise kind(f"{record.path} ({record.place}): {reason}") from error

@@ -1,0 +1,73 @@
+"""Readers that misbehave as real ones do. In a module of its own, so that a child process can load it."""
+
+import ctypes
+import os
+import signal
+
+
+class GoodReader:
+    """Gives the frame's number as its colour."""
+
+    guarded = True
+    size = (4, 6)
+
+    def __init__(self, path, index, short_side=0):
+        pass
+
+    @staticmethod
+    def missing():
+        return ""
+
+    @staticmethod
+    def exact(index):
+        return True
+
+    def frames(self, indices, out):
+        for place, index in enumerate(indices):
+            out[place] = index
+
+    def close(self):
+        pass
+
+
+class ExactlyDecord(GoodReader):
+    """Stands in decord's place."""
+
+    @staticmethod
+    def exact(index):
+        return index.decord_exact
+
+
+class HangingReader(GoodReader):
+    """Sleeps inside C with the interpreter's lock held."""
+
+    def frames(self, indices, out):
+        ctypes.PyDLL(None).sleep(1000)
+
+
+class CrashingReader(GoodReader):
+    def frames(self, indices, out):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class BuggyReader(GoodReader):
+    def frames(self, indices, out):
+        self.no_such_attribute  # noqa: B018
+
+
+def process_id():
+    return os.getpid()
+
+
+def loaded(name):
+    import sys
+
+    return name in sys.modules
+
+
+def hang():
+    ctypes.PyDLL(None).sleep(1000)
+
+
+def end_with(code):
+    os._exit(code)

@@ -1,0 +1,159 @@
+"""The frame asked for is the frame that comes: every reader, every kind of file."""
+
+import av
+import numpy as np
+import pytest
+import video_makers as makers
+
+from slowfast_ext.data.decode import DECODERS
+from slowfast_ext.data.decode.base import read_frames
+from slowfast_ext.data.decode.ffmpeg import (
+    PacketDecoder,
+    best_video_stream,
+    open_container,
+    packets,
+)
+from slowfast_ext.data.decode.pyav_reader import PyAVReader
+from slowfast_ext.data.decode.scan import scan_video
+
+CUT = 17
+ENCODERS = {"av1": "libsvtav1", "webm": "libvpx-vp9", "hevc": "libx265"}
+SOUND = (
+    makers.closed,
+    makers.b_frames,
+    makers.one_group,
+    makers.open_groups,
+    makers.webm,
+    makers.av1,
+    makers.hevc,
+    makers.variable_rate,
+    makers.late_start,
+    makers.rotated,
+    makers.avi,
+    makers.avi_b_frames,
+    makers.edit_list,
+    makers.several_streams,
+)
+NOT_FOR_DECORD = {"open_groups", "av1", "avi_b_frames", "edit_list", "several_streams"}
+VIDEO_READERS = ("decord", "pyav", "torchcodec")
+
+
+@pytest.fixture(scope="module", params=SOUND, ids=lambda make: make.__name__)
+def clip(request, tmp_path_factory):
+    """(kind of file, path, the numbers that its frames carry)."""
+    make = request.param
+    if ENCODERS.get(make.__name__, "mpeg4") not in av.codecs_available:
+        pytest.skip(f"PyAV has no {ENCODERS[make.__name__]}")
+    numbers = range(CUT if make is makers.edit_list else 0, makers.FRAMES)
+    return make.__name__, make(tmp_path_factory.mktemp("clips")), list(numbers)
+
+
+def upright(frames, index):
+    return np.rot90(frames, -index.rotation // 90, axes=(1, 2))
+
+
+def orders(count):
+    rng = np.random.default_rng(0)
+    yield range(count)
+    yield rng.integers(0, count, 12).tolist()
+    yield [count - 1, 0, 5, 5, 3, count - 1]
+    yield [count // 2]
+
+
+@pytest.mark.parametrize("name", VIDEO_READERS)
+def test_every_reader_is_exact_or_not_chosen(clip, name):
+    kind, path, numbers = clip
+    index, reader = scan_video(path), DECODERS.get(name)
+    assert len(index) == len(numbers)
+    if reader.missing():
+        pytest.skip(reader.missing())
+    if not reader.exact(index):
+        assert name != "pyav"
+        assert kind in NOT_FOR_DECORD | {"hevc"}
+        return
+    assert name != "decord" or kind not in NOT_FOR_DECORD
+    for indices in orders(len(index)):
+        frames = upright(read_frames(reader, path, index, indices), index)
+        assert makers.numbers_of(frames) == [numbers[i] for i in indices]
+
+
+def test_seeking_and_counting_agree(clip):
+    kind, path, _ = clip
+    index = scan_video(path)
+    places = {i: [place] for place, i in enumerate((3, 20, 21, len(index) - 1))}
+    shape = (len(places), *index.size, 3)
+    sought, counted = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    reader = PyAVReader(path, index)
+    found = index.seekable and reader._by_seeking(places, sought)
+    assert found == (kind != "avi_b_frames")
+    assert reader._in_order(places, counted) == []
+    reader.close()
+    if found:
+        assert np.array_equal(sought, counted)
+
+
+def test_a_scan_and_a_count_agree(clip):
+    _, path, _ = clip
+    scanned, counted = scan_video(path), scan_video(path, count=True)
+    assert scanned.pts == counted.pts
+    assert scanned.fps == counted.fps
+    assert scanned.size == counted.size
+    assert scanned.decord_exact == counted.decord_exact
+
+
+@pytest.mark.parametrize("name", ["decord", "pyav"])
+def test_short_side(tmp_path, name):
+    path = makers.closed(tmp_path)
+    index, reader = scan_video(path), DECODERS.get(name)
+    if reader.missing():
+        pytest.skip(reader.missing())
+    frames = read_frames(reader, path, index, [40, 2], 32)
+    assert frames.shape == (2, 32, 80, 3)
+    assert makers.numbers_of(frames) == [40, 2]
+    assert read_frames(reader, path, index, [1], 1000).shape == (1, 64, 160, 3)
+
+
+def test_rotation_turns_as_players_do(tmp_path):
+    """A picture stored lying is shown standing, by either reader alike."""
+    path = makers.rotated(tmp_path)
+    index = scan_video(path)
+    assert index.size == (160, 64)
+    assert index.rotation == 90
+    shown = read_frames(DECODERS.get("pyav"), path, index, [9])
+    if not DECODERS.get("decord").missing():
+        assert np.array_equal(shown, read_frames(DECODERS.get("decord"), path, index, [9]))
+
+
+def plain_decode(path):
+    """All frames, in order, as PyAV gives them without any help of ours."""
+    with open_container(path) as container:
+        stream = best_video_stream(container)
+        decode = PacketDecoder(stream)
+        for packet in packets(container, stream):
+            for frame in decode(packet):
+                yield np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90 % 4)
+
+
+def shared_videos(video_dir):
+    kinds = ("decord", "mmaction2", "torchcodec", "torchvision")
+    files = [f for kind in kinds for f in sorted((video_dir / kind).glob("*.*"))]
+    assert len(files) > 50
+    return [str(f) for f in files]
+
+
+@pytest.mark.slow
+def test_real_files_equal_a_plain_decode(video_dir):
+    """Bit for bit, by every reader that the index allows."""
+    for path in shared_videos(video_dir):
+        frames = list(plain_decode(path))
+        index = scan_video(path)
+        if len(index) != len(frames):
+            assert path.endswith("corrupted.mp4")
+            index = scan_video(path, count=True)
+        assert len(index) == len(frames), path
+        wanted = np.random.default_rng(0).integers(0, len(index), 6).tolist()
+        truth = np.stack([frames[i] for i in wanted])
+        for name in ("decord", "pyav"):
+            reader = DECODERS.get(name)
+            if not reader.missing() and reader.exact(index):
+                assert np.array_equal(read_frames(reader, path, index, wanted), truth), (name, path)

@@ -1,0 +1,202 @@
+"""The index of a file: its facts, its pieces, and the cache that keeps it."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+import video_makers as makers
+
+from slowfast_ext.data.decode.index import VideoIndex
+from slowfast_ext.data.decode.index_cache import FILE_NAME, IndexCache
+from slowfast_ext.data.decode.piece import piece_of
+from slowfast_ext.data.decode.scan import scan_video
+from slowfast_ext.data.records import VideoRecord
+from slowfast_ext.errors import DataError
+
+
+def an_index(**changes):
+    facts = {
+        "pts": tuple(range(100, 200, 2)),
+        "keys": (100, 124),
+        "time_base": (1, 50),
+        "fps": 25.0,
+        "height": 4,
+        "width": 6,
+        "container": "mov",
+        "codec": "h264",
+    }
+    return VideoIndex(**facts | changes)
+
+
+def test_facts(tmp_path):
+    index = scan_video(makers.b_frames(tmp_path))
+    assert (len(index), index.fps, index.size) == (60, 25.0, (64, 160))
+    assert (index.container, index.codec, index.pix_fmt) == ("mov", "h264", "yuv420p")
+    assert index.duration == pytest.approx(2.4)
+    assert len(index.keys) == 5
+    assert index.key_before(30) == index.pts[24]
+    assert not index.counted
+
+
+def test_json_keeps_everything(tmp_path):
+    index = scan_video(makers.variable_rate(tmp_path))
+    assert VideoIndex.from_json(json.loads(json.dumps(index.to_json()))) == index
+
+
+@pytest.mark.parametrize(
+    ("make", "counted", "seekable", "damaged"),
+    [
+        (makers.closed, False, True, 0),
+        (makers.edit_list, False, True, 0),
+        (makers.avi, True, True, 0),
+        (makers.avi_b_frames, True, False, 0),
+        (makers.claims_more, True, False, 1),
+    ],
+)
+def test_packets_are_believed_only_where_they_tell(tmp_path, make, counted, seekable, damaged):
+    index = scan_video(make(tmp_path))
+    assert (index.counted, index.seekable, index.damaged) == (counted, seekable, damaged)
+
+
+def test_damage_is_found_by_counting(tmp_path):
+    path = makers.damaged_middle(tmp_path)
+    assert len(scan_video(path)) == 60
+    counted = scan_video(path, count=True)
+    assert (len(counted), counted.damaged, counted.decord_exact) == (58, 2, False)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (makers.empty, "cannot be opened"),
+        (makers.text, "cannot be opened"),
+        (makers.header_missing, "cannot be opened"),
+        (makers.sound_only, "no video stream"),
+    ],
+)
+def test_broken_files_are_told(tmp_path, make, reason):
+    with pytest.raises(DataError, match=reason):
+        scan_video(make(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("piece", "expected"),
+    [
+        ({}, range(0, 50)),
+        ({"start": 0.4}, range(10, 50)),
+        ({"start": 0.4, "end": 0.8}, range(10, 20)),
+        ({"end": 0.8}, range(0, 20)),
+        ({"start": 0.41, "end": 0.42}, range(11, 12)),
+        ({"start": 1.0, "end": 99.0}, range(25, 50)),
+        ({"start_frame": 7, "end_frame": 9}, range(7, 10)),
+        ({"start_frame": 7}, range(7, 50)),
+        ({"start_frame": 7, "end_frame": 99}, range(7, 50)),
+    ],
+)
+def test_pieces(piece, expected):
+    """Times count from the first frame, wherever its stamp lies."""
+    assert piece_of(VideoRecord("a.mp4", (0,), "a.csv:1", **piece), an_index()) == expected
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [{"start": 2.5}, {"start_frame": 50, "end_frame": 60}, {"start_frame": 9, "end_frame": 8}],
+)
+def test_no_piece(piece):
+    with pytest.raises(DataError, match=r"50 frames, 2\.00 s"):
+        piece_of(VideoRecord("a.mp4", (0,), "a.csv:1", **piece), an_index())
+
+
+def test_pieces_of_a_variable_rate():
+    index = an_index(pts=(0, 1, 2, 50, 99, 100), time_base=(1, 100), fps=5.0)
+    assert piece_of(VideoRecord("a", (0,), "a:1", start=0.5, end=1.0), index) == range(3, 5)
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "videos" / "a.mp4"
+    path.parent.mkdir()
+    path.write_bytes(b"one")
+    return str(path)
+
+
+def cache_in(*folders, root=""):
+    return IndexCache(map(str, folders), str(root))
+
+
+def test_cache_keeps_until_the_file_changes(video, tmp_path):
+    cache, index = cache_in(tmp_path), an_index(failed=("decord",))
+    assert cache.get(video) is None
+    cache.put(video, index)
+    assert cache.get(video) == cache_in(tmp_path).get(video) == index
+    with open(video, "a") as file:
+        file.write("more")
+    assert cache.get(video) is None
+    assert cache_in(tmp_path).get(video) is None
+
+
+def test_cache_survives_pickling_and_moving(video, tmp_path):
+    folder = tmp_path / "videos"
+    cache = cache_in(folder, root=folder)
+    cache.put(video, an_index())
+    assert pickle.loads(pickle.dumps(cache)).get(video) == an_index()
+    moved = tmp_path / "elsewhere"
+    folder.rename(moved)
+    assert cache_in(moved, root=moved).get(str(moved / "a.mp4")) == an_index()
+
+
+def test_cache_goes_where_it_can_be_written(video, tmp_path):
+    """A file in place of the folder stands for one that cannot be written."""
+    blocked, output = tmp_path / "blocked", tmp_path / "output"
+    blocked.write_text("")
+    cache = cache_in(blocked, output)
+    cache.put(video, an_index())
+    assert (output / FILE_NAME).exists()
+    assert cache_in(blocked, output).get(video) == an_index()
+    assert sum(cache.counts.values()) == 1
+
+
+def test_a_broken_cache_costs_a_scan_and_no_run(video, tmp_path):
+    (tmp_path / FILE_NAME).write_bytes(b"this is no database" * 100)
+    cache = cache_in(tmp_path)
+    assert cache.get(video) is None
+    cache.put(video, an_index())
+    assert cache.get(video) == an_index()
+    assert any("not a database" in reason for reason in cache.counts)
+
+
+def test_an_entry_is_small(video, tmp_path):
+    cache = cache_in(tmp_path)
+    cache.put(video, an_index(pts=tuple(round(i * 1000 / 12) for i in range(300))))
+    (size,) = (
+        cache._connect(cache.files[0]).execute("SELECT length(entry) FROM index_v1").fetchone()
+    )
+    assert size < 500
+
+
+def test_many_processes_write_one_cache(tmp_path):
+    code = """
+import sys
+from slowfast_ext.data.decode.index_cache import IndexCache
+sys.path.insert(0, sys.argv[2])
+from test_decode_index import an_index
+cache = IndexCache([sys.argv[1]])
+for i in range(30):
+    path = f"{sys.argv[1]}/{sys.argv[3]}_{i}.mp4"
+    open(path, "w").close()
+    cache.put(path, an_index())
+assert not cache.counts, cache.counts
+"""
+    here = os.path.dirname(__file__)
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), here, str(number)])
+        for number in range(3)
+    ]
+    assert [run.wait() for run in runs] == [0, 0, 0]
+    cache = cache_in(tmp_path)
+    paths = [str(p) for p in tmp_path.glob("*.mp4")]
+    assert len(paths) == 90
+    assert all(cache.get(path) == an_index() for path in paths)

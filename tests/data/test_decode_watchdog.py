@@ -1,0 +1,143 @@
+"""A decoder that hangs or crashes costs a call, not the run."""
+
+import os
+import pickle
+import time
+
+import fake_decoders as fakes
+import numpy as np
+import pytest
+
+from slowfast_ext.data.decode.base import read_frames
+from slowfast_ext.data.decode.watchdog import Watchdog
+from slowfast_ext.errors import DataError
+
+LIMIT = 2.0
+SLACK = 20.0
+"""For a machine that is busy with other things."""
+
+
+@pytest.fixture
+def watchdog():
+    watchdog = Watchdog(LIMIT)
+    yield watchdog
+    watchdog.close()
+
+
+def read(watchdog, reader, indices=(3, 1)):
+    return watchdog.call_for_array(read_frames, reader, "a.mp4", None, list(indices))
+
+
+def test_frames_come_back(watchdog):
+    frames = read(watchdog, fakes.GoodReader)
+    assert frames.shape == (2, 4, 6, 3)
+    assert frames[:, 0, 0, 0].tolist() == [3, 1]
+    assert frames.flags.owndata
+    assert frames.flags.writeable
+
+
+def test_memory_grows_and_answers_stay(watchdog):
+    """An answer is the caller's own: the next one does not write over it."""
+    first = read(watchdog, fakes.GoodReader, [7])
+    large = read(watchdog, fakes.GoodReader, range(200))
+    small = read(watchdog, fakes.GoodReader, [9])
+    assert first.max() == first.min() == 7
+    assert np.array_equal(large[:, 0, 0, 0], np.arange(200))
+    assert small.max() == small.min() == 9
+
+
+def test_one_process_for_many_calls_and_not_this_one(watchdog):
+    processes = {watchdog.call(fakes.process_id) for _ in range(3)}
+    assert len(processes) == 1
+    assert os.getpid() not in processes
+
+
+def test_the_child_is_light(watchdog):
+    from slowfast_ext.data.decode.scan import scan_video
+
+    with pytest.raises(DataError):
+        watchdog.call(scan_video, "no_such_file.mp4")
+    assert watchdog.call(fakes.loaded, "av")
+    assert not watchdog.call(fakes.loaded, "torch")
+
+
+def test_a_hang_is_ended_and_the_next_call_works(watchdog):
+    read(watchdog, fakes.GoodReader)
+    start = time.monotonic()
+    with pytest.raises(DataError, match="no answer within 2 s"):
+        read(watchdog, fakes.HangingReader)
+    assert LIMIT <= time.monotonic() - start < LIMIT + SLACK
+    assert read(watchdog, fakes.GoodReader).shape == (2, 4, 6, 3)
+
+
+def test_a_crash_is_told_and_the_next_call_works(watchdog):
+    with pytest.raises(DataError, match=r"crashed \(signal 11"):
+        read(watchdog, fakes.CrashingReader)
+    with pytest.raises(DataError, match=r"crashed \(exit code 3"):
+        watchdog.call(fakes.end_with, 3)
+    assert read(watchdog, fakes.GoodReader).shape == (2, 4, 6, 3)
+
+
+def test_a_bug_is_no_bad_file(watchdog):
+    with pytest.raises(RuntimeError, match="no_such_attribute"):
+        read(watchdog, fakes.BuggyReader)
+    with pytest.raises(AttributeError):
+        read(Watchdog(0), fakes.BuggyReader)
+
+
+def test_without_a_limit_it_is_a_plain_call():
+    watchdog = Watchdog(0)
+    assert watchdog.call(fakes.process_id) == os.getpid()
+    assert read(watchdog, fakes.GoodReader).shape == (2, 4, 6, 3)
+
+
+def test_a_copy_has_a_child_of_its_own(watchdog):
+    copy = pickle.loads(pickle.dumps(watchdog))
+    assert copy.call(fakes.process_id) != watchdog.call(fakes.process_id)
+    copy.close()
+
+
+def test_a_forked_process_has_a_child_of_its_own(watchdog):
+    ours = watchdog.call(fakes.process_id)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        theirs = watchdog.call(fakes.process_id)
+        watchdog.close()
+        os.write(writing, str(theirs).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert int(os.read(reading, 100)) != ours
+    assert watchdog.call(fakes.process_id) == ours
+
+
+def _is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+def _gone(pid, seconds):
+    end = time.monotonic() + seconds
+    while _is_running(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not _is_running(pid)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+@pytest.mark.parametrize("hanging", [False, True])
+def test_the_child_does_not_outlive_a_killed_parent(hanging):
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        watchdog = Watchdog(1.0)
+        os.write(writing, str(watchdog.call(fakes.process_id)).encode())
+        if hanging:
+            child = watchdog._child
+            child.socket.send((fakes.hang, (), False, 1.0))
+            time.sleep(0.5)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert _gone(int(os.read(reading, 100)), 30)
