@@ -44,7 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code: 0 done and sound, 1 something is wrong with the videos, 2 bad configuration or list."""
+    """Exit code: 0 done and sound, 1 something is wrong with the videos, 2 bad configuration or list, 130 interrupted."""
     args = parse_args(argv)
     from slowfast_ext.config import load_config
     from slowfast_ext.data import care
@@ -64,6 +64,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ConfigError, DataError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from functools import partial
 import av
 import numpy as np
 
+from slowfast_ext.data.annotations.text import read_json
 from slowfast_ext.data.decode.ffmpeg import best_video_stream, open_container
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.data.jobs import run_jobs
@@ -80,13 +81,15 @@ def _target(path: str, root: str, out: str) -> str:
 
 
 def _claim(out: str, recipe: Recipe) -> None:
-    os.makedirs(out, exist_ok=True)
     path = os.path.join(out, RECIPE_FILE)
-    if not os.path.exists(path):
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump(asdict(recipe), file)
-    with open(path, encoding="utf-8") as file:
-        there = json.load(file)
+    try:
+        os.makedirs(out, exist_ok=True)
+        if not os.path.exists(path):
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(asdict(recipe), file)
+    except OSError as error:
+        raise DataError(f"{out}: cannot be written to: {error.strerror}") from error
+    there = read_json(path)
     if there != asdict(recipe):
         raise DataError(
             f"{out} holds copies made with {there}; choose another folder, or the same values"

@@ -109,6 +109,12 @@ def test_plan_refuses_what_has_no_place_of_its_own(tmp_path):
         plan([f"{tmp_path}/a.mp4", f"{tmp_path}/a.avi"], str(tmp_path), str(tmp_path / "o"), SMALL)
 
 
+def test_out_that_cannot_be_written(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(DataError, match="cannot be written to"):
+        plan([f"{tmp_path}/a.mp4"], str(tmp_path), str(tmp_path / "out"), SMALL)
+
+
 def test_unknown_codec():
     with pytest.raises(DataError, match="h264, h265, vp9"):
         Recipe(codec="mpeg9")
