@@ -92,9 +92,14 @@ def _read_pairs(pairs: Sequence[str]) -> Values:
             f"command line: '{pairs[-1]}' has no value; overrides are KEY VALUE pairs"
         )
     return {
-        key: Origin("command line", value)
-        for key, value in zip(pairs[::2], pairs[1::2], strict=True)
+        key: Origin("command line", text if _is_text(key) else _read_text(text))
+        for key, text in zip(pairs[::2], pairs[1::2], strict=True)
     }
+
+
+def _is_text(dotted: str) -> bool:
+    key = schema().get(dotted)
+    return key is not None and key.accepted_types == (str,)
 
 
 def _read_file(path: Path, parents: tuple[Path, ...]) -> Values:
