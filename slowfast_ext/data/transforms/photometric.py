@@ -29,12 +29,12 @@ def solarize(clip_TCHW: Tensor, threshold: int) -> Tensor:
     """Invert values of at least `threshold`; 256 inverts none."""
     if threshold > 255:
         return clip_TCHW
-    return clip_TCHW ^ (clip_TCHW >= threshold).to(torch.uint8).mul_(255)
+    return clip_TCHW ^ (clip_TCHW >= threshold).view(torch.uint8).mul_(255)
 
 
 def solarize_add(clip_TCHW: Tensor, amount: int) -> Tensor:
     """Add `amount` (at most 128) to values below 128."""
-    return clip_TCHW + (clip_TCHW < 128).to(torch.uint8).mul_(amount)
+    return clip_TCHW + (clip_TCHW < 128).view(torch.uint8).mul_(amount)
 
 
 def brightness(clip_TCHW: Tensor, factor: float) -> Tensor:
