@@ -8,6 +8,7 @@ from torch import nn
 from slowfast_ext.config import get_cfg
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import build_model
+from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.backbones.uniformer import recomputed_blocks
 from slowfast_ext.models.backbones.uniformer_blocks import norm_linear
 
@@ -115,13 +116,15 @@ def test_stochastic_depth_rises_through_all_stages():
     torch.testing.assert_close(rates, torch.linspace(0, 0.5, 6).tolist())
 
 
-def test_split_starts_as_spatial_attention_alone():
+def test_split_starts_as_spatial_attention_alone_and_learns_the_rest():
     cfg = tiny_config()
     cfg.ATTENTION.CYCLE = ["split"]
     model = build_model(cfg)
     branch = model.backbone.stages[2][0].block.attn.time
-    assert not branch.qkv.weight.any()
-    assert (branch.proj.weight == 1).all()
+    tokens = torch.randn(2, 4 * 4, 24)
+    assert not branch(tokens, Grid(4, 2, 2)).any()
+    model(torch.randn(2, 3, 4, 32, 32))[0].square().sum().backward()
+    assert branch.proj.weight.grad.abs().max() > 1e-8
 
 
 def test_every_parameter_has_a_layer_index():
@@ -132,6 +135,14 @@ def test_every_parameter_has_a_layer_index():
     assert indices["stages.3.0.pos.weight"] == 6
     assert indices["norm.weight"] == backbone.num_layers - 1 == 7
     assert set(indices.values()) == set(range(8))
+
+
+def test_layer_scale_is_on_attention_blocks_alone():
+    model = build_model(tiny_config(UNIFORMER__LAYER_SCALE=0.5))
+    scales = {name: p for name, p in model.named_parameters() if name.endswith("gamma")}
+    assert len(scales) == 2 * 3
+    assert all(name.startswith(("backbone.stages.2", "backbone.stages.3")) for name in scales)
+    assert all((scale == 0.5).all() for scale in scales.values())
 
 
 @pytest.mark.parametrize(
@@ -159,6 +170,8 @@ def test_what_cannot_be_built_is_named(changes, message):
         ({}, 21_400_400),
         ({"UNIFORMER__DEPTH": [5, 8, 20, 7]}, 49_813_200),
         ({"ATTENTION__CYCLE": ["split"]}, 27_847_504),
+        ({"ATTENTION__CYCLE": ["struct"]}, 22_285_136),
+        ({"ATTENTION__CYCLE": ["emim", "joint"]}, 21_536_612),
         ({"UNIFORMER__IMAGE": True, "MODEL__NUM_CLASSES": 1000}, 21_545_256),
     ],
 )

@@ -88,6 +88,15 @@ def test_round_trip_is_the_identity(golden_dir, name):
     assert all(torch.equal(back[key], state[key]) for key in state)
 
 
+def test_layer_scale_has_its_published_names():
+    cfg = small_config()
+    cfg.UNIFORMER.LAYER_SCALE = 1e-6
+    state = build_model(cfg).state_dict()
+    theirs = UNIFORMER.to_theirs(state, cfg)
+    assert {"blocks3.0.gamma_1", "blocks3.0.gamma_2", "blocks4.0.gamma_1"} <= set(theirs)
+    assert UNIFORMER.to_ours(theirs, cfg).keys() == state.keys()
+
+
 def test_image_weights_start_a_video_model(manifest_dir):
     state = manifest_state(manifest_dir, "uniformer_s_in1k_image2d")
     cfg = manifest_config("emim_s_ssv_174")

@@ -33,10 +33,13 @@ class Split(nn.Module):
         self.drop_path = StochasticDepth(spec.drop_path, mode="row")
 
     def init_weights(self) -> None:
-        """The temporal branch starts at exactly zero: queries, keys and values 0, projection all ones."""
-        for parameter in (*self.time.qkv.parameters(), self.time.proj.bias):
+        """The temporal branch starts at zero, by its projection.
+
+        The published code zeroes queries, keys and values and fills the projection with ones: the same function,
+        but all channels of a token shift alike, which the next norm undoes, so that no gradient comes back.
+        """
+        for parameter in self.time.proj.parameters():
             nn.init.zeros_(parameter)
-        nn.init.ones_(self.time.proj.weight)
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """The residual stream after both steps, [B, N, C]."""
