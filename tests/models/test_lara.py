@@ -4,6 +4,7 @@ import pytest
 import torch
 from attention_cases import GRIDS, build_layer, check_golden, load_golden
 
+from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.attention.lara import segment_means
 
@@ -63,3 +64,34 @@ def test_segments_cover_the_row_with_the_longer_ones_last():
     x = torch.arange(7.0)[None, None, :, None]
     assert segment_means(x, 3).flatten().tolist() == [0.5, 2.5, 5.0]
     assert torch.equal(segment_means(x, 7), x)
+
+
+@pytest.mark.parametrize("estimator", ["mis-opt", "mis-bh", "mis-biased"])
+def test_frames_share_the_proposals_of_the_clip(estimator):
+    """All frames at once, and one frame after another with the landmarks of the clip."""
+    grid = GRIDS["bare"]
+    keys = {"LARA__LANDMARKS": 4, "LARA__ESTIMATOR": estimator}
+    kernel = build_layer("joint", grid, KERNEL="lara", **keys).kernel.double().eval()
+    q, k, v = torch.randn(3, 2, 3, grid.tokens, 16, dtype=torch.float64)
+    frames = [x.unflatten(2, (grid.t, grid.space)) for x in (k, v)]
+    found = kernel.attend_frames(q, *frames, grid)
+    landmarks = kernel._landmarks(q, k, grid, grid)
+    kernel._landmarks = lambda *_: landmarks
+    for t in range(grid.t):
+        key, value = (x[:, :, t] for x in frames)
+        expected = kernel.attend(q, key, value, grid, grid.frame())
+        torch.testing.assert_close(found[:, :, :, t], expected)
+
+
+def test_multiply_adds_to_frames_are_those_of_the_docstring():
+    grid, h, D, R = GRIDS["bare"], 3, 16, 4
+    layer = build_layer("joint", grid, KERNEL="lara", LARA__LANDMARKS=R).eval().to("meta")
+    q = torch.empty(1, h, grid.tokens, D, device="meta")
+    k = q.unflatten(2, (grid.t, grid.space))
+
+    class Frames(torch.nn.Module):
+        def forward(self):
+            return layer.kernel.attend_frames(q, k, k, grid)
+
+    row = 5 * h * R * grid.tokens * D + 3 * h * R**2 * D + 2 * h * R * D**2
+    assert count_macs(Frames())[""] == row + h * R * grid.tokens * (grid.t - 1) * D

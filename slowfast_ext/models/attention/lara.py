@@ -2,7 +2,7 @@
 in trajectory attention.
 
 A few proposals, centred on landmarks of queries and keys, stand between the queries and the keys.
-Shapes: B batch, N queries, M keys, R landmarks, h heads, D head dim.
+Shapes: B batch, N queries, M keys, R landmarks, h heads, D head dim, T frames, S tokens of a frame.
 """
 
 import torch
@@ -28,7 +28,7 @@ class Lara(Kernel):
     Landmarks come from the tokens without prefix; prefix tokens are queries and keys. In training the
     proposals are sampled (standard normal noise), else they are the landmarks: evaluation is repeatable.
     Cost: 2*h*R*(N + M)*D + h*R^2*D, and h*R*N*D but for mis-bh, 2*h*R^2*D mixed, 2*h*R*D^2 projected
-    (1-D pooling: h*(N + M)*D^2).
+    (1-D pooling: h*(N + M)*D^2). To T frames h*R*N*(T - 1)*D more.
     """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
@@ -53,18 +53,38 @@ class Lara(Kernel):
         over_R, over_M = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
         return over_R @ over_M
 
+    def attend_frames(
+        self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
+    ) -> Tensor:
+        """[B, h, N, T, D]; the proposals are those of the whole clip (RALA)."""
+        T = k_BhTSD.shape[2]
+        with without_autocast(v_BhTSD):
+            (v,) = fp32(v_BhTSD)
+            log_q_BhRN, log_k_BhRM = self._logs(q_BhND, k_BhTSD.flatten(2, 3), q_grid, q_grid)
+            log_k_BhTRS = log_k_BhRM.unflatten(-1, (T, -1)).transpose(2, 3)
+            gathered_BhTRD = log_k_BhTRS.softmax(-1) @ v
+            log_weight_BhTRN = log_q_BhRN.unsqueeze(2) + log_k_BhTRS.logsumexp(-1, keepdim=True)
+            y_BhTND = log_weight_BhTRN.softmax(-2).mT @ gathered_BhTRD
+        return y_BhTND.transpose(2, 3).to(v_BhTSD.dtype)
+
     def _factors(
         self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid
     ) -> tuple[Tensor, Tensor]:
         """Weights of the queries over the proposals [B, h, N, R], of these over the keys [B, h, R, M]."""
+        log_q_BhRN, log_k_BhRM = self._logs(q_BhND, k_BhMD, q_grid, k_grid)
+        log_weight_BhRN = log_q_BhRN + log_k_BhRM.logsumexp(-1, keepdim=True)
+        return log_weight_BhRN.softmax(-2).mT, log_k_BhRM.softmax(-1)
+
+    def _logs(
+        self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    ) -> tuple[Tensor, Tensor]:
+        """Logarithms of features under the proposals: of queries, with the proposal's weight, and of keys."""
         q, k = fp32(q_BhND, k_BhMD)
         q_bar, k_bar = self._landmarks(q, k, q_grid, k_grid)
         mu = q_bar + k_bar
         omega = mu + torch.randn_like(mu) if self.training else mu
-        log_k_BhRM = self._log_feature(omega, k)
-        log_weight_BhRN = self.scale * omega @ q.mT + log_k_BhRM.logsumexp(-1, keepdim=True)
-        log_weight_BhRN = log_weight_BhRN + self._correction(mu, omega, q_bar, q)
-        return log_weight_BhRN.softmax(-2).mT, log_k_BhRM.softmax(-1)
+        log_q_BhRN = self.scale * omega @ q.mT + self._correction(mu, omega, q_bar, q)
+        return log_q_BhRN, self._log_feature(omega, k)
 
     def _log_feature(self, omega: Tensor, x: Tensor) -> Tensor:
         """Logarithm of the positive feature of x [.., N, D] under omega [.., R, D], [.., R, N]."""
