@@ -65,6 +65,17 @@ def loaded(name):
     return name in sys.modules
 
 
+def load_decord():
+    from slowfast_ext.data.decode.decord_reader import import_decord
+
+    import_decord()
+
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def hang():
     ctypes.PyDLL(None).sleep(1000)
 

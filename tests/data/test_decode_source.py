@@ -265,11 +265,6 @@ def test_pickled(make_source, tmp_path):
     copy.close()
 
 
-def _resident_mb():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
 @pytest.mark.parametrize("backend", ["auto", "pyav"])
@@ -285,9 +280,9 @@ def test_memory_stays_flat(make_source, tmp_path, backend):
             source.frames(records[number % len(records)], [number % 60, 3])
 
     read(150)
-    before = _resident_mb()
+    before = fakes.resident_mb()
     read(1000)
-    assert _resident_mb() - before < 10
+    assert fakes.resident_mb() - before < 10
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from slowfast_ext.data.decode.base import read_frames
+from slowfast_ext.data.decode.decord_reader import DecordReader
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.errors import DataError
 
@@ -59,6 +60,16 @@ def test_the_child_is_light(watchdog):
         watchdog.call(scan_video, "no_such_file.mp4")
     assert watchdog.call(fakes.loaded, "av")
     assert not watchdog.call(fakes.loaded, "torch")
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_decord_comes_without_cuda(watchdog):
+    """It is one more process for each loader worker: half a gigabyte of libraries would matter."""
+    if DecordReader.missing():
+        pytest.skip(DecordReader.missing())
+    before = watchdog.call(fakes.resident_mb)
+    watchdog.call(fakes.load_decord)
+    assert watchdog.call(fakes.resident_mb) - before < 150
 
 
 def test_a_hang_is_ended_and_the_next_call_works(watchdog):

@@ -4,8 +4,11 @@ Measured on frames that carry their number: wrong after open groups of pictures,
 B-frames in AVI; may hang where the container claims more frames than there are. The index tells.
 """
 
+import contextlib
 import importlib.util
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, scaled_size
 from slowfast_ext.data.decode.index import VideoIndex
@@ -19,8 +22,7 @@ class DecordReader:
     guarded = True
 
     def __init__(self, path: str, index: VideoIndex, short_side: int = 0) -> None:
-        import decord
-
+        decord = import_decord()
         decord.logging.set_level(decord.logging.QUIET)
         # decord scales before it turns, so turned files keep their size.
         self.size = index.size if index.rotation else scaled_size(index.size, short_side)
@@ -44,8 +46,7 @@ class DecordReader:
 
     def frames(self, indices: Sequence[int], out: Frames) -> None:
         """Fill out [T, H, W, 3]. Raises DataError where decord fails."""
-        import decord
-
+        decord = import_decord()
         try:
             batch = self.video.get_batch(indices).asnumpy()
         except decord.DECORDError as error:
@@ -57,3 +58,26 @@ class DecordReader:
     def close(self) -> None:
         """Give back the decoder's memory and file."""
         del self.video
+
+
+def import_decord() -> ModuleType:
+    """The module, without the CUDA libraries: it would load all that it finds (480 MB a process).
+
+    Builds of decord for CUDA do not load without them, and get them.
+    """
+    with contextlib.suppress(OSError), _hidden("nvidia"):
+        return importlib.import_module("decord")
+    return importlib.import_module("decord")
+
+
+@contextlib.contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Whoever looks for the package finds none."""
+    loaded = sys.modules.get(package)
+    sys.modules[package] = None
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+        if loaded is not None:
+            sys.modules[package] = loaded
