@@ -31,7 +31,8 @@ class Emim(Attention):
 
     Frame t looks at frame t+1; the last frame repeats the result of the one before it, and a single frame
     looks at itself. Patches see their windows only; prefix tokens (cls) see all tokens, by plain softmax.
-    Cost: 4*N*C^2 + 2*N*(S + K)*C + N*h*(4*K^2 + 4*K*D) multiply-adds, the last two but for the last frame.
+    Cost: 4*(P + N)*C^2 + 2*n*(S + K)*C + 4*n*h*K*(K + D) + 2*P*(P + N)*C multiply-adds, N = T*S patches,
+    n = max(T - 1, 1)*S of them looking ahead.
     """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
@@ -63,7 +64,8 @@ class Emim(Attention):
         repeated = grid.t - y_BhTSD.shape[2]
         y_BhND = torch.cat([y_BhTSD, y_BhTSD[:, :, -1:][:, :, :repeated]], dim=2).flatten(2, 3)
         if grid.prefix:
-            prefix_BhPD = scaled_dot_product_attention(q[:, :, : grid.prefix], k, v)
+            q_BhPD, drop = q[:, :, : grid.prefix], self.dropout if self.training else 0.0
+            prefix_BhPD = scaled_dot_product_attention(q_BhPD, k, v, dropout_p=drop)
             y_BhND = torch.cat([prefix_BhPD, y_BhND], dim=2)
         return self.merge_heads(y_BhND)
 

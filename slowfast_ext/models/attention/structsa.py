@@ -63,8 +63,8 @@ class Struct(Attention):
     """Attention to E structures at each position; one softmax over all of them.
 
     Prefix tokens (cls) have no neighbourhood: they query like the others and are keys and values as they are,
-    one each beside the structures. Cost: 4*N*C^2 + 2*(P + N)*(P + M)*C + M*C*(kt*kh*kw + size of U^V)
-    multiply-adds.
+    one each beside the structures. Cost: 4*(P + N)*C^2 + 2*(P + N)*(P + M)*C + 2*M*C*kt*kh*kw multiply-adds
+    for N patches (element aggregation: M*C*(kt*kh*kw + 1) for the convolutions).
     """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
