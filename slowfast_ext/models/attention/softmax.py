@@ -1,4 +1,7 @@
-"""Softmax kernel: exact attention through torch's fused kernels."""
+"""Softmax kernel: exact attention through torch's fused kernels.
+
+Shapes: B batch, N queries, M keys, h heads, E = B*h, D head dim, T frames, S tokens of a frame.
+"""
 
 import torch
 from torch import Tensor
@@ -17,6 +20,16 @@ class Softmax(Kernel):
         """Weighted values; dropout of the weights in training only."""
         dropout = self.dropout if self.training else 0.0
         return scaled_dot_product_attention(q_BhND, k_BhMD, v_BhMD, dropout_p=dropout)
+
+    def attend_frames(
+        self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
+    ) -> Tensor:
+        """[B, h, N, T, D]. Clips lie beside heads, so that frames as the batch share the queries uncopied."""
+        clips, frames = q_BhND.shape[:2], k_BhTSD.shape[2]
+        q_TEND = q_BhND.flatten(0, 1).expand(frames, -1, -1, -1)
+        k_TESD, v_TESD = (x.flatten(0, 1).transpose(0, 1) for x in (k_BhTSD, v_BhTSD))
+        y_TEND = self.attend(q_TEND, k_TESD, v_TESD, q_grid, q_grid.frame(prefix=0))
+        return y_TEND.permute(1, 2, 0, 3).unflatten(0, clips)
 
     def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
         """The weights [B, h, N, M], without dropout."""
