@@ -1,0 +1,125 @@
+"""Every experiment as it is typed: scripts, configuration, recipe, model."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from slowfast_ext.analysis.paper_tables import shaping
+from slowfast_ext.config import load_config
+from slowfast_ext.data.transforms.pipeline import train_transform
+from slowfast_ext.engine.checks import CHECKS
+from slowfast_ext.engine.optim import learning_rate
+from slowfast_ext.engine.run import effective_batch
+from slowfast_ext.models import build_model
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = sorted(path for path in (ROOT / "exp").iterdir() if path.is_dir())
+CONFIGS = {path.name: path / "config.yaml" for path in FOLDERS if (path / "config.yaml").exists()}
+OURS = ("motion_", "real_")
+PAPERS = [name for name in CONFIGS if not name.startswith(OURS)]
+SCRIPT = """\
+#!/usr/bin/env bash
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec bash "$here/../launch.sh" MODE "$here" "$@"
+"""
+EMIM = [
+    f"uniformer_{model}_uniformer_extra_attn{number}_ATTN_ATTN_7_7_LG{ending}"
+    for model, number, ending in (
+        ("s16_sthv1_pre1k", 64, ""),
+        ("s16_sthv1_prek400", 64, ""),
+        ("s16_sthv2_prek400", 64, ""),
+        ("s16x4_k400", 64, "_ok"),
+        ("b16_sthv2_prek400", 64, ""),
+        ("b16x4_k400", 64, ""),
+        ("b32_sthv1_prek400", 64, ""),
+        ("b32_sthv2_prek400", 128, ""),
+        ("b32x4_k400", 128, ""),
+    )
+]
+
+
+def load(name, *pairs):
+    return load_config([CONFIGS[name]], pairs, CHECKS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_scripts_are_the_same_four_lines(folder):
+    for file, mode in (("run.sh", "train"), ("test.sh", "test")):
+        assert (folder / file).read_text() == SCRIPT.replace("MODE", mode)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_loads_with_all_checks_and_names_no_place_of_a_machine(name):
+    cfg = load(name)
+    assert (cfg.DATA.PATH_TO_DATA_DIR, cfg.DATA.PATH_PREFIX) == ("", "")
+    assert (cfg.TRAIN.CHECKPOINT_FILE_PATH, cfg.TEST.CHECKPOINT_FILE_PATH) == ("", "")
+    assert cfg.TRAIN.DATASET == cfg.TEST.DATASET
+    assert cfg.TRAIN.BATCH_SIZE % 8 == 0, "the recipes are for nodes of eight GPUs"
+    assert train_transform(cfg).transforms
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_header_says_what_is_published_and_how_to_run(name):
+    lines = CONFIGS[name].read_text().splitlines()
+    header = [line for line in lines if line.startswith("# ")]
+    assert any(line.startswith("# Published: ") for line in header)
+    command = f"# bash exp/{name}/run.sh DATA.PATH_TO_DATA_DIR LISTS"
+    assert any(line.startswith(command) for line in header)
+    assert len(lines) - len(header) <= 20, "what several experiments share belongs into configs/"
+
+
+@pytest.fixture(scope="module")
+def built():
+    """Shapes of the models that are built already."""
+    return set()
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_model_builds(name, built):
+    cfg = load(name)
+    shape = json.dumps(shaping(cfg), sort_keys=True)
+    if shape not in built:
+        with torch.device("meta"):
+            model = build_model(cfg)
+        assert all(parameter.is_meta for parameter in model.parameters())
+        built.add(shape)
+
+
+@pytest.mark.parametrize("name", EMIM)
+def test_emim_experiments_have_their_published_names(name):
+    cfg = load(name)
+    assert cfg.ATTENTION.CYCLE == ["emim", "joint"]
+    assert cfg.ATTENTION.EMIM.WINDOW == [7, 7]
+    assert cfg.UNIFORMER.TEMPORAL_STRIDE == 1
+    assert cfg.TEST.ENSEMBLE == "logits"
+
+
+PUBLISHED_RATES = {
+    "uniformer_s16x4_k400": (1, 1e-4),
+    "uniformer_s8x8_k400": (1, 4e-4),
+    "uniformer_b16x4_k400": (1, 1.25e-4),
+    "uniformer_b16x8_k600": (1, 1.25e-4),
+    "uniformer_b16_sthv1_prek400": (1, 2.5e-4),
+    "uniformer_s16x4_ucf101_prek400": (1, 5e-5),
+    EMIM[3]: (2, 2e-4),
+    EMIM[5]: (4, 5e-4),
+    EMIM[7]: (4, 8e-4),
+    EMIM[8]: (8, 8e-4),
+    "structvit_s_4_1_k400": (1, 2e-4),
+    "structvit_b_4_1_ssv1": (1, 2e-4),
+    "deit_s_in1k": (1, 1e-3),
+    "motionformer_k400": (4, 1e-4),
+    "motionformer_hr_k400": (4, 0.375e-4 * 16 / 12),
+    "xvit_b16_k600": (1, 0.03),
+    "feature_fixation_ssv2": (1, 0.035),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED_RATES)
+def test_rate_at_the_published_batch(name):
+    nodes, rate = PUBLISHED_RATES[name]
+    cfg = load(name, "NUM_SHARDS", str(nodes))
+    top = learning_rate(cfg, cfg.SOLVER.WARMUP_EPOCHS, effective_batch(cfg))
+    assert top == pytest.approx(rate)
