@@ -7,7 +7,7 @@ from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.models.attention import ATTENTION, KERNELS
+from slowfast_ext.models.attention import ATTENTION, KERNELS, Attention
 from slowfast_ext.models.backbones import BACKBONES
 from slowfast_ext.models.heads import ClassHead, class_counts
 from slowfast_ext.models.layers import init_transformer
@@ -48,6 +48,9 @@ def check_model(cfg: CfgNode) -> Iterable[Problem]:
     yield from unknown
     if not unknown:
         yield from BACKBONES.get(cfg.MODEL.BACKBONE).check(cfg)
+        for variant in map(ATTENTION.get, dict.fromkeys(cfg.ATTENTION.CYCLE)):
+            if issubclass(variant, Attention):
+                yield from variant.check(cfg)
 
 
 def _unknown(key: str, name: str, registry: Registry) -> Problem:

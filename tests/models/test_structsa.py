@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from slowfast_ext.config import get_cfg
-from slowfast_ext.errors import ConfigError
+from slowfast_ext.models import check_model
 from slowfast_ext.models.attention import ATTENTION, Grid, LayerSpec
 
 NAMES = {"uk": "keys", "uv": "values"}
@@ -113,5 +113,6 @@ def test_weights_of_structures_sum_to_one():
 
 @pytest.mark.parametrize("kernel", [[2, 3, 3], [3, 3, 4], []])
 def test_kernels_without_a_centre_are_refused(kernel):
-    with pytest.raises(ConfigError, match="odd"):
-        build(8, 2, KERNEL=kernel)
+    cfg = get_cfg()
+    cfg.ATTENTION.CYCLE, cfg.ATTENTION.STRUCTSA.KERNEL = ["struct"], kernel
+    assert [problem.key for problem in check_model(cfg)] == ["ATTENTION.STRUCTSA.KERNEL"]

@@ -3,7 +3,7 @@
 Shapes: B batch, N tokens (prefix first, then time-major), C channels, h heads, D head dim.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import ClassVar
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from slowfast_ext.config import Problem
 from slowfast_ext.models.attention.fixation import build_fixation
 from slowfast_ext.models.attention.grid import Grid, LayerSpec
 from slowfast_ext.models.attention.neighbour import Neighbour
@@ -89,6 +90,11 @@ class Attention(nn.Module):
         self.proj_drop = nn.Dropout(cfg.PROJ_DROPOUT)
         self.neighbour = Neighbour(spec, cfg.NEIGHBOUR)
         self.fixation = build_fixation(spec, cfg.FIXATION)
+
+    @classmethod
+    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
+        """What in the whole `cfg` this variant cannot be built from."""
+        return ()
 
     def split_heads(self, x_BNC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each [B, h, N, D]."""

@@ -6,12 +6,14 @@ Shapes: B batch, N tokens (prefix P first, then time-major), C channels, h heads
 D head dim, K cells of the window.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from yacs.config import CfgNode
 
-from slowfast_ext.errors import ConfigError
+from slowfast_ext.config import Problem
 from slowfast_ext.models.attention.base import ATTENTION, Attention
 from slowfast_ext.models.attention.emim_window import explicit_window_attention, window_attention
 from slowfast_ext.models.attention.grid import Grid, LayerSpec
@@ -37,7 +39,6 @@ class Emim(Attention):
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
         super().__init__(spec, cfg)
-        _check(cfg.EMIM.WINDOW)
         rows, columns = cfg.EMIM.WINDOW
         cells = rows * columns
         self.position_bias = nn.Parameter(torch.zeros(spec.num_heads, rows, columns))
@@ -48,6 +49,14 @@ class Emim(Attention):
         self.context_channels = spec.head_dim if channels == "all" else min(channels, spec.head_dim)
         self.attend = explicit_window_attention if cfg.REFERENCE else window_attention
         self.dropout = cfg.DROPOUT
+
+    @classmethod
+    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
+        """Windows are centred."""
+        sizes = cfg.ATTENTION.EMIM.WINDOW
+        if len(sizes) != 2 or not all(size % 2 for size in sizes):
+            message, remedy = "has no centre", "give two odd sizes, e.g. [7, 7]"
+            yield Problem("ATTENTION.EMIM.WINDOW", message, remedy)
 
     def init_weights(self) -> None:
         """Small position bias; the motion branch starts at zero."""
@@ -93,10 +102,3 @@ class Emim(Attention):
         """They leave the other channels of the context at zero, though their gradient reaches the weights."""
         kept, rest = context_BhTSD.tensor_split([self.context_channels], dim=-1)
         return torch.cat([kept, rest - rest.detach()], dim=-1) if rest.numel() else context_BhTSD
-
-
-def _check(window: list[int]) -> None:
-    if len(window) != 2 or not all(side % 2 for side in window):
-        raise ConfigError(
-            f"ATTENTION.EMIM.WINDOW = {list(window)}: windows are centred, so give two odd sides, e.g. [7, 7]"
-        )

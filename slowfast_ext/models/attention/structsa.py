@@ -8,12 +8,14 @@ Shapes: B batch, N tokens (prefix P first, then time-major), C channels, h heads
 E structures (the paper's D), N' = T * ceil(H/stride) * ceil(W/stride), M = E*N' keys.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from yacs.config import CfgNode
 
-from slowfast_ext.errors import ConfigError
+from slowfast_ext.config import Problem
 from slowfast_ext.models.attention.base import ATTENTION, Attention
 from slowfast_ext.models.attention.grid import Grid, LayerSpec
 from slowfast_ext.models.attention.softmax import explicit_softmax
@@ -70,13 +72,20 @@ class Struct(Attention):
     def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
         super().__init__(spec, cfg)
         node = cfg.STRUCTSA
-        _check(node.KERNEL)
         kernel = tuple(node.KERNEL)
         around = kernel if node.AGGREGATION == "context" else (1, 1, 1)
         self.keys = Structures(spec.dim, node.D, kernel, node.STRIDE, node.SHARED)
         self.values = Structures(spec.dim, node.D, around, node.STRIDE, node.SHARED)
         self.reference, self.shared = cfg.REFERENCE, node.SHARED
         self.dropout = cfg.DROPOUT
+
+    @classmethod
+    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
+        """Structures are centred."""
+        sizes = cfg.ATTENTION.STRUCTSA.KERNEL
+        if len(sizes) != 3 or not all(size % 2 for size in sizes):
+            message, remedy = "has no centre", "give three odd sizes, e.g. [3, 3, 3]"
+            yield Problem("ATTENTION.STRUCTSA.KERNEL", message, remedy)
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
@@ -109,10 +118,3 @@ class Struct(Attention):
             )
         k, v = self._structured(self.keys, k, grid), self._structured(self.values, v, grid)
         return explicit_softmax(q, k, v)
-
-
-def _check(kernel: list[int]) -> None:
-    if len(kernel) != 3 or not all(size % 2 for size in kernel):
-        raise ConfigError(
-            f"ATTENTION.STRUCTSA.KERNEL = {list(kernel)}: structures are centred, so give three odd sizes, e.g. [3, 3, 3]"
-        )
