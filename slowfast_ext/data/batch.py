@@ -3,6 +3,7 @@
 Shapes: B clips (videos in evaluation), V views, T frames, C colours, H W pixels, K classes.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeVar
@@ -28,7 +29,8 @@ class Batch:
     """Training clips; copies of a video (AUG.NUM_SAMPLE) are neighbours.
 
     `clip_BTCHW` is uint8 RGB; `labels` int64 [B, heads], or float multi-hot [B, K] of a multi-label set.
-    `index_B` numbers the videos that were read: one in `bad` has been replaced by another.
+    `index_B` numbers the videos that were read: one in `bad` has been replaced by another. `counts` tells
+    what did not go the plain way in reading them (a decoder that failed and was replaced, say).
     """
 
     clip_BTCHW: Tensor
@@ -36,6 +38,7 @@ class Batch:
     index_B: Tensor
     repeat_B: Tensor
     bad: list[BadSample]
+    counts: Counter[str]
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory (called by the DataLoader)."""
@@ -50,6 +53,7 @@ class EvalBatch:
     labels: Tensor
     index_B: Tensor
     bad: list[BadSample]
+    counts: Counter[str]
 
     def pin_memory(self) -> "EvalBatch":
         """The same batch in page-locked memory (called by the DataLoader)."""

@@ -3,9 +3,10 @@
 Shapes: T frames, C colours, H W pixels, V views.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from yacs.config import CfgNode
 
 from slowfast_ext.data import sampling
 from slowfast_ext.data.batch import BadSample
+from slowfast_ext.data.decode.source import LengthChangedError
 from slowfast_ext.data.random import Stream, sample_rng
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.samplers import Draw
@@ -25,6 +27,9 @@ from slowfast_ext.errors import DataError
 
 MAX_REPLACEMENTS = 10
 
+Item = TypeVar("Item")
+Clips = TypeVar("Clips")
+
 
 class ClipInfo(Protocol):
     """Facts of a (trimmed) video."""
@@ -34,7 +39,9 @@ class ClipInfo(Protocol):
 
 
 class Source(Protocol):
-    """Reads the videos of records, whatever they are stored as."""
+    """Reads the videos of records, whatever they are stored as. `counts` only grows."""
+
+    counts: Counter[str]
 
     def info(self, record: VideoRecord) -> ClipInfo:
         """Frames and frame rate. Raises DataError for a video that cannot be read."""
@@ -53,6 +60,7 @@ class TrainItem:
     index: int
     record: VideoRecord
     bad: list[BadSample]
+    counts: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,21 @@ class TestItem:
     index: int
     record: VideoRecord
     bad: list[BadSample]
+    counts: Counter[str]
+
+
+class _News:
+    """What a source counted since the last item: items carry it out of the loader's processes."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._told: Counter[str] = Counter()
+
+    def take(self) -> Counter[str]:
+        """Counts that are new since the last call."""
+        now = Counter(self._source.counts)
+        news, self._told = now - self._told, now
+        return news
 
 
 class TrainClips(Dataset[TrainItem]):
@@ -75,7 +98,7 @@ class TrainClips(Dataset[TrainItem]):
     def __init__(self, cfg: CfgNode, videos: VideoSet, source: Source) -> None:
         self.cfg = cfg
         self.videos = videos
-        self.source = source
+        self.source, self._news = source, _News(source)
         self.transform = train_transform(cfg)
         self.short_side = max([cfg.DATA.TRAIN_CROP_SIZE, *cfg.DATA.TRAIN_JITTER_SCALES])
 
@@ -86,8 +109,8 @@ class TrainClips(Dataset[TrainItem]):
         replace = sample_rng(seed, draw.epoch, draw.index, draw.occurrence, Stream.REPLACE)
         while True:
             try:
-                clips = self._clips(draw._replace(index=index))
-                return TrainItem(clips, index, self.videos.records[index], bad)
+                clips = _recounted(self._clips, draw._replace(index=index))
+                return TrainItem(clips, index, self.videos.records[index], bad, self._news.take())
             except DataError as error:
                 bad.append(_bad(index, self.videos.records[index], error))
             if len(bad) > MAX_REPLACEMENTS:
@@ -122,7 +145,7 @@ class TestViews(Dataset[TestItem]):
         # Much larger frames may come smaller; the last scaling is ours, whatever the decoder.
         self.short_side = 2 * cfg.DATA.TEST_CROP_SIZE if cfg.DATA.ANTIALIAS else 0
         self.num_clips = 1 + max(view.clip for view in views)
-        self.source = source
+        self.source, self._news = source, _News(source)
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -131,9 +154,10 @@ class TestViews(Dataset[TestItem]):
         """The views of video `index`."""
         record = self.videos.records[index]
         try:
-            return TestItem(self._views(record), index, record, [])
+            views, bad = _recounted(self._views, record), []
         except DataError as error:
-            return TestItem(None, index, record, [_bad(index, record, error)])
+            views, bad = None, [_bad(index, record, error)]
+        return TestItem(views, index, record, bad, self._news.take())
 
     def _views(self, record: VideoRecord) -> Tensor:
         """Every needed frame is decoded and scaled once; a view is a slice of them: [V, T, C, S, S]."""
@@ -153,6 +177,14 @@ class TestViews(Dataset[TestItem]):
             at = torch.from_numpy(np.searchsorted(needed, indices))
             row.copy_(crop_at[view.crop].permute(0, 2, 3, 1)[at])
         return out.permute(0, 1, 4, 2, 3)
+
+
+def _recounted(read: Callable[[Item], Clips], item: Item) -> Clips:
+    """What `read` gives; once more from the start when reading shows that a file has fewer frames than it claims."""
+    try:
+        return read(item)
+    except LengthChangedError:
+        return read(item)
 
 
 def _read(source: Source, record: VideoRecord, indices: np.ndarray, short_side: int) -> Tensor:

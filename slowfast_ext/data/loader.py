@@ -5,6 +5,7 @@ leave signals to the training process.
 """
 
 import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -127,6 +128,7 @@ class TrainCollate:
             index_B=torch.tensor([item.index for item, _ in copies]),
             repeat_B=torch.tensor([n for _, n in copies]),
             bad=[sample for item in items for sample in item.bad],
+            counts=sum((item.counts for item in items), Counter()),
         )
 
 
@@ -146,6 +148,7 @@ class EvalCollate:
             labels=label_tensor([item.record for item in good], self.num_classes, self.multi_label),
             index_B=torch.tensor([item.index for item in good], dtype=torch.int64),
             bad=[sample for item in items for sample in item.bad],
+            counts=sum((item.counts for item in items), Counter()),
         )
 
     def _stack(self, views: list[Tensor]) -> Tensor:

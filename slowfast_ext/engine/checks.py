@@ -6,6 +6,7 @@ from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
 from slowfast_ext.data.annotations import DATASETS
+from slowfast_ext.data.checks import check_clips
 from slowfast_ext.data.decode import DECODERS
 from slowfast_ext.engine.launch import processes_on_this_node
 from slowfast_ext.engine.optim import check_solver
@@ -60,4 +61,4 @@ def check_run(cfg: CfgNode) -> Iterable[Problem]:
         )
 
 
-CHECKS = (check_model, check_solver, check_names, check_run)
+CHECKS = (check_model, check_clips, check_solver, check_names, check_run)

@@ -3,6 +3,8 @@
 Shapes: B videos of a batch, V views, T frames, C colours, H W pixels, K classes, M videos of the set.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Iterable
 
 import torch
@@ -19,6 +21,8 @@ from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.signals import StopRequest
 from slowfast_ext.errors import DataError
 from slowfast_ext.models.heads import class_counts
+
+logger = logging.getLogger(__name__)
 
 Scores = dict[int, tuple[Tensor, ...]]
 
@@ -39,18 +43,22 @@ def evaluate(
     model.eval()
     scores: Scores = {}
     errors: dict[int, str] = {}
+    counts: Counter[str] = Counter()
     with torch.inference_mode():
         for batch in batches:
             if stop_request:
                 raise Interrupted(
                     f"stopped by {stop_request.name} during an evaluation; start it again"
                 )
+            counts += batch.counts
             for bad in batch.bad:
                 errors[bad.index] = f"{bad.path} ({bad.place}): {bad.reason}"
                 if cfg.TEST.ON_DECODE_ERROR == "error":
                     raise DataError(f"{errors[bad.index]}; TEST.ON_DECODE_ERROR is error")
             if len(batch.index_B):
                 scores.update(_score_batch(cfg, world, model, batch))
+    for what, times in sum(gather_objects(world, counts), Counter()).items():
+        logger.warning("reading: %s, %d times", what, times)
     return _merge(cfg, world, videos, scores, errors)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from yacs.config import CfgNode
 
 from slowfast_ext.data.records import VideoSet
+from slowfast_ext.data.sampling import clip_seconds
 from slowfast_ext.engine.distributed import World
 from slowfast_ext.engine.optim import learning_rate
 from slowfast_ext.engine.run import effective_batch
@@ -16,10 +17,9 @@ def clip_span(cfg: CfgNode) -> str:
     """The stretch of video that a clip covers, in words."""
     if cfg.DATA.SAMPLING == "segment":
         return f"clip: {cfg.DATA.NUM_FRAMES} frames, one from each equal part of the video"
-    frames = (cfg.DATA.NUM_FRAMES - 1) * cfg.DATA.SAMPLING_RATE + 1
     rates = (cfg.DATA.TARGET_FPS,) if cfg.DATA.TARGET_FPS else _USUAL_FPS
-    seconds = ", ".join(f"{frames / fps:.1f} s at {fps:g} frames/s" for fps in rates)
-    return f"clip: {cfg.DATA.NUM_FRAMES} frames, {cfg.DATA.SAMPLING_RATE} apart, span {frames} frames ({seconds})"
+    seconds = ", ".join(f"{clip_seconds(fps, cfg):.1f} s at {fps:g} frames/s" for fps in rates)
+    return f"clip: {cfg.DATA.NUM_FRAMES} frames, {cfg.DATA.SAMPLING_RATE} apart, from first to last {seconds}"
 
 
 def training_facts(

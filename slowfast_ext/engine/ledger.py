@@ -1,11 +1,11 @@
-"""Training samples that could not be read: counted, listed once a file, and a reason to stop when many."""
+"""What went wrong in reading training samples: counted, listed once a file, a reason to stop when much."""
 
 import csv
 import logging
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 
-from slowfast_ext.data.loader import BadSample
+from slowfast_ext.data.loader import BadSample, Batch
 from slowfast_ext.engine.distributed import World, gather_objects
 from slowfast_ext.errors import DataError
 
@@ -22,10 +22,12 @@ class BadLedger:
         self._world, self._path, self._max_share = world, Path(output_dir) / FILE, max_share
         self._new: dict[str, BadSample] = {}
         self._reported: set[str] = set()
+        self._counts: Counter[str] = Counter()
 
-    def add(self, bad: Iterable[BadSample]) -> None:
-        """Note the samples of a batch that were replaced."""
-        for sample in bad:
+    def add(self, batch: Batch) -> None:
+        """Note the samples of a batch that were replaced, and what its readers counted."""
+        self._counts += batch.counts
+        for sample in batch.bad:
             if sample.path not in self._reported:
                 self._new.setdefault(sample.path, sample)
 
@@ -37,8 +39,19 @@ class BadLedger:
                 f"= {self._max_share}; they are listed in {self._path}. Run tools/data.py check, or raise the share"
             )
 
-    def report(self) -> None:
-        """List the files that are new since the last report, once each (all processes take part)."""
+    def report(self) -> Counter[str]:
+        """List the files that are new since the last report, once each (all processes take part).
+
+        Returns what the readers of all processes counted since then.
+        """
+        counts = sum(gather_objects(self._world, self._counts), Counter())
+        for what, times in counts.items() if self._world.is_main else ():
+            logger.warning("reading: %s, %d times", what, times)
+        self._counts = Counter()
+        self._list_files()
+        return counts
+
+    def _list_files(self) -> None:
         found = {
             path: sample
             for part in gather_objects(self._world, self._new)

@@ -162,10 +162,8 @@ class TrainingRun:
         cfg, done, last = self.cfg, epoch + 1, epoch + 1 == self.cfg.SOLVER.MAX_EPOCH
         sums = meter.read_epoch()
         where = {"epoch": f"{done}/{cfg.SOLVER.MAX_EPOCH}"}
-        self.stats.write(
-            {"_type": "train_epoch", **where, **means(sums), "bad_samples": int(sums["bad"])}, done
-        )
-        self.ledger.report()
+        reading = {"bad_samples": int(sums["bad"]), "reading": dict(self.ledger.report())}
+        self.stats.write({"_type": "train_epoch", **where, **means(sums), **reading}, done)
         evaluates = last or done % cfg.TRAIN.EVAL_PERIOD == 0
         if not (evaluates or self.stopping or done % cfg.TRAIN.CHECKPOINT_PERIOD == 0):
             return

@@ -68,6 +68,6 @@ def accumulate(
         meter.add(
             loss, logits, targets, len(batch.index_B) // run.cfg.AUG.NUM_SAMPLE, len(batch.bad)
         )
-        run.ledger.add(batch.bad)
+        run.ledger.add(batch)
         videos += batch.index_B.tolist()
     return videos

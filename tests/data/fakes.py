@@ -1,5 +1,6 @@
 """Videos without files: frame i of video v is a pattern that tells both."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ class FakeSource:
     def __init__(self, length=20, height=24, width=32):
         self.length, self.height, self.width = length, height, width
         self.decodes = 0
+        self.counts = Counter()
 
     def info(self, record):
         if record.path.startswith("bad"):

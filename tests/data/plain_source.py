@@ -1,6 +1,7 @@
 """The plainest reader there can be: decodes the whole file for every call. For tests of what uses readers."""
 
 import os
+from collections import Counter
 from types import SimpleNamespace
 
 import av
@@ -13,6 +14,9 @@ from slowfast_ext.errors import DataError
 
 class PlainSource:
     """Reads whole video files and frame folders."""
+
+    def __init__(self):
+        self.counts = Counter()
 
     def info(self, record):
         return SimpleNamespace(length=len(self._decode(record)), fps=12.0)

@@ -6,6 +6,7 @@ from fakes import FakeSource, make_cfg, make_videos
 
 from slowfast_ext.data import sampling
 from slowfast_ext.data.dataset import TestViews, TrainClips
+from slowfast_ext.data.decode.source import LengthChangedError
 from slowfast_ext.data.samplers import Draw
 from slowfast_ext.data.sampling import views
 from slowfast_ext.data.transforms import test_crops as crops_of
@@ -61,3 +62,21 @@ def test_a_bad_video_is_reported_and_never_replaced_in_evaluation():
         "bad1.mp4",
         "train.csv:2",
     )
+
+
+class ShrinkingSource(FakeSource):
+    """Claims 20 frames until one is asked for that is not there."""
+
+    def frames(self, record, indices, short_side=0):
+        if self.length > 5:
+            self.length = 5
+            raise LengthChangedError(f"{record.path}: has 5 frames")
+        assert max(indices) < self.length
+        return super().frames(record, indices, short_side)
+
+
+def test_a_file_shorter_than_it_claims_is_read_at_its_true_length():
+    cfg = make_cfg()
+    item = TrainClips(cfg, make_videos(1), ShrinkingSource())[Draw(0, 0, 0)]
+    assert not item.bad
+    assert TestViews(cfg, make_videos(1), views(cfg), ShrinkingSource())[0].views_VTCHW is not None
