@@ -8,6 +8,7 @@ from yacs.config import CfgNode
 from slowfast_ext.config import Problem
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention import ATTENTION, KERNELS, Attention
+from slowfast_ext.models.attention.neighbour import Neighbour
 from slowfast_ext.models.backbones import BACKBONES
 from slowfast_ext.models.heads import ClassHead, class_counts
 from slowfast_ext.models.layers import init_transformer
@@ -48,6 +49,7 @@ def check_model(cfg: CfgNode) -> Iterable[Problem]:
     yield from unknown
     if not unknown:
         yield from BACKBONES.get(cfg.MODEL.BACKBONE).check(cfg)
+        yield from Neighbour.check(cfg)
         for variant in map(ATTENTION.get, dict.fromkeys(cfg.ATTENTION.CYCLE)):
             if issubclass(variant, Attention):
                 yield from variant.check(cfg)

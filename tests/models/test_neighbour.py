@@ -4,7 +4,9 @@ import pytest
 import torch
 from attention_cases import GRIDS, attention_cfg, load_golden, to_sequence
 
+from slowfast_ext.config import get_cfg
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.models import build_model
 from slowfast_ext.models.attention import Grid, LayerSpec
 from slowfast_ext.models.attention.neighbour import Neighbour
 from slowfast_ext.models.attention.shift import shifted, spatial_shift, temporal_shift
@@ -85,7 +87,8 @@ def test_fractions_count_over_all_heads_and_keep_their_place_when_time_is_off():
     assert torch.equal(step(v, k, grid)[0], moved_v)
 
 
-def test_more_channels_than_there_are_is_refused():
-    keys = {"NEIGHBOUR__TEMPORAL_FRACTION": 0.25, "NEIGHBOUR__SPATIAL_FRACTION": 0.2}
-    with pytest.raises(ConfigError, match=r"2 \* TEMPORAL_FRACTION \(0.25\)"):
-        Neighbour(LayerSpec(48, 3, GRIDS["bare"]), attention_cfg(**keys).NEIGHBOUR)
+def test_more_channels_than_there_are_are_refused():
+    cfg = get_cfg()
+    cfg.ATTENTION.NEIGHBOUR.TEMPORAL_FRACTION, cfg.ATTENTION.NEIGHBOUR.SPATIAL_FRACTION = 0.25, 0.2
+    with pytest.raises(ConfigError, match=r"2 \* 0.25 of the channels and 4 \* 0.2"):
+        build_model(cfg)

@@ -6,10 +6,12 @@ for time and for space). Channels are counted over the concatenated heads.
 Shapes: B batch, N tokens, C channels, h heads, D head dim.
 """
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from slowfast_ext.errors import ConfigError
+from slowfast_ext.config import Problem
 from slowfast_ext.models.attention.grid import Grid, LayerSpec
 from slowfast_ext.models.attention.shift import spatial_shift, temporal_shift
 
@@ -24,11 +26,15 @@ class Neighbour(nn.Module):
         self.before_fixation = cfg.ORDER == "before"
         self.temporal_fold = int(spec.dim * cfg.TEMPORAL_FRACTION)
         self.spatial_fold = int(spec.dim * cfg.SPATIAL_FRACTION)
-        if 2 * self.temporal_fold + 4 * self.spatial_fold > spec.dim:
-            raise ConfigError(
-                "ATTENTION.NEIGHBOUR takes more channels than there are: 2 * TEMPORAL_FRACTION "
-                f"({cfg.TEMPORAL_FRACTION}) + 4 * SPATIAL_FRACTION ({cfg.SPATIAL_FRACTION}) is more than 1"
-            )
+
+    @staticmethod
+    def check(cfg: CfgNode) -> Iterable[Problem]:
+        """Fractions of the whole `cfg` that add up to more channels than there are."""
+        node = cfg.ATTENTION.NEIGHBOUR
+        if 2 * node.TEMPORAL_FRACTION + 4 * node.SPATIAL_FRACTION > 1:
+            message = f"2 * {node.TEMPORAL_FRACTION} of the channels and 4 * {node.SPATIAL_FRACTION} are more than all"
+            remedy = "lower ATTENTION.NEIGHBOUR.TEMPORAL_FRACTION or SPATIAL_FRACTION"
+            yield Problem("ATTENTION.NEIGHBOUR.TEMPORAL_FRACTION", message, remedy)
 
     def forward(self, k_BhND: Tensor, v_BhND: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
         """Keys and values with shifted channels, [B, h, N, D] each."""
