@@ -1,6 +1,7 @@
 """Every experiment as it is typed: scripts, configuration, recipe, model."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from slowfast_ext.engine.checks import CHECKS
 from slowfast_ext.engine.optim import learning_rate
 from slowfast_ext.engine.run import effective_batch
 from slowfast_ext.models import build_model
+from slowfast_ext.models.weights import import_state
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = sorted(path for path in (ROOT / "exp").iterdir() if path.is_dir())
@@ -123,3 +125,49 @@ def test_rate_at_the_published_batch(name):
     cfg = load(name, "NUM_SHARDS", str(nodes))
     top = learning_rate(cfg, cfg.SOLVER.WARMUP_EPOCHS, effective_batch(cfg))
     assert top == pytest.approx(rate)
+
+
+PUBLIC_WEIGHTS = {
+    "uniformer_small_in1k.pth": "uniformer_s_in1k_image2d",
+    "uniformer_base_in1k.pth": "uniformer_b_in1k_image2d",
+    "uniformer_small_k400_16x4.pth": "uniformer_s_k400_16f",
+    "uniformer_base_k400_16x4.pth": "uniformer_b_k400_16f",
+    "uniformer_small_k400.pth": "uniformer_s_k400_16f",
+    "uniformer_base_k400.pth": "uniformer_b_k400_16f",
+    "vit_base_patch16_224.pth": "timm_vit_base_patch16_224",
+    "vit_base_patch16_224_in21k.pth": "timm_vit_base_patch16_224",
+    "vit_large_patch16_224.pth": "timm_vit_large_patch16_224",
+    "k400_motionformer_224_16x4.pyth": "motionformer_b_k400_16x224",
+    "k400_motionformer_336_16x8.pyth": "motionformer_hr_k400_16x336",
+    "k400_motionformer_224_32x3.pyth": "motionformer_l_k400_32x224",
+}
+
+
+def start_weights(name):
+    """The file that the command in the header starts from."""
+    found = re.search(r"CHECKPOINT_FILE_PATH (\S+)", CONFIGS[name].read_text())
+    return found[1] if found else ""
+
+
+def empty_state(name):
+    with torch.device("meta"):
+        return build_model(load(name)).state_dict()
+
+
+@pytest.mark.parametrize("name", [n for n in PAPERS if start_weights(n) in PUBLIC_WEIGHTS])
+def test_public_weights_of_the_header_are_taken(name, manifest_dir):
+    manifest = json.loads(
+        (manifest_dir / f"{PUBLIC_WEIGHTS[start_weights(name)]}.json").read_text()
+    )
+    theirs = {key: torch.empty(shape, device="meta") for key, shape in manifest["keys"].items()}
+    _, report = import_state(theirs, load(name), empty_state(name))
+    assert len(report.loaded) + len(report.inflated) > 100
+    assert not report.unused
+
+
+@pytest.mark.parametrize("name", [n for n in PAPERS if Path(start_weights(n)).stem in PAPERS])
+def test_weights_of_another_experiment_are_taken(name):
+    source = empty_state(Path(start_weights(name)).stem)
+    _, report = import_state({"model_state": source}, load(name), empty_state(name))
+    assert len(report.loaded) + len(report.inflated) > 100
+    assert not report.unused
