@@ -137,6 +137,16 @@ def test_the_pair_does_what_the_name_says(name, nearer, turned):
     assert np.ptp(poses.x[:, 0]) == np.ptp(poses.y[:, 0]) == 0
 
 
+def test_the_pair_never_straddles_an_edge():
+    for seed in range(50):
+        scene, _ = lots("easy", seed=seed)
+        phases = run_phases(scene.start, CLASS_NAMES.index("two separate"), 0.9, 8)
+        poses = scene.poses(phases, np.arange(8) / 8)
+        for centre in (poses.x[:, 1:3], poses.y[:, 1:3]):
+            assert centre.min() > 0
+            assert centre.max() < 1
+
+
 def test_an_object_that_leaves_comes_back_on_the_other_side():
     scene, around = lots("easy")
     shifted = scene.start.copy()
@@ -150,7 +160,7 @@ def test_splits_share_no_shape_and_no_texture():
         grid = np.linspace(-1, 1, 41)
         drawn = {
             split: [
-                member(grid * np.pi)
+                member(grid * np.pi, 0.5)
                 if families is SHAPES
                 else member(*np.meshgrid(grid, grid), 0.5)
                 for member in families[split]

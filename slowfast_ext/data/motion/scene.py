@@ -16,8 +16,11 @@ Array = np.ndarray
 
 RADII = (0.09, 0.19)
 SEPARATIONS = (0.12, 0.54)
+MIDDLES = (0.3, 0.7)
 SWAY = 0.06
-"""Ranges of an object's radius and of the pair's distance, and how far a distractor sways [frame widths]."""
+"""Ranges of an object's radius, of the pair's distance and of its middle, and how far a distractor sways
+[frame widths]. The middle keeps clear of the frame's edges: across an edge, two that come nearer would be
+seen to part."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Scene:
 
 def _place_pair(x_TK: Array, y_TK: Array, phases_TP: Array) -> None:
     """Objects 1 and 2 on both sides of their middle."""
+    x_TK[:, 1], y_TK[:, 1] = _between(MIDDLES, x_TK[:, 1]), _between(MIDDLES, y_TK[:, 1])
     half_T = _between(SEPARATIONS, phases_TP[:, Phase.SEPARATION]) / 2
     bearing_T = 2 * np.pi * phases_TP[:, Phase.BEARING]
     for k, side in ((2, 1), (1, -1)):

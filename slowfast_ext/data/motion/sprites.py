@@ -11,33 +11,36 @@ from dataclasses import dataclass
 import numpy as np
 
 Array = np.ndarray
-Radius = Callable[[Array], Array]
+Radius = Callable[[Array, float], Array]
 Texture = Callable[[Array, Array, float], Array]
 TAU = 2 * np.pi
 
 
 def _polygon(sides: int) -> Radius:
     sector = TAU / sides
-    return lambda a: np.cos(sector / 2) / np.cos(a % sector - sector / 2)
+    return lambda a, lot: np.cos(sector / 2) / np.cos(a % sector - sector / 2)
 
 
-def _petals(count: int, depth: float) -> Radius:
-    return lambda a: (1 + depth * np.cos(count * a)) / (1 + depth)
+def _blob(first: int, second: int) -> Radius:
+    return lambda a, lot: (
+        (1 + 0.25 * np.cos(first * a) + 0.15 * np.cos(second * a + TAU * lot)) / 1.4
+    )
 
 
 def _star(points: int, depth: float) -> Radius:
-    return lambda a: 1 - depth * np.abs((a * points / TAU) % 1 * 2 - 1)
+    return lambda a, lot: 1 - (depth + 0.2 * lot) * np.abs((a * points / TAU) % 1 * 2 - 1)
 
 
-def _cut_disc(at: float) -> Radius:
-    return lambda a: np.minimum(1, at / np.maximum(np.cos(a), at))
+def _cut_disc(a: Array, lot: float) -> Array:
+    cut = 0.2 + 0.3 * lot
+    return np.minimum(1, cut / np.maximum(np.cos(a), cut))
 
 
 SHAPES: dict[str, tuple[Radius, ...]] = {
-    "train": (_polygon(3), _polygon(4), _polygon(5), _petals(2, 0.25), _petals(3, 0.2)),
-    "val": (_star(4, 0.45), _star(3, 0.5), _star(1, 0.5), _petals(1, 0.3), _cut_disc(0.3)),
+    "train": (_polygon(3), _polygon(4), _polygon(5), _blob(2, 3), _blob(3, 1), _blob(1, 2)),
+    "val": (_star(4, 0.35), _star(3, 0.4), _star(2, 0.3), _star(1, 0.4), _cut_disc),
 }
-"""Radius of a shape at a polar angle; its largest is 1."""
+"""Radius of a shape at a polar angle, at most 1, for a lot in [0, 1]."""
 
 TEXTURES: dict[str, tuple[Texture, ...]] = {
     "train": (
@@ -45,6 +48,8 @@ TEXTURES: dict[str, tuple[Texture, ...]] = {
         lambda x, y, lot: 0.3 + 0.2 * lot - np.hypot(x - 0.4, y),
         lambda x, y, lot: np.hypot(x + 0.3, y) - 0.5 - 0.2 * lot,
         lambda x, y, lot: 0.7 * x - np.abs(y) + 0.3 * lot,
+        lambda x, y, lot: x + (0.5 + lot) * y * y - 0.2,
+        lambda x, y, lot: np.maximum(0.2 - np.abs(y - 0.2 * lot), 0.1 - x) - 0.1,
     ),
     "val": (
         lambda x, y, lot: np.minimum(x, y) + 0.3 * lot,
@@ -58,7 +63,7 @@ TEXTURES: dict[str, tuple[Texture, ...]] = {
 
 @dataclass(frozen=True)
 class Sprite:
-    """A shape with a texture of some `lot` in [0, 1]; colours are RGB in [0, 1]."""
+    """A shape with a texture, varied by one lot; colours are RGB in [0, 1]."""
 
     shape: Radius
     texture: Texture
@@ -67,7 +72,7 @@ class Sprite:
 
     def paint(self, x: Array, y: Array, pixel: Array) -> tuple[Array, Array]:
         """Colour [..., 3] and coverage [...] at sprite coordinates; edges one `pixel` wide."""
-        depth = self.shape(np.arctan2(y, x)) - np.hypot(x, y)
+        depth = self.shape(np.arctan2(y, x), self.lot) - np.hypot(x, y)
         second = np.clip(self.texture(x, y, self.lot) / pixel + 0.5, 0, 1)[..., None]
         first_colour, second_colour = self.colours
         colour = first_colour + second * (second_colour - first_colour)
