@@ -1,0 +1,98 @@
+"""What an attention layer did with a clip: its input, and its weights from every query to every key.
+
+Patterns and kernels are linear in the values: given values that mark their tokens (one-hot), a layer puts out its
+weights. So one function reads the map of any of them as it is computed, without a second formula.
+Where values are shifted between tokens first (neighbourhood association, XViT's mixing), the weights are
+those of the shifted values.
+
+Shapes: B batch, N tokens (prefix first, then time-major), C channels, h heads, D head dim, R rows.
+"""
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from slowfast_ext.errors import ConfigError
+from slowfast_ext.models.attention import Attention, Grid
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An attention layer and what it was given: the normalised stream [1, N, C] and its grid."""
+
+    name: str
+    layer: Attention
+    x_BNC: Tensor
+    grid: Grid
+
+
+def record(model: nn.Module, clip_BCTHW: Tensor) -> list[Seen]:
+    """All attention layers of the model with their inputs for a clip, in the order of their use."""
+    seen: list[Seen] = []
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, Grid]], None]:
+        return lambda layer, args: seen.append(Seen(name, layer, *args))
+
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, Attention)}
+    handles = [m.register_forward_pre_hook(hook(n)) for n, m in layers.items()]
+    try:
+        with torch.no_grad():
+            model.eval()(clip_BCTHW)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
+
+
+def with_parts(layer: Layer, **parts: nn.Module) -> Layer:
+    """A layer that shares all with `layer` but the named submodules; `layer` stays as it is."""
+    twin = copy(layer)
+    twin._modules = {**layer._modules, **parts}
+    return twin
+
+
+def collected(layer: Attention, x_BNC: Tensor, grid: Grid, values_BhND: Tensor) -> Tensor:
+    """What a layer collects of `values` in place of its own, [B, h, N, D], before the output projection.
+
+    Raises ConfigError for a layer that does not end in merge_heads, or adds something to its values.
+    """
+    q, k, v = layer.split_heads(x_BNC)
+    probe = with_parts(layer)
+    probe.split_heads = lambda _: (q, k, values_BhND)
+    probe.mix = lambda q, k, values, *rest: (*layer.mix(q, k, v, *rest)[:2], values)
+    merged: list[Tensor] = []
+    probe.merge_heads = lambda y_BhND: merged.append(y_BhND) or y_BhND
+    probe.forward(x_BNC, grid)
+    if not merged:
+        raise ConfigError(f"{_kind(layer)} does not put out its values weighted by a map")
+    return merged[0]
+
+
+def attention_map(
+    layer: Attention, x_BNC: Tensor, grid: Grid, rows: slice | Tensor = slice(None)
+) -> Tensor:
+    """Weights [B, h, R, N] of the queries `rows` over all tokens. Raises ConfigError as `collected` does.
+
+    Reads as many keys at a time as a head is wide: N/D passes, no N x N tensor beyond the result.
+    """
+    N, width = x_BNC.shape[1], x_BNC.shape[2] // layer.num_heads
+    blank = x_BNC.new_zeros(len(x_BNC), layer.num_heads, N, width)
+    if collected(layer, x_BNC, grid, blank).any():
+        raise ConfigError(f"{_kind(layer)} adds to its values: no map says all that it does")
+    columns = []
+    for first in range(0, N, width):
+        marks = blank.clone()
+        keys = torch.arange(first, min(first + width, N))
+        marks[:, :, keys, keys - first] = 1
+        columns.append(collected(layer, x_BNC, grid, marks)[:, :, rows, : len(keys)])
+    return torch.cat(columns, dim=-1)
+
+
+def _kind(layer: nn.Module) -> str:
+    return f"the attention {type(layer).__name__}"
