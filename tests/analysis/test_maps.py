@@ -21,6 +21,11 @@ PATTERNS = {
 NORMALISED = ("softmax", "relu", "elu", "sigmoid", "cosformer", "lara", "orthoformer")
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 def part(layer, name):
     return getattr(layer, name) if name else layer
 

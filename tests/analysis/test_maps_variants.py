@@ -22,6 +22,11 @@ from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.attention.emim_window import _unfold
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
 def patches(grid, dim=48):
     return torch.randn(1, grid.tokens, dim, dtype=torch.double)
 
