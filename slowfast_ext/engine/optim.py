@@ -24,11 +24,18 @@ def learning_rate(cfg: CfgNode, epoch: float, effective_batch: int) -> float:
     return rate * _scale(cfg, effective_batch)
 
 
+_FALLS = {
+    "cosine": lambda progress: (math.cos(math.pi * progress) + 1.0) * 0.5,
+    "linear": lambda progress: 1.0 - progress,
+}
+"""Share of the rate that is left after a share of the time."""
+
+
 def _policy(solver: CfgNode, epoch: float) -> float:
-    if solver.LR_POLICY == "cosine":
+    if solver.LR_POLICY in _FALLS:
         offset = solver.WARMUP_EPOCHS if solver.COSINE_AFTER_WARMUP else 0.0
         progress = (epoch - offset) / (solver.MAX_EPOCH - offset)
-        fall = (math.cos(math.pi * progress) + 1.0) * 0.5
+        fall = _FALLS[solver.LR_POLICY](progress)
         return solver.COSINE_END_LR + (solver.BASE_LR - solver.COSINE_END_LR) * fall
     passed = [index for index, start in enumerate(solver.STEPS) if start <= epoch]
     return solver.BASE_LR * solver.LRS[passed[-1] if passed else 0]
@@ -82,7 +89,7 @@ def build_optimizer(cfg: CfgNode, model: VideoModel) -> Optimizer:
     if solver.OPTIMIZING_METHOD == "sgd":
         nesterov = solver.NESTEROV and solver.MOMENTUM > 0
         return SGD(groups, solver.BASE_LR, solver.MOMENTUM, nesterov=nesterov, fused=solver.FUSED)
-    return AdamW(groups, solver.BASE_LR, tuple(solver.BETAS), fused=solver.FUSED)
+    return AdamW(groups, solver.BASE_LR, tuple(solver.BETAS), solver.EPS, fused=solver.FUSED)
 
 
 def parameter_groups(cfg: CfgNode, model: VideoModel) -> list[dict]:

@@ -1,6 +1,8 @@
 """What a backbone tells its attention layers: the layout of the tokens and the facts of a layer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -8,7 +10,8 @@ class Grid:
     """A token sequence: `prefix` tokens (cls), then t*h*w tokens, time-major, then row, then column.
 
     With `framewise` every frame has prefix tokens of its own (XViT's cls): prefix = t * frame_prefix, frame
-    after frame. Patterns that ask only for the prefix treat them as tokens of the whole clip.
+    after frame. Patterns that ask only for the prefix treat them as tokens of the whole clip. `valid_BN` marks
+    the tokens that are no padding (None: all); only the joint pattern takes sequences with padding.
     """
 
     t: int
@@ -16,6 +19,18 @@ class Grid:
     w: int
     prefix: int = 0
     framewise: bool = False
+    valid_BN: Tensor | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def key_mask(self) -> Tensor | None:
+        """`valid_BN` as [B, 1, 1, N], for scores of any heads and queries."""
+        return None if self.valid_BN is None else self.valid_BN[:, None, None]
+
+    def without_padding(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The tensors [B, h, N, D] with zeros for padding."""
+        if self.valid_BN is None:
+            return tensors
+        return tuple(x * self.valid_BN[:, None, :, None].to(x.dtype) for x in tensors)
 
     @property
     def space(self) -> int:

@@ -8,7 +8,11 @@ from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, Layer
 
 @ATTENTION.register("joint")
 class Joint(Attention):
-    """Multi-head attention over all prefix + t*h*w tokens."""
+    """Multi-head attention over all prefix + t*h*w tokens.
+
+    Padding has zero queries, keys (after the feature map) and values; kernels with a softmax over the keys
+    leave it out of that. Where its own outputs go is for the caller to say.
+    """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
         super().__init__(spec, cfg)
@@ -16,5 +20,6 @@ class Joint(Attention):
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
-        q, k, v = self.mix(*self.split_heads(x_BNC), grid, self.kernel.activate)
+        qkv = self.mix(*self.split_heads(x_BNC), grid, self.kernel.activate)
+        q, k, v = grid.without_padding(*qkv)
         return self.merge_heads(self.kernel.attend(q, k, v, grid, grid))

@@ -6,10 +6,11 @@ Shapes: B batch, N queries, M keys, R segments, h heads, D head dim, T frames, S
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from yacs.config import CfgNode
 
+from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import (
     KERNELS,
     Grid,
@@ -19,35 +20,51 @@ from slowfast_ext.models.attention.base import (
     without_autocast,
 )
 from slowfast_ext.models.attention.landmarks import place_major, segment_means
+from slowfast_ext.models.attention.softmax import key_softmax
 
 
 @KERNELS.register("nystrom")
 class Nystrom(Kernel):
-    """Linear in the tokens; ATTENTION.DROPOUT has no effect; no convolution beside it.
+    """Linear in the tokens; ATTENTION.DROPOUT has no effect.
 
+    With NYSTROM.CONV the values also pass beside it through a convolution along the tokens, one for each head
+    (Sec. 3.3 of Xiong et al.); Motionformer has none.
     Cost: h*R*(2*N + 2*M + R)*D + 4*steps*h*R^3 + h*N*R^2; to T frames h*R*(N*(T + 1) + 2*M + R)*D and the rest.
+    The convolution adds h*CONV*N*D.
     """
 
     def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
         super().__init__(spec, cfg, key_grid)
         self.most, self.steps = cfg.NYSTROM.LANDMARKS, cfg.NYSTROM.INVERSE_STEPS
+        self.conv = _token_conv(spec.num_heads, cfg.NYSTROM.CONV)
 
     def attend(
         self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
     ) -> Tensor:
         """Weighted values [B, h, N, D]."""
         weights_BhNR, means_BhRD = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
-        return weights_BhNR @ scaled_dot_product_attention(means_BhRD, k_BhMD, v_BhMD, scale=1.0)
+        gathered_BhRD = scaled_dot_product_attention(
+            means_BhRD, k_BhMD, v_BhMD, k_grid.key_mask, scale=1.0
+        )
+        y_BhND = weights_BhNR @ gathered_BhRD
+        return y_BhND if self.conv is None else y_BhND + self._beside(v_BhMD, q_grid, k_grid)
 
     def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
         """The implied weights [B, h, N, M]; not all are positive."""
         weights_BhNR, means_BhRD = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
-        return weights_BhNR @ (means_BhRD @ k_BhMD.mT).softmax(-1)
+        weights_BhNM = weights_BhNR @ key_softmax(means_BhRD @ k_BhMD.mT, k_grid)
+        if self.conv is None:
+            return weights_BhNM
+        identity = torch.eye(k_BhMD.shape[2], dtype=k_BhMD.dtype, device=k_BhMD.device)
+        every_head = identity.expand(1, k_BhMD.shape[1], -1, -1)
+        return weights_BhNM + self._beside(every_head, q_grid, k_grid)
 
     def attend_frames(
         self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
     ) -> Tensor:
         """[B, h, N, T, D]; segments run over the whole clip, the last softmax over a frame."""
+        if self.conv is not None:
+            raise ConfigError(_NO_CONV)
         T, D = k_BhTSD.shape[2], k_BhTSD.shape[4]
         k_BhMD = k_BhTSD.flatten(2, 3)
         weights_BhNR, means_BhRD = self._factors(q_BhND, k_BhMD, q_grid, q_grid)
@@ -55,6 +72,11 @@ class Nystrom(Kernel):
         folded = (x.flatten(1, 2) for x in (rows, k_BhTSD, v_BhTSD))
         gathered_BhTRD = scaled_dot_product_attention(*folded, scale=1.0).unflatten(1, (-1, T))
         return (weights_BhNR @ gathered_BhTRD.transpose(2, 3).flatten(3)).unflatten(-1, (T, D))
+
+    def _beside(self, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+        if q_grid != k_grid:
+            raise ConfigError(_NO_CONV)
+        return self.conv(v_BhMD)
 
     def _factors(
         self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid
@@ -69,6 +91,21 @@ class Nystrom(Kernel):
             to_segments_BhNR = (q @ k_means_BhRD.mT).softmax(-1)
             weights_BhNR = to_segments_BhNR @ iterative_inverse(core_BhRR, self.steps)
         return weights_BhNR.to(q_BhND.dtype), q_means_BhRD.to(q_BhND.dtype)
+
+
+_NO_CONV = (
+    "ATTENTION.NYSTROM.CONV: the convolution needs queries and keys of the same tokens; "
+    "set it to 0 or use ATTENTION.CYCLE [joint]"
+)
+
+
+def _token_conv(heads: int, size: int) -> nn.Conv2d | None:
+    """[B, h, N, D] -> the same: along the tokens, one kernel a head."""
+    if not size:
+        return None
+    if size % 2 == 0:
+        raise ConfigError(f"ATTENTION.NYSTROM.CONV = {size}: must be odd, or 0 for none")
+    return nn.Conv2d(heads, heads, (size, 1), padding=(size // 2, 0), groups=heads, bias=False)
 
 
 def iterative_inverse(x_BhRR: Tensor, steps: int) -> Tensor:

@@ -17,6 +17,7 @@ from slowfast_ext.models.attention.landmarks import (
     random_tokens,
     segment_means,
 )
+from slowfast_ext.models.attention.softmax import key_softmax
 
 
 @KERNELS.register("orthoformer")
@@ -41,14 +42,16 @@ class Orthoformer(Kernel):
         """Weighted values [B, h, N, D]."""
         q, k = self._scaled(q_BhND, k_BhMD)
         landmarks_BhRD = self.landmarks(q, q_grid)
-        gathered_BhRD = scaled_dot_product_attention(landmarks_BhRD, k, v_BhMD, scale=1.0)
+        gathered_BhRD = scaled_dot_product_attention(
+            landmarks_BhRD, k, v_BhMD, k_grid.key_mask, scale=1.0
+        )
         return scaled_dot_product_attention(q, landmarks_BhRD, gathered_BhRD, scale=1.0)
 
     def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
         """The implied weights [B, h, N, M] (with the landmarks drawn now, in training)."""
         q, k = self._scaled(q_BhND, k_BhMD)
         landmarks_BhRD = self.landmarks(q, q_grid)
-        return (q @ landmarks_BhRD.mT).softmax(-1) @ (landmarks_BhRD @ k.mT).softmax(-1)
+        return (q @ landmarks_BhRD.mT).softmax(-1) @ key_softmax(landmarks_BhRD @ k.mT, k_grid)
 
     def attend_frames(
         self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
@@ -76,8 +79,14 @@ class Orthoformer(Kernel):
         return (weights_BhNR @ gathered_BhRE).unflatten(-1, (T, D))
 
     def landmarks(self, q_BhND: Tensor, grid: Grid) -> Tensor:
-        """Landmarks [B, h, R, D] of scaled queries, detached."""
+        """Landmarks [B, h, R, D] of scaled queries, detached.
+
+        Padding stands for the first token: parallel to where the search starts, it is chosen last.
+        """
         q_BhND = q_BhND.detach()
+        if grid.valid_BN is not None:
+            first_BhN = grid.valid_BN.int().argmax(1)[:, None, None].expand(q_BhND.shape[:3])
+            q_BhND = torch.where(grid.key_mask.mT, q_BhND, gather_tokens(q_BhND, first_BhN))
         N = q_BhND.shape[2]
         count = min(self.most, N)
         if self.selection == "segment_means":

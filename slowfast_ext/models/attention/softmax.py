@@ -19,7 +19,7 @@ class Softmax(Kernel):
     ) -> Tensor:
         """Weighted values; dropout of the weights in training only."""
         dropout = self.dropout if self.training else 0.0
-        return scaled_dot_product_attention(q_BhND, k_BhMD, v_BhMD, dropout_p=dropout)
+        return scaled_dot_product_attention(q_BhND, k_BhMD, v_BhMD, k_grid.key_mask, dropout)
 
     def attend_frames(
         self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
@@ -33,7 +33,14 @@ class Softmax(Kernel):
 
     def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
         """The weights [B, h, N, M], without dropout."""
-        return softmax_weights(q_BhND, k_BhMD)
+        return key_softmax(q_BhND @ k_BhMD.mT * q_BhND.shape[-1] ** -0.5, k_grid)
+
+
+def key_softmax(scores_BhNM: Tensor, k_grid: Grid) -> Tensor:
+    """Softmax over the keys that are no padding, zero for the others."""
+    if k_grid.key_mask is not None:
+        scores_BhNM = scores_BhNM.masked_fill(~k_grid.key_mask, -torch.inf)
+    return scores_BhNM.softmax(-1)
 
 
 def softmax_weights(q_BhND: Tensor, k_BhMD: Tensor) -> Tensor:
