@@ -111,9 +111,7 @@ class _Workers:
         }
 
     def _environment(self, rank: int, count: int, size: int) -> dict[str, str]:
-        threads = max(1, (os.cpu_count() or 1) // count)
         return {
-            "OMP_NUM_THREADS": str(threads),
             **os.environ,
             **self._meeting,
             "RANK": str(rank),
