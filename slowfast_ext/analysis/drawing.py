@@ -66,10 +66,12 @@ def show_point(ax: Axes, row: float, column: float) -> None:
 
 
 def show_path(ax: Axes, points: Iterable[tuple[float, float]]) -> None:
-    """A line through points (row, column) with an arrow head at its last step."""
+    """A line through points (row, column), its last step an arrow."""
     rows, columns = zip(*points, strict=True)
     ax.plot(columns, rows, color="yellow", linewidth=1.5)
-    ax.plot(columns[-1], rows[-1], ">", color="yellow", markersize=4)
+    if len(rows) > 1:
+        ends = {"xy": (columns[-1], rows[-1]), "xytext": (columns[-2], rows[-2])}
+        ax.annotate("", **ends, arrowprops={"arrowstyle": "->", "color": "yellow"})
 
 
 def show_arrows(ax: Axes, field_hw2: Tensor, pixels: tuple[float, float]) -> None:
