@@ -78,7 +78,7 @@ def measure(cfg: CfgNode, setting: Setting) -> Outcome:
     """The trial itself, in this process."""
     device = pick_device(cfg)
     torch.manual_seed(0)
-    idle = _peak(device)
+    idle = peak_bytes(device)
     model = build_model(cfg).to(device)
     clip_BCTHW = torch.randn(meta_clip(cfg, setting.batch).shape, device=device)
     if setting.channels_last:
@@ -87,7 +87,7 @@ def measure(cfg: CfgNode, setting: Setting) -> Outcome:
     called = torch.compile(model) if setting.compiled else model
     work = _training_work if setting.work == TRAIN else _forward_work
     seconds = median_seconds(work(called, model, clip_BCTHW, setting), device, setting.repeats)
-    return Outcome(setting.batch / seconds, _peak(device) - idle)
+    return Outcome(setting.batch / seconds, peak_bytes(device) - idle)
 
 
 def _forward_work(
@@ -122,7 +122,8 @@ def _training_work(
     return work
 
 
-def _peak(device: torch.device) -> int:
+def peak_bytes(device: torch.device) -> int:
+    """Largest memory so far: allocated on a GPU, else resident of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
