@@ -8,6 +8,7 @@ import resource
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -126,7 +127,14 @@ def peak_bytes(device: torch.device) -> int:
     """Largest memory so far: allocated on a GPU, else resident of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    if _STATUS.exists():
+        (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+_STATUS = Path("/proc/self/status")
+"""Linux's getrusage starts a new process at the size of its parent, which hides the process's own peak."""
 
 
 def with_work(setting: Setting, work: str) -> Setting:

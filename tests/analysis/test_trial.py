@@ -15,6 +15,12 @@ def test_a_trial_measures_speed_and_memory():
     assert outcome.peak_bytes > 0
 
 
+def test_peak_memory_is_not_that_of_the_parent():
+    alive = torch.ones(300 * 2**20, dtype=torch.uint8)
+    outcome = run_trial(load_config([], TINY), Setting(work=TRAIN, repeats=1))
+    assert 0 < outcome.peak_bytes < alive.nbytes
+
+
 def test_out_of_memory_is_a_result():
     huge = load_config([], [*TINY, "VIT.EMBED_DIM", str(2**26)])
     assert run_trial(huge, Setting(repeats=1)).failure == "out of memory"
