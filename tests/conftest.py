@@ -1,12 +1,9 @@
 """Shared fixtures: folders of reference data that a checkout may lack."""
 
-import os
 from pathlib import Path
 
 import pytest
-
-SHARED = Path(os.environ.get("SHARED_DIR", Path(__file__).resolve().parents[2] / "shared"))
-GOLDEN = Path(os.environ.get("GOLDEN_DIR", SHARED / "golden"))
+from reference_data import GOLDEN, SHARED
 
 
 def _folder(path: Path) -> Path:

@@ -9,9 +9,9 @@ import json
 
 import pytest
 import torch
-from conftest import GOLDEN
 from golden_vit import case_config as motionformer_config
 from golden_vit import load_model as load_motionformer
+from reference_data import GOLDEN
 from safetensors import safe_open
 from safetensors.torch import load_file
 from vit_cases import state_of

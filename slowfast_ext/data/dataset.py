@@ -75,15 +75,21 @@ class TestItem:
 
 
 class _News:
-    """What a source counted since the last item: items carry it out of the loader's processes."""
+    """What was counted since the last item, by the source or here: items carry it out of the loader's processes."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._own: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
+
+    def note_length(self, info: ClipInfo, cfg: CfgNode) -> None:
+        """Count a video that is shorter than a clip."""
+        if info.length < sampling.clip_span(info.fps, cfg):
+            self._own["videos shorter than a clip, last frame repeated"] += 1
 
     def take(self) -> Counter[str]:
         """Counts that are new since the last call."""
-        now = Counter(self._source.counts)
+        now = Counter(self._source.counts) + self._own
         news, self._told = now - self._told, now
         return news
 
@@ -120,6 +126,7 @@ class TrainClips(Dataset[TrainItem]):
     def _clips(self, draw: Draw) -> list[Tensor]:
         seed, record = self.cfg.RNG_SEED, self.videos.records[draw.index]
         info = self.source.info(record)
+        self._news.note_length(info, self.cfg)
         rng = sample_rng(seed, draw.epoch, draw.index, draw.occurrence, Stream.FRAMES)
         indices = sampling.train_indices(info.length, info.fps, self.cfg, rng)
         clip_TCHW = _read(self.source, record, indices, self.short_side)
@@ -162,6 +169,7 @@ class TestViews(Dataset[TestItem]):
     def _views(self, record: VideoRecord) -> Tensor:
         """Every needed frame is decoded and scaled once; a view is a slice of them: [V, T, C, S, S]."""
         data, info = self.cfg.DATA, self.source.info(record)
+        self._news.note_length(info, self.cfg)
         wanted = [
             sampling.test_indices(info.length, info.fps, self.cfg, view.clip, self.num_clips)
             for view in self.views

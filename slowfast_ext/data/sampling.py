@@ -71,6 +71,13 @@ def clip_seconds(fps: float, cfg: CfgNode) -> float:
     return (cfg.DATA.NUM_FRAMES - 1) * _dense_step(fps, cfg) / fps
 
 
+def clip_span(fps: float, cfg: CfgNode) -> float:
+    """Source frames that a clip needs, first and last included; a shorter video repeats its last frame."""
+    if cfg.DATA.SAMPLING == "segment":
+        return float(cfg.DATA.NUM_FRAMES)
+    return (cfg.DATA.NUM_FRAMES - 1) * _dense_step(fps, cfg) + 1
+
+
 def _dense_step(fps: float, cfg: CfgNode) -> float:
     """Distance of neighbouring frames in source frames."""
     if cfg.DATA.TARGET_FPS and fps:

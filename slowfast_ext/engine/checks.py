@@ -8,6 +8,8 @@ from slowfast_ext.config import Problem
 from slowfast_ext.data.annotations import DATASETS
 from slowfast_ext.data.checks import check_clips
 from slowfast_ext.data.decode import DECODERS
+from slowfast_ext.data.motion.settings import FPS as MOTION_FPS
+from slowfast_ext.data.sampling import clip_span
 from slowfast_ext.engine.launch import processes_on_this_node
 from slowfast_ext.engine.optim import check_solver
 from slowfast_ext.models import check_model
@@ -61,4 +63,15 @@ def check_run(cfg: CfgNode) -> Iterable[Problem]:
         )
 
 
-CHECKS = (check_model, check_clips, check_solver, check_names, check_run)
+def check_rendered_length(cfg: CfgNode) -> Iterable[Problem]:
+    """Clips longer than the videos of the built-in set, whose length is known before they are rendered."""
+    span = clip_span(MOTION_FPS, cfg)
+    if "motionshapes" in (cfg.TRAIN.DATASET, cfg.TEST.DATASET) and span > cfg.MOTION.NUM_FRAMES:
+        yield Problem(
+            "DATA.NUM_FRAMES",
+            f"a clip spans {span:.0f} frames, a video has MOTION.NUM_FRAMES = {cfg.MOTION.NUM_FRAMES}",
+            "lower DATA.NUM_FRAMES or DATA.SAMPLING_RATE, or raise MOTION.NUM_FRAMES",
+        )
+
+
+CHECKS = (check_model, check_clips, check_solver, check_names, check_run, check_rendered_length)

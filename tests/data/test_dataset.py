@@ -80,3 +80,12 @@ def test_a_file_shorter_than_it_claims_is_read_at_its_true_length():
     item = TrainClips(cfg, make_videos(1), ShrinkingSource())[Draw(0, 0, 0)]
     assert not item.bad
     assert TestViews(cfg, make_videos(1), views(cfg), ShrinkingSource())[0].views_VTCHW is not None
+
+
+def test_videos_shorter_than_a_clip_are_counted():
+    cfg = make_cfg(DATA__NUM_FRAMES=4, DATA__SAMPLING_RATE=4)
+    for length, times in ((12, 1), (13, 0)):
+        source = FakeSource(length=length)
+        counts = TrainClips(cfg, make_videos(1), source)[Draw(0, 0, 0)].counts
+        assert sum(counts.values()) == times
+        assert sum(TestViews(cfg, make_videos(1), views(cfg), source)[0].counts.values()) == times

@@ -58,6 +58,7 @@ def test_files_and_pairs_in_one_go(tmp_path):
         ({"MODEL.BACKBONE": "unifromer"}, ["MODEL.BACKBONE", "did you mean uniformer"]),
         ({"ATTENTION.KERNEL": "sofmax"}, ["ATTENTION.KERNEL", "softmax"]),
         ({"TRAIN.DATASET": "motionshape"}, ["TRAIN.DATASET", "motionshapes"]),
+        ({"DATA.SAMPLING_RATE": 8}, ["DATA.NUM_FRAMES", "spans 25 frames", "MOTION.NUM_FRAMES"]),
         ({"VIT.PATCH_SIZE": "[2, 7, 7]"}, ["VIT.PATCH_SIZE"]),
         ({"NUM_GPUS": 4}, ["TRAIN.BATCH_SIZE", "4 processes"]),
     ],
