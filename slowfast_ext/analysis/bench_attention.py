@@ -18,8 +18,8 @@ from rich.table import Table
 from torch import nn
 
 from slowfast_ext.analysis.cost import count_macs, kept_for_backward
-from slowfast_ext.analysis.timing import wait
 from slowfast_ext.config.schema import get_cfg, set_dotted
+from slowfast_ext.engine.device import wait
 from slowfast_ext.models.attention import Grid, LayerSpec, build_attention
 
 COLUMNS = ("tokens", "layer", "GMAC", "forward s", "forward+backward s", "faster", "kept MiB")

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from slowfast_ext.analysis.timing import wait
 from slowfast_ext.config import load_config
 from slowfast_ext.data.loader import Batch
 from slowfast_ext.engine.checks import CHECKS
+from slowfast_ext.engine.device import wait
 from slowfast_ext.engine.distributed import start_world, stop_world
 from slowfast_ext.engine.optim import learning_rate, set_learning_rate
 from slowfast_ext.engine.precision import autocast

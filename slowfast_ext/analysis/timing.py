@@ -7,6 +7,7 @@ import torch
 from yacs.config import CfgNode
 
 from slowfast_ext.analysis.cost import meta_clip
+from slowfast_ext.engine.device import wait
 from slowfast_ext.engine.distributed import pick_device
 from slowfast_ext.models import build_model
 
@@ -30,9 +31,3 @@ def median_seconds(work: Callable[[], object], device: torch.device, repeats: in
         wait(device)
         times.append(time.perf_counter() - started)
     return sorted(times[1:])[repeats // 2]
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

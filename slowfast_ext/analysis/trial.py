@@ -4,11 +4,9 @@ Shapes: B batch, C colours, T frames, H W pixels, K classes.
 """
 
 import multiprocessing
-import resource
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +14,7 @@ from yacs.config import CfgNode
 
 from slowfast_ext.analysis.cost import meta_clip
 from slowfast_ext.analysis.timing import median_seconds
+from slowfast_ext.engine.device import peak_bytes
 from slowfast_ext.engine.distributed import pick_device
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.models import build_model
@@ -121,20 +120,6 @@ def _training_work(
         model.zero_grad(set_to_none=True)
 
     return work
-
-
-def peak_bytes(device: torch.device) -> int:
-    """Largest memory so far: allocated on a GPU, else resident of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if _STATUS.exists():
-        (line,) = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-_STATUS = Path("/proc/self/status")
-"""Linux's getrusage starts a new process at the size of its parent, which hides the process's own peak."""
 
 
 def with_work(setting: Setting, work: str) -> Setting:

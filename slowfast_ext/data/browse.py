@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from yacs.config import CfgNode
 
+from slowfast_ext.data.annotations.checks import class_counts
 from slowfast_ext.data.dataset import Source, TrainClips
-from slowfast_ext.data.loader import Batch, TrainCollate, head_sizes
+from slowfast_ext.data.loader import Batch, TrainCollate
 from slowfast_ext.data.random import step_rng
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.samplers import train_batches
@@ -34,7 +35,7 @@ def contact_sheet(
     clip_BCTHW, targets = mix_batch(
         to_model_input(batch.clip_BTCHW, cfg),
         batch.labels,
-        head_sizes(cfg),
+        class_counts(cfg),
         cfg.MIXUP,
         step_rng(cfg.RNG_SEED, epoch, 0),
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
+from slowfast_ext.data.annotations.checks import class_counts
 from slowfast_ext.data.batch import BadSample, Batch, EvalBatch, label_tensor, stack_clips
 from slowfast_ext.data.dataset import Source, TestItem, TestViews, TrainClips, TrainItem
 from slowfast_ext.data.decode.source import VideoSource
@@ -115,7 +116,7 @@ class TrainCollate:
     """Training items -> Batch. A class, so that workers of any start method can be given it."""
 
     def __init__(self, cfg: CfgNode, multi_label: bool) -> None:
-        self.num_classes = head_sizes(cfg)
+        self.num_classes = class_counts(cfg)
         self.multi_label = multi_label
 
     def __call__(self, items: Sequence[TrainItem]) -> Batch:
@@ -136,7 +137,7 @@ class EvalCollate:
     """Evaluation items -> EvalBatch, leaving out the videos that could not be read."""
 
     def __init__(self, cfg: CfgNode, multi_label: bool, num_views: int) -> None:
-        self.num_classes = head_sizes(cfg)
+        self.num_classes = class_counts(cfg)
         self.multi_label = multi_label
         size = cfg.DATA.TEST_CROP_SIZE
         self.shape_VTCHW = (num_views, cfg.DATA.NUM_FRAMES, 3, size, size)
@@ -153,12 +154,6 @@ class EvalCollate:
 
     def _stack(self, views: list[Tensor]) -> Tensor:
         return stack_clips(views) if views else torch.empty(0, *self.shape_VTCHW, dtype=torch.uint8)
-
-
-def head_sizes(cfg: CfgNode) -> tuple[int, ...]:
-    """MODEL.NUM_CLASSES as one number a head."""
-    classes = cfg.MODEL.NUM_CLASSES
-    return (classes,) if isinstance(classes, int) else tuple(classes)
 
 
 def _balanced_classes(cfg: CfgNode, videos: VideoSet) -> list[int] | None:

@@ -1,14 +1,14 @@
 """The jobs of tools/run_net.py, as each process runs them."""
 
 import logging
-import resource
 import tempfile
 import time
 
 import torch
 from yacs.config import CfgNode
 
-from slowfast_ext.engine.distributed import World, from_main, start_world, stop_world
+from slowfast_ext.engine.device import peak_bytes, wait
+from slowfast_ext.engine.distributed import from_main, start_world, stop_world
 from slowfast_ext.engine.log import clock, prepare_output, setup_logging
 from slowfast_ext.engine.multiview import test
 from slowfast_ext.engine.run import TrainingRun
@@ -70,28 +70,16 @@ def _measure(run: TrainingRun) -> list[str]:
     started, steps = time.perf_counter(), min(DRY_STEPS, run.steps_per_epoch - 1)
     for step in range(steps + 1):
         if step == 1:
-            _wait(run.world)
+            wait(run.world.device)
             started = time.perf_counter()
         videos = accumulate(run, 0, step, batches, meter)
         run.stepper.step(step, videos)
-    _wait(run.world)
+    wait(run.world.device)
     seconds = (time.perf_counter() - started) / max(steps, 1)
     whole = seconds * run.steps_per_epoch * run.cfg.SOLVER.MAX_EPOCH
     return [
-        f"peak memory: {peak_memory(run.world) / 2**20:.0f} MiB on {run.world.device} (this process)",
+        f"peak memory: {peak_bytes(run.world.device) / 2**20:.0f} MiB on {run.world.device} (this process)",
         f"step: {seconds:.3f} s, {run.effective_batch / seconds:.1f} clips/s over all processes, loading included",
         f"whole run: {clock(whole)} for {run.cfg.SOLVER.MAX_EPOCH} epochs of {run.steps_per_epoch} steps, "
         "evaluation aside",
     ]
-
-
-def _wait(world: World) -> None:
-    if world.device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-def peak_memory(world: World) -> int:
-    """Bytes at the highest point so far: of the GPU, or of this process on a CPU."""
-    if world.device.type == "cuda":
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

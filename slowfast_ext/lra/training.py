@@ -18,8 +18,8 @@ from torch.optim import Optimizer
 from yacs.config import CfgNode
 
 from slowfast_ext.analysis.cost import count_macs
-from slowfast_ext.analysis.trial import peak_bytes
 from slowfast_ext.data.random import order_rng
+from slowfast_ext.engine.device import peak_bytes
 from slowfast_ext.engine.distributed import World, pick_device
 from slowfast_ext.engine.guard import SafeStepper
 from slowfast_ext.engine.log import StatsWriter, prepare_output, setup_logging
