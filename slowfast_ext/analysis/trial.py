@@ -1,18 +1,17 @@
-"""One timed trial of a model in a process of its own, so that peak memory is its own and a crash is survived.
+"""One timed trial of a model in a process of its own.
 
 Shapes: B batch, C colours, T frames, H W pixels, K classes.
 """
 
-import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 
 import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from slowfast_ext.analysis.cost import meta_clip
+from slowfast_ext.analysis.own_process import Failure, in_own_process
 from slowfast_ext.analysis.timing import median_seconds
 from slowfast_ext.engine.device import peak_bytes
 from slowfast_ext.engine.distributed import pick_device
@@ -45,33 +44,12 @@ class Outcome:
 
 def run_trial(cfg: CfgNode, setting: Setting, timeout: float = 600.0) -> Outcome:
     """Run a trial in a fresh process. Out of memory, crashes and time-outs come back as a failure."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(cfg.dump(), setting, sender))
-    process.start()
-    sender.close()
-    try:
-        if not receiver.poll(timeout):
-            return Outcome(failure=f"more than {timeout:.0f} s")
-        return receiver.recv()
-    except EOFError:
-        process.join()
-        killed = process.exitcode == -9
-        return Outcome(failure="out of memory" if killed else f"exit code {process.exitcode}")
-    finally:
-        process.kill()
-        process.join()
+    found = in_own_process(timeout, _measure_dumped, cfg.dump(), setting)
+    return Outcome(failure=found.reason) if isinstance(found, Failure) else found
 
 
-def _child(dumped: str, setting: Setting, sender: Connection) -> None:
-    cfg = CfgNode.load_cfg(dumped)
-    try:
-        sender.send(measure(cfg, setting))
-    except (torch.OutOfMemoryError, MemoryError):
-        sender.send(Outcome(failure="out of memory"))
-    except RuntimeError as error:
-        memory = "can't allocate memory" in str(error) or "out of memory" in str(error)
-        sender.send(Outcome(failure="out of memory" if memory else str(error).splitlines()[0][:80]))
+def _measure_dumped(dumped: str, setting: Setting) -> Outcome:
+    return measure(CfgNode.load_cfg(dumped), setting)
 
 
 def measure(cfg: CfgNode, setting: Setting) -> Outcome:
