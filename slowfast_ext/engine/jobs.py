@@ -9,7 +9,7 @@ from yacs.config import CfgNode
 
 from slowfast_ext.engine.device import peak_bytes, wait
 from slowfast_ext.engine.distributed import from_main, start_world, stop_world
-from slowfast_ext.engine.log import clock, prepare_output, setup_logging
+from slowfast_ext.engine.log import CONFIG_FILE, clock, prepare_output, setup_logging
 from slowfast_ext.engine.multiview import test
 from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.setup import build_training
@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 def train_and_test(cfg: CfgNode) -> None:
-    """TRAIN.ENABLE and TEST.ENABLE, in this order."""
+    """TRAIN.ENABLE and TEST.ENABLE, in this order; OUTPUT_DIR/config.yaml says how it was started last."""
     world = start_world(cfg)
     try:
-        from_main(world, lambda: prepare_output(cfg.OUTPUT_DIR))
+        from_main(world, lambda: _prepare(cfg))
         setup_logging(world, cfg.OUTPUT_DIR)
         torch.use_deterministic_algorithms(cfg.DETERMINISTIC, warn_only=True)
         stop_request = StopRequest()
@@ -38,6 +38,11 @@ def train_and_test(cfg: CfgNode) -> None:
             test(cfg, world, stop_request)
     finally:
         stop_world()
+
+
+def _prepare(cfg: CfgNode) -> None:
+    folder = prepare_output(cfg.OUTPUT_DIR)
+    (folder / CONFIG_FILE).write_text(cfg.dump(), encoding="utf-8")
 
 
 DRY_STEPS = 2

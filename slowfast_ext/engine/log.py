@@ -16,6 +16,9 @@ from slowfast_ext.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
+CONFIG_FILE = "config.yaml"
+"""In OUTPUT_DIR: the merged configuration."""
+
 
 def prepare_output(output_dir: str | Path) -> Path:
     """Make OUTPUT_DIR and prove that it can be written. Raises ConfigError where it cannot."""
