@@ -35,6 +35,7 @@ SOUND = (
     makers.several_streams,
 )
 NOT_FOR_DECORD = {"open_groups", "av1", "avi_b_frames", "edit_list", "several_streams"}
+COUNTED = {"avi", "avi_b_frames"}
 VIDEO_READERS = ("decord", "pyav", "torchcodec")
 
 
@@ -77,19 +78,57 @@ def test_every_reader_is_exact_or_not_chosen(clip, name):
         assert makers.numbers_of(frames) == [numbers[i] for i in indices]
 
 
-def test_seeking_and_counting_agree(clip):
+def by_seeking(path, index, places, lean):
+    """Whether the frames were found, and the pixels."""
+    out = np.zeros((len(places), *index.size, 3), np.uint8)
+    reader = PyAVReader(path, index)
+    if not lean:
+        reader._reopen()
+    assert reader.lean == lean
+    found = index.seekable and reader._by_seeking(places, out)
+    reader.close()
+    return found, out
+
+
+def test_the_ways_of_pyav_agree(clip):
+    """Also of the frames in between, whose neighbours are not decoded."""
     kind, path, _ = clip
     index = scan_video(path)
-    places = {i: [place] for place, i in enumerate((3, 20, 21, len(index) - 1))}
-    shape = (len(places), *index.size, 3)
-    sought, counted = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    reader = PyAVReader(path, index)
-    found = index.seekable and reader._by_seeking(places, sought)
-    assert found == (kind != "avi_b_frames")
-    assert reader._in_order(places, counted) == []
-    reader.close()
-    if found:
-        assert np.array_equal(sought, counted)
+    for wanted in ((3, 20, 21, len(index) - 1), range(1, len(index), 4), (30,)):
+        places = {frame: [place] for place, frame in enumerate(wanted)}
+        counted = np.zeros((len(places), *index.size, 3), np.uint8)
+        reader = PyAVReader(path, index)
+        assert reader.lean == (kind not in COUNTED)
+        assert reader._in_order(places, counted) == []
+        reader.close()
+        for lean in {False, kind not in COUNTED}:
+            found, sought = by_seeking(path, index, places, lean)
+            assert found == (kind != "avi_b_frames")
+            assert not found or np.array_equal(sought, counted)
+
+
+def test_lean_reading_decodes_less(tmp_path, monkeypatch):
+    path = makers.b_frames(tmp_path)
+    index, pictures = scan_video(path), {True: 0, False: 0}
+    decode = PacketDecoder.__call__
+    for lean in pictures:
+
+        def note(self, packet, lean=lean):
+            shown = decode(self, packet)
+            pictures[lean] += len(shown)
+            return shown
+
+        monkeypatch.setattr(PacketDecoder, "__call__", note)
+        assert by_seeking(path, index, {frame: [0] for frame in (10, 22, 34)}, lean)[0]
+    assert pictures[True] < 0.8 * pictures[False]
+
+
+def test_interlaced_pictures_are_not_read_leanly(tmp_path):
+    path = makers.interlaced(tmp_path)
+    index = scan_video(path)
+    assert not by_seeking(path, index, {9: [0]}, lean=True)[0]
+    frames = read_frames(PyAVReader, path, index, [9, 40])
+    assert makers.numbers_of(frames) == [9, 40]
 
 
 def test_a_scan_and_a_count_agree(clip):

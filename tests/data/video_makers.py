@@ -84,6 +84,10 @@ def open_groups(folder):
     )
 
 
+def interlaced(folder):
+    return write(folder / "interlaced.mp4", options={"bf": "2", "flags": "+ildct+ilme"})
+
+
 def webm(folder):
     return write(
         folder / "vp9.webm", codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}

@@ -134,7 +134,7 @@ SECTIONS = (
             Key(
                 "DECODING_BACKEND",
                 "auto",
-                "video reader; auto: decord where it is exact, else PyAV",
+                "video reader; auto: the fastest exact one, PyAV; decord and torchcodec read the files they are exact on",
             ),
             Key(
                 "DECODE_TIMEOUT",

@@ -1,4 +1,4 @@
-"""decord: the fastest on many frames of a file, and silently wrong on some kinds of it.
+"""decord: silently wrong on some kinds of files, and right on those it is asked for.
 
 Measured on frames that carry their number: wrong after open groups of pictures, edit lists and
 B-frames in AVI; may hang where the container claims more frames than there are. The index tells.

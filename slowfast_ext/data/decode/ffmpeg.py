@@ -18,10 +18,14 @@ from slowfast_ext.errors import DataError
 _ANY_TEXT = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
-def open_container(path: str) -> InputContainer:
-    """An open file, to be closed by the caller. Raises DataError where FFmpeg knows no such format."""
+def open_container(path: str, unprobed: int | None = None) -> InputContainer:
+    """An open file, to be closed by the caller. Raises DataError where FFmpeg knows no such format.
+
+    FFmpeg decodes a few frames of each stream to learn about it, except of stream `unprobed`.
+    """
+    options = None if unprobed is None else [{}] * unprobed + [{"skip_frame": "all"}]
     try:
-        return av.open(path, **_ANY_TEXT)
+        return av.open(path, stream_options=options, **_ANY_TEXT)
     except (FFmpegError, OSError) as error:
         raise DataError(f"cannot be opened as a video: {describe(error)}") from error
 

@@ -1,13 +1,18 @@
-"""PyAV (FFmpeg): reads every file of the field, exactly.
+"""PyAV (FFmpeg): reads every file of the field, exactly, and faster than the others.
 
 Frames are found by the time stamps of the index: seek to the key frame before, decode up to the
-stamp. Where a file's stamps are worth nothing, or seeking lands elsewhere than it should, the file is decoded
-from its start and frames are counted.
+stamp. Three ways, from the fastest; each next one where the one before did not find its stamps:
+- lean: a frame that is neither wanted nor a reference of others is not decoded, and a decoder that has been
+  given all wanted packets is emptied instead of fed on;
+- plain seeking;
+- decoding from the start and counting, where a file's stamps are worth nothing or seeking lands elsewhere
+  than it should.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -17,6 +22,12 @@ from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.errors import DataError
 
 Places = dict[int, list[int]]
+
+SKIPPING_CODECS = ("h264", "mpeg4")
+"""Where a frame marked as no reference is none. In HEVC the mark holds for one temporal layer only."""
+
+SLOWLY_PROBED_CODECS = ("h264",)
+"""FFmpeg decodes seven frames or more to guess the order of frames; lean reading finds them by their stamps."""
 
 _ONE_THREAD = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 
@@ -32,7 +43,8 @@ class PyAVReader:
         self.size = scaled_size(index.size, short_side)
         self.path = path
         self.scaler = VideoReformatter()
-        self._open()
+        # Where frames had to be counted, a packet is not surely a frame.
+        self._open(lean=index.seekable and not index.counted)
 
     @staticmethod
     def missing() -> str:
@@ -47,6 +59,10 @@ class PyAVReader:
     def frames(self, indices: Sequence[int], out: Frames) -> None:
         """Fill out [T, H, W, 3]. Raises DataError for frames that the file does not give."""
         places = places_of(indices)
+        if self.lean:
+            if self._by_seeking(places, out):
+                return
+            self._reopen()
         if self.index.seekable and self._by_seeking(places, out):
             return
         missing = self._in_order(places, out)
@@ -57,29 +73,48 @@ class PyAVReader:
         """Give back the decoder's memory and file."""
         self.container.close()
 
-    def _open(self) -> None:
-        self.container = open_container(self.path)
+    def _open(self, lean: bool) -> None:
+        self.lean = lean
+        unprobed = lean and self.index.codec in SLOWLY_PROBED_CODECS
+        self.container = open_container(self.path, self.index.stream if unprobed else None)
         self.stream = self.container.streams[self.index.stream]
         self.stream.codec_context.thread_count = 1
 
+    def _reopen(self) -> None:
+        self.close()
+        self._open(lean=False)
+
     def _by_seeking(self, places: Places, out: Frames) -> bool:
         """Whether all frames were found by their stamps."""
-        shown, now = iter(()), None
+        groups: dict[int | None, Places] = {}
         for frame, to in places.items():
-            wanted, key = self.index.pts[frame], self.index.key_before(frame)
-            if key is None:
-                return False
-            if now is None or now < key:
-                shown = self._from_key(key)
-            picture = next((p for p in shown if p.pts is None or p.pts >= wanted), None)
-            if picture is None or picture.pts != wanted:
-                return False
-            out[to] = self._pixels(picture)
-            now = wanted
-        return True
+            groups.setdefault(self.index.key_before(frame), {})[self.index.pts[frame]] = to
+        return None not in groups and all(
+            self._group(key, stamps, out) for key, stamps in groups.items()
+        )
 
-    def _from_key(self, key: int) -> Iterator[VideoFrame]:
-        """Frames from the key frame on; none where the container lands elsewhere."""
+    def _group(self, key: int, stamps: Places, out: Frames) -> bool:
+        """Whether all frames of a group of pictures were found; `stamps` maps their times to places."""
+        missing, last = dict(stamps), max(stamps)
+        for picture in self._from_key(key, set(stamps)):
+            # Two packets may make an interlaced picture: none is safely left out.
+            if (
+                picture.pts is None
+                or picture.pts > last
+                or (self.lean and picture.interlaced_frame)
+            ):
+                return False
+            if picture.pts in missing:
+                out[missing.pop(picture.pts)] = self._pixels(picture)
+            if not missing:
+                return True
+        return False
+
+    def _from_key(self, key: int, ahead: set[int]) -> Iterator[VideoFrame]:
+        """Frames from the key frame on; none where the container lands elsewhere.
+
+        `ahead` are the wanted stamps that the decoder has not been given yet.
+        """
         self.container.seek(key, stream=self.stream)
         decode = PacketDecoder(self.stream)
         for number, packet in enumerate(packets(self.container, self.stream)):
@@ -87,12 +122,17 @@ class PyAVReader:
                 packet.is_keyframe and packet.pts is not None and packet.pts <= key
             ):
                 return
+            if self.lean and self.index.codec in SKIPPING_CODECS:
+                decode.codec.skip_frame = "DEFAULT" if packet.pts in ahead else "NONREF"
+            ahead.discard(packet.pts)
             yield from decode(packet)
+            if self.lean and not ahead:
+                yield from decode(Packet())
+                return
 
     def _in_order(self, places: Places, out: Frames) -> list[int]:
         """Decode from the start and count (by stamps where they can be trusted); the frames that never came."""
-        self.close()
-        self._open()
+        self._reopen()
         names = {self.index.pts[frame]: frame for frame in places}
         decode, number, last = PacketDecoder(self.stream), 0, max(places, default=-1)
         missing = dict(places)

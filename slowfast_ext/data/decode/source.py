@@ -27,8 +27,8 @@ from slowfast_ext.registry import import_submodules
 
 import_submodules(__package__)
 
-LAST_RESORT = ("pyav", "frames")
-AUTO = ("decord", *LAST_RESORT)
+AUTO = ("pyav", "frames")
+"""PyAV is exact on every file and was the fastest on all that were measured (docs/decoding.md)."""
 
 
 class ClipInfo(NamedTuple):
@@ -155,16 +155,16 @@ class VideoSource:
 
 
 def reader_chain(backend: str) -> tuple[str, ...]:
-    """Readers to ask, in order; PyAV is the second opinion on everything.
+    """Readers to ask, in order: the one that is named, where it is exact, then those of `auto`.
 
     Raises ConfigError for an unknown reader or one whose library is not installed.
     """
     if backend == "auto":
-        return tuple(name for name in AUTO if not DECODERS.get(name).missing())
+        return AUTO
     missing = DECODERS.get(backend).missing()
     if missing:
         raise ConfigError(f"DATA.DECODING_BACKEND {backend} is not installed: {missing}")
-    return tuple(dict.fromkeys((backend, *LAST_RESORT)))
+    return tuple(dict.fromkeys((backend, *AUTO)))
 
 
 def _within(indices: Sequence[int], piece: range) -> list[int]:
