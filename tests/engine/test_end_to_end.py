@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny_run import SETTINGS, config, final_weights, losses, train
 
+from slowfast_ext.config import load_config
 from slowfast_ext.engine import jobs
 from slowfast_ext.engine.launch import Interrupted
 from slowfast_ext.engine.log import read_stats
@@ -26,6 +27,7 @@ def test_train_and_test_leave_everything_a_user_looks_for(settings, caplog):
     assert (final["evaluated"], final["videos"], final["views"]) == (13, 13, 6)
     written = json.loads((out / "results/metrics.json").read_text())
     assert final["top1_acc"] == pytest.approx(written["top1_acc"])
+    assert load_config([out / "config.yaml"], []) == config(settings)
     log = (out / "stdout.log").read_text()
     assert "evaluated 13 of 13 videos, 6 views each" in log
     assert "effective batch: 6 clips" in log
