@@ -3,6 +3,8 @@
 Shapes: B batch, T frames, C colours, H W pixels.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from yacs.config import CfgNode
@@ -17,6 +19,12 @@ def to_model_input(clip_BTCHW: Tensor, cfg: CfgNode) -> Tensor:
     if cfg.DATA.CHANNEL_ORDER == "bgr":
         clip_BCTHW = clip_BCTHW.flip(1)
     pixels = clip_BCTHW.contiguous().float()
-    mean = torch.tensor(cfg.DATA.MEAN, device=pixels.device).view(-1, 1, 1, 1)
-    std = torch.tensor(cfg.DATA.STD, device=pixels.device).view(-1, 1, 1, 1)
-    return pixels.sub_(255 * mean).div_(255 * std)
+    mean_C111 = _levels(tuple(cfg.DATA.MEAN), pixels.device)
+    std_C111 = _levels(tuple(cfg.DATA.STD), pixels.device)
+    return pixels.sub_(mean_C111).div_(std_C111)
+
+
+@lru_cache(maxsize=16)
+def _levels(shares: tuple[float, ...], device: torch.device) -> Tensor:
+    """Shares of full intensity as levels of a byte; kept, as a copy to the device would stall each step."""
+    return 255 * torch.tensor(shares, device=device).view(-1, 1, 1, 1)
