@@ -31,12 +31,8 @@ from slowfast_ext.data.loader import start_worker
 from slowfast_ext.data.random import sample_rng
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.samplers import Draw
-from slowfast_ext.data.transforms.resize_crop import (
-    RandomResizedCrop,
-    crop,
-    crop_box,
-    short_side_size,
-)
+from slowfast_ext.data.transforms.box import crop
+from slowfast_ext.data.transforms.resize_crop import RandomResizedCrop, crop_box, short_side_size
 
 POLICY = "rand-m7-n4-mstd0.5-inc1"
 BATCH = 4

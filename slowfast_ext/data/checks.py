@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
-from slowfast_ext.data.transforms.randaugment import parse_policy
+from slowfast_ext.data.transforms.augmented_crop import parse_policy
 from slowfast_ext.errors import ConfigError
 
 

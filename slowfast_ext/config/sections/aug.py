@@ -18,7 +18,7 @@ SECTIONS = (
             Key(
                 "AA_TYPE",
                 "",
-                "RandAugment in timm's syntax, e.g. rand-m7-n4-mstd0.5-inc1; empty: off",
+                "RandAugment or AutoAugment in timm's syntax: rand-m7-n4-mstd0.5-inc1, v0, original; empty: off",
             ),
             Key(
                 "INTERPOLATION",

@@ -9,11 +9,15 @@ the edge repeat it, bicubic with a = -1, results cut off, not rounded.
 Shapes: T frames, C colours, H W pixels, N = H*W output pixels, K taps.
 """
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
+
+from slowfast_ext.data.transforms.box import Box, Size
 
 Matrix = tuple[float, float, float, float, float, float]
 
@@ -22,10 +26,30 @@ FRAMES = 8
 """Frames at a time: buffers of a few MB are used again, larger ones are new pages from the system."""
 
 
-def affine(clip_TCHW: Tensor, matrix: Matrix, interpolation: str, fill: int = FILL) -> Tensor:
-    """Clip whose pixel (x, y) shows source (a x + b y + c, d x + e y + f), matrix (a, b, c, d, e, f)."""
-    T, C, H, W = clip_TCHW.shape
-    index_NK, weight_NK, outside_N = _taps(H, W, matrix, interpolation)
+class Window(NamedTuple):
+    """Parts of frames of a size: what is there, and what is wanted of the result."""
+
+    source: Box
+    target: Box
+    size: Size
+
+
+def affine(
+    clip_TCHW: Tensor,
+    matrix: Matrix,
+    interpolation: str,
+    fill: int = FILL,
+    window: Window | None = None,
+) -> Tensor:
+    """Clip whose pixel (x, y) shows source (a x + b y + c, d x + e y + f), matrix (a, b, c, d, e, f).
+
+    `clip_TCHW` holds the window's source, which has all that `source_box` names; the result is its target.
+    """
+    T, C, height, width = clip_TCHW.shape
+    whole = Box.whole((height, width))
+    window = window or Window(whole, whole, (height, width))
+    H, W = window.target.height, window.target.width
+    index_NK, weight_NK, outside_N = _taps(matrix, interpolation, window)
     filled = outside_N.nonzero().flatten()
     out_THWC = torch.empty((T, H, W, C), dtype=torch.uint8)
     for part_TCHW, out in zip(clip_TCHW.split(FRAMES), out_THWC.split(FRAMES), strict=True):
@@ -44,16 +68,37 @@ def _rows(clip_TCHW: Tensor) -> Tensor:
     return rows_HWTC.view(H * W, T * C)
 
 
-def _taps(H: int, W: int, matrix: Matrix, interpolation: str) -> tuple[Tensor, Tensor, Tensor]:
+def source_box(matrix: Matrix, target: Box, size: Size) -> Box:
+    """The pixels that a target depends on, whatever the interpolation, in frames of a size."""
+    (top, height), (left, width) = (
+        _reach(row, target, length)
+        for row, length in zip((matrix[3:], matrix[:3]), size, strict=True)
+    )
+    return Box(top, left, height, width)
+
+
+def _reach(row: tuple[float, ...], target: Box, length: int) -> tuple[int, int]:
+    """First pixel and number of pixels along one axis: the corners are the outermost."""
+    a, b, c = row
+    xs = (target.left + 0.5, target.left + target.width - 0.5)
+    ys = (target.top + 0.5, target.top + target.height - 0.5)
+    corners = [math.floor(a * x + b * y + c - 0.5) for x in xs for y in ys]
+    first, last = (min(max(place, 0), length - 1) for place in (min(corners) - 1, max(corners) + 2))
+    return first, last - first + 1
+
+
+def _taps(matrix: Matrix, interpolation: str, window: Window) -> tuple[Tensor, Tensor, Tensor]:
     """Source rows and their weights for each output pixel, and which pixels are filled."""
     a, b, c, d, e, f = matrix
-    x = torch.arange(W, dtype=torch.float64) + 0.5
-    y = torch.arange(H, dtype=torch.float64)[:, None] + 0.5
+    source, target, (height, width) = window
+    x = torch.arange(target.width, dtype=torch.float64) + (target.left + 0.5)
+    y = torch.arange(target.height, dtype=torch.float64)[:, None] + (target.top + 0.5)
     source_x, source_y = a * x + b * y + c, d * x + e * y + f
-    outside = (source_x < 0) | (source_x >= W) | (source_y < 0) | (source_y >= H)
-    column, weight_x = _axis_taps(source_x.flatten(), W, interpolation)
-    row, weight_y = _axis_taps(source_y.flatten(), H, interpolation)
-    index = row[:, :, None] * W + column[:, None, :]
+    outside = (source_x < 0) | (source_x >= width) | (source_y < 0) | (source_y >= height)
+    column, weight_x = _axis_taps(source_x.flatten(), width, interpolation)
+    row, weight_y = _axis_taps(source_y.flatten(), height, interpolation)
+    column, row = column - source.left, row - source.top
+    index = row[:, :, None] * source.width + column[:, None, :]
     weight = weight_y[:, :, None] * weight_x[:, None, :]
     return index.flatten(1), weight.flatten(1), outside.flatten()
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast_ext.data.transforms.resize_crop import Box
+from slowfast_ext.data.transforms.box import Box
 
 
 @dataclass(frozen=True)

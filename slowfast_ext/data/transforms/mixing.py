@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from yacs.config import CfgNode
 
-from slowfast_ext.data.transforms.resize_crop import Box
+from slowfast_ext.data.transforms.box import Box
 
 Targets = tuple[Tensor, ...]
 

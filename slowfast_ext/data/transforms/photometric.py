@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from torch import Tensor
 
 SMOOTH_SUM = 13
@@ -63,6 +63,11 @@ def autocontrast(clip_TCHW: Tensor) -> Tensor:
 def equalize(clip_TCHW: Tensor) -> Tensor:
     """Equalise the histogram of each channel of each frame."""
     return _each_frame(clip_TCHW, ImageOps.equalize)
+
+
+def blur(clip_TCHW: Tensor, radius: float) -> Tensor:
+    """Gaussian blur; the radius is the deviation in pixels."""
+    return _each_frame(clip_TCHW, lambda frame: frame.filter(ImageFilter.GaussianBlur(radius)))
 
 
 def sharpness(clip_TCHW: Tensor, factor: float) -> Tensor:

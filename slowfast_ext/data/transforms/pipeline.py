@@ -1,6 +1,6 @@
 """The transforms of a training clip in the published order, built from the configuration.
 
-RandAugment at the decoded size, then crop, flip, colour jitter, grey, erasing.
+RandAugment or AutoAugment at the decoded size, then crop, flip, colour jitter, grey, erasing.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor
 from yacs.config import CfgNode
 
+from slowfast_ext.data.transforms.augmented_crop import AugmentedCrop, parse_policy
 from slowfast_ext.data.transforms.color_jitter import ColorJitter, Grayscale
 from slowfast_ext.data.transforms.erasing import RandomErasing
 from slowfast_ext.data.transforms.flip import HorizontalFlip
-from slowfast_ext.data.transforms.randaugment import RandAugment, parse_policy
 from slowfast_ext.data.transforms.resize_crop import JitterCrop, RandomResizedCrop
 
 
@@ -43,12 +43,7 @@ def train_transform(cfg: CfgNode) -> Compose:
     aug = cfg.AUG
     return Compose(
         [
-            *(
-                [RandAugment(parse_policy(aug.AA_TYPE), aug.INTERPOLATION)]
-                if _on(aug.AA_TYPE, cfg)
-                else []
-            ),
-            random_crop(cfg),
+            augmented_crop(cfg) if _on(aug.AA_TYPE, cfg) else random_crop(cfg),
             *([HorizontalFlip()] if cfg.DATA.RANDOM_FLIP else []),
             *(
                 [ColorJitter(aug.COLOR_JITTER, aug.COLOR_JITTER_PROB)]
@@ -63,6 +58,11 @@ def train_transform(cfg: CfgNode) -> Compose:
 
 def _on(value: str | float, cfg: CfgNode) -> bool:
     return bool(cfg.AUG.ENABLE and value)
+
+
+def augmented_crop(cfg: CfgNode) -> AugmentedCrop:
+    """AUG.AA_TYPE before the random crop."""
+    return AugmentedCrop(parse_policy(cfg.AUG.AA_TYPE), cfg.AUG.INTERPOLATION, random_crop(cfg))
 
 
 def random_crop(cfg: CfgNode) -> JitterCrop | RandomResizedCrop:

@@ -6,26 +6,12 @@ Shapes: clip_TCHW uint8, any memory layout, channels_last is fast. Sizes in pixe
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-
-class Box(NamedTuple):
-    """A rectangle of pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-
-def crop(clip_TCHW: Tensor, box: Box) -> Tensor:
-    """View of the box in every frame."""
-    top, left, height, width = box
-    return clip_TCHW[..., top : top + height, left : left + width]
+from slowfast_ext.data.transforms.box import Box, crop
 
 
 def resize(clip_TCHW: Tensor, size: tuple[int, int], antialias: bool = True) -> Tensor:
@@ -64,8 +50,27 @@ def test_crops(
     return [crop(resized, crop_box(height, width, size, place)) for place in places]
 
 
+class RandomCrop:
+    """A random box of every frame, resized to a square of `size` pixels."""
+
+    size: int
+    antialias: bool
+
+    def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
+        """The source pixels that the drawn crop shows."""
+        raise NotImplementedError
+
+    def resized(self, patch_TCHW: Tensor) -> Tensor:
+        """The pixels of a box at their final size."""
+        return resize(patch_TCHW, (self.size, self.size), self.antialias)
+
+    def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
+        """The drawn crop at its final size."""
+        return self.resized(crop(clip_TCHW, self.box(*clip_TCHW.shape[-2:], rng)))
+
+
 @dataclass(frozen=True)
-class JitterCrop:
+class JitterCrop(RandomCrop):
     """Short side drawn from [low, high], then a random square crop, as one crop and one resize.
 
     `inverse` draws uniformly in 1/size (PySlowFast's INV_UNIFORM_SAMPLE).
@@ -89,14 +94,9 @@ class JitterCrop:
         left = int(rng.integers(0, width - side, endpoint=True))
         return Box(top, left, side, side)
 
-    def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
-        """The drawn crop at its final size."""
-        box = self.box(*clip_TCHW.shape[-2:], rng)
-        return resize(crop(clip_TCHW, box), (self.size, self.size), self.antialias)
-
 
 @dataclass(frozen=True)
-class RandomResizedCrop:
+class RandomResizedCrop(RandomCrop):
     """A box of random area and log-uniform aspect ratio (width/height), resized to a square (Inception)."""
 
     size: int
@@ -121,8 +121,3 @@ class RandomResizedCrop:
         w = min(width, round(height * high))
         h = min(height, round(width / low))
         return Box((height - h) // 2, (width - w) // 2, h, w)
-
-    def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
-        """The drawn crop at its final size."""
-        box = self.box(*clip_TCHW.shape[-2:], rng)
-        return resize(crop(clip_TCHW, box), (self.size, self.size), self.antialias)
