@@ -22,7 +22,13 @@ def _check_crop(cfg: CfgNode) -> Iterable[Problem]:
     data = cfg.DATA
     for name in ("SCALES", "SCALES_RELATIVE", "ASPECT_RELATIVE"):
         yield from _check_range(f"DATA.TRAIN_JITTER_{name}", data[f"TRAIN_JITTER_{name}"])
-    if data.TRAIN_JITTER_SCALES_RELATIVE:
+    if data.TRAIN_JITTER_SCALES_RELATIVE and data.TRAIN_MULTI_SCALE_CROP:
+        yield Problem(
+            "DATA.TRAIN_MULTI_SCALE_CROP",
+            "is given, and DATA.TRAIN_JITTER_SCALES_RELATIVE too",
+            "empty one of them: each is a crop of its own",
+        )
+    if data.TRAIN_JITTER_SCALES_RELATIVE or data.TRAIN_MULTI_SCALE_CROP:
         return
     if not data.TRAIN_JITTER_SCALES:
         yield Problem(

@@ -23,6 +23,13 @@ def test_a_mistake_is_one_problem_of_its_key(key, value):
     assert [problem.key for problem in problems] == [key.replace("__", ".")]
 
 
+def test_one_kind_of_crop_is_enough():
+    cfg = make_cfg(
+        DATA__TRAIN_JITTER_SCALES_RELATIVE=[0.08, 1.0], DATA__TRAIN_MULTI_SCALE_CROP=[1.0]
+    )
+    assert [p.key for p in check_clips(cfg)] == ["DATA.TRAIN_MULTI_SCALE_CROP"]
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -30,6 +37,7 @@ def test_a_mistake_is_one_problem_of_its_key(key, value):
         {"AUG__ENABLE": False, "AUG__AA_TYPE": "no policy"},
         {"TRAIN__ENABLE": False, "DATA__TRAIN_JITTER_SCALES": [1, 2]},
         {"DATA__TRAIN_JITTER_SCALES": [], "DATA__TRAIN_JITTER_SCALES_RELATIVE": [0.08, 1.0]},
+        {"DATA__TRAIN_JITTER_SCALES": [], "DATA__TRAIN_MULTI_SCALE_CROP": [1, 0.875]},
     ],
 )
 def test_what_works_is_no_problem(values):

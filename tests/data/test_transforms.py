@@ -19,6 +19,7 @@ from slowfast_ext.data.transforms.erasing import RandomErasing
 from slowfast_ext.data.transforms.flip import HorizontalFlip
 from slowfast_ext.data.transforms.resize_crop import (
     JitterCrop,
+    MultiScaleCrop,
     RandomResizedCrop,
     crop_box,
     resize,
@@ -127,6 +128,32 @@ def test_a_random_resized_crop_keeps_area_and_ratio(height, width, seed):
     assert h > 0
     assert w > 0
     assert 0.75 - 1.5 / h <= w / h <= 4 / 3 + 1.5 / h
+
+
+def test_multi_scale_crops_are_those_of_tsn():
+    """Ten pairs of sides (neighbours in the list), thirteen places."""
+    scales, height, width = (1.0, 0.875, 0.75, 0.66), 256, 340
+    sides = [256, 224, 192, 168]
+    multi = MultiScaleCrop(224, scales)
+    boxes = [multi.box(height, width, sample_rng(s, 0, 0)) for s in range(4000)]
+    shapes = {(box.height, box.width) for box in boxes}
+    assert shapes == {(h, w) for i, h in enumerate(sides) for w in sides[max(0, i - 1) : i + 2]}
+    assert len(shapes) == 10
+    smallest = [(b.top, b.left) for b in boxes if (b.height, b.width) == (168, 168)]
+    far = {(0, 0), (0, 86), (0, 172), (44, 0), (44, 86), (44, 172), (88, 0), (88, 86), (88, 172)}
+    assert set(smallest) == far | {(22, 43), (22, 129), (66, 43), (66, 129)}
+    assert all(b.top + b.height <= height and b.left + b.width <= width for b in boxes)
+    counts = np.unique([b.height * 1000 + b.width for b in boxes], return_counts=True)[1]
+    assert counts.min() > 330
+
+
+def test_the_configured_crop_is_taken():
+    def kind(**keys):
+        return type(train_transform(make_cfg(**keys)).transforms[0])
+
+    assert kind() is JitterCrop
+    assert kind(DATA__TRAIN_JITTER_SCALES_RELATIVE=[0.08, 1.0]) is RandomResizedCrop
+    assert kind(DATA__TRAIN_MULTI_SCALE_CROP=[1.0, 0.875]) is MultiScaleCrop
 
 
 def test_jitter_reaches_every_scale_and_corner():

@@ -109,6 +109,13 @@ SECTIONS = (
                 low=0,
             ),
             Key(
+                "TRAIN_MULTI_SCALE_CROP",
+                [],
+                "sides of a crop at fixed places, as parts of the short side (TSN: 1, .875, .75, .66); empty: off",
+                low=0.01,
+                high=1,
+            ),
+            Key(
                 "INV_UNIFORM_SAMPLE",
                 False,
                 "jitter the short side uniformly in 1/size (PySlowFast's key)",

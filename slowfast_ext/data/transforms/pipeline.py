@@ -14,7 +14,12 @@ from slowfast_ext.data.transforms.augmented_crop import AugmentedCrop, parse_pol
 from slowfast_ext.data.transforms.color_jitter import ColorJitter, Grayscale
 from slowfast_ext.data.transforms.erasing import RandomErasing
 from slowfast_ext.data.transforms.flip import HorizontalFlip
-from slowfast_ext.data.transforms.resize_crop import JitterCrop, RandomResizedCrop
+from slowfast_ext.data.transforms.resize_crop import (
+    JitterCrop,
+    MultiScaleCrop,
+    RandomCrop,
+    RandomResizedCrop,
+)
 
 
 class ClipTransform(Protocol):
@@ -65,9 +70,13 @@ def augmented_crop(cfg: CfgNode) -> AugmentedCrop:
     return AugmentedCrop(parse_policy(cfg.AUG.AA_TYPE), cfg.AUG.INTERPOLATION, random_crop(cfg))
 
 
-def random_crop(cfg: CfgNode) -> JitterCrop | RandomResizedCrop:
-    """Random-resized crop where TRAIN_JITTER_SCALES_RELATIVE is given, else short-side jitter."""
+def random_crop(cfg: CfgNode) -> RandomCrop:
+    """Multi-scale or random-resized crop where its key is given, else short-side jitter."""
     data = cfg.DATA
+    if data.TRAIN_MULTI_SCALE_CROP:
+        return MultiScaleCrop(
+            data.TRAIN_CROP_SIZE, tuple(data.TRAIN_MULTI_SCALE_CROP), data.ANTIALIAS
+        )
     if data.TRAIN_JITTER_SCALES_RELATIVE:
         ratio = data.TRAIN_JITTER_ASPECT_RELATIVE or (3 / 4, 4 / 3)
         scale = data.TRAIN_JITTER_SCALES_RELATIVE

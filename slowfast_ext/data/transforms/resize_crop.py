@@ -13,6 +13,9 @@ from torch.nn.functional import interpolate
 
 from slowfast_ext.data.transforms.box import Box, crop
 
+PLACES = tuple((y, x) for step in ((0, 2, 4), (1, 3)) for y in step for x in step)
+"""Where a multi-scale crop lies, from the top and the left, in quarters of the room that it leaves."""
+
 
 def resize(clip_TCHW: Tensor, size: tuple[int, int], antialias: bool = True) -> Tensor:
     """Bilinear resize to (height, width); without antialias as PySlowFast's `interpolate`."""
@@ -93,6 +96,27 @@ class JitterCrop(RandomCrop):
         top = int(rng.integers(0, height - side, endpoint=True))
         left = int(rng.integers(0, width - side, endpoint=True))
         return Box(top, left, side, side)
+
+
+@dataclass(frozen=True)
+class MultiScaleCrop(RandomCrop):
+    """Sides that are parts of the short side, at fixed places (TSN, Wang et al., 2016; XViT).
+
+    Height and width are the same of the `scales` or neighbours in their list. The places are the
+    corners, the centre, and those half way and a quarter of the way between them.
+    """
+
+    size: int
+    scales: tuple[float, ...]
+    antialias: bool = True
+
+    def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
+        """A box of the drawn sides at the drawn place."""
+        sides = [max(1, int(min(height, width) * scale)) for scale in self.scales]
+        pairs = [(h, w) for i, h in enumerate(sides) for w in sides[max(0, i - 1) : i + 2]]
+        h, w = pairs[int(rng.integers(len(pairs)))]
+        y, x = PLACES[int(rng.integers(len(PLACES)))]
+        return Box(y * ((height - h) // 4), x * ((width - w) // 4), h, w)
 
 
 @dataclass(frozen=True)
