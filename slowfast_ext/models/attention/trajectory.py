@@ -8,14 +8,16 @@ The second half never projects the N*T trajectory tokens. Per head, with q the q
     softmax_t' <q, W_k y[t']> = softmax_t' <W_k^T q, y[t']>,
     sum_t' a[t'] (W_v y[t'] + b) = W_v (sum_t' a[t'] y[t']) + b,
 and a key bias would add the same to all scores and cancel, so there is none. Of the second half only
-queries and trajectory tokens are kept for the backward pass.
+queries, weights over time and trajectory tokens are kept for the backward pass.
 
 Shapes: B batch, N patch tokens, P prefix tokens, C channels, h heads, D head dim, T frames, S tokens of a frame.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 from yacs.config import CfgNode
 
@@ -83,18 +85,30 @@ class Trajectory(Attention):
         """Trajectories pooled over time, [B, N, C] (Eq. 5, 6)."""
         if self.averages:
             return y_BhNTD.mean(dim=3).transpose(1, 2).flatten(2)
-        q_BNC = self.proj_q(own_frame(y_BhNTD, grid))
-        weight_k = self.proj_k.weight
-        weight_v, bias_v = (self.proj_v.weight, self.proj_v.bias) if self.proj_v else (None, None)
         if self.reference:
-            return pool_plain(q_BNC, y_BhNTD, weight_k, weight_v, bias_v)
-        # Nothing random inside, and recomputing it is cheap: it spares h*N*C numbers.
-        return checkpoint(
-            pool_absorbed,
-            *(q_BNC, y_BhNTD, weight_k, weight_v, bias_v),
-            use_reentrant=False,
-            preserve_rng_state=False,
-        )
+            return self._pool_plain(y_BhNTD, grid)
+        frames = y_BhNTD.split(grid.space, dim=2)
+        return torch.cat([self._pool_frame(y, own) for own, y in enumerate(frames)], dim=1)
+
+    def _pool_frame(self, y_BhSTD: Tensor, own: int) -> Tensor:
+        """The trajectories of the queries of frame `own`, [B, S, C]: as much as a cache holds."""
+        q_BSC = self.proj_q(y_BhSTD[:, :, :, own].transpose(1, 2).flatten(2))
+        weights_BShT = _kept_as_inputs(scores, q_BSC, y_BhSTD, self.proj_k.weight).softmax(-1)
+        if self.proj_v is None:
+            return torch.einsum("bsht,bhstd->bshd", weights_BShT, y_BhSTD).flatten(2)
+        v_BSC = _kept_as_inputs(projected_sum, weights_BShT, y_BhSTD, self.proj_v.weight)
+        return v_BSC + self.proj_v.bias
+
+    def _pool_plain(self, y_BhNTD: Tensor, grid: Grid) -> Tensor:
+        """The plain twin: keys and values of all N*T trajectory tokens, then attention over time."""
+        h, D = y_BhNTD.shape[1], y_BhNTD.shape[-1]
+        q_BNC = self.proj_q(own_frame(y_BhNTD, grid))
+        y_BNTC = beside_each_other(y_BhNTD)
+        k_BNTC = self.proj_k(y_BNTC)
+        v_BNTC = self.proj_v(y_BNTC) if self.proj_v else y_BNTC
+        q_BNhD, k_BNThD, v_BNThD = (x.unflatten(-1, (h, D)) for x in (q_BNC, k_BNTC, v_BNTC))
+        weights_BNhT = (torch.einsum("bnhd,bnthd->bnht", q_BNhD, k_BNThD) * D**-0.5).softmax(-1)
+        return torch.einsum("bnht,bnthd->bnhd", weights_BNhT, v_BNThD).flatten(2)
 
 
 def own_frame(y_BhNTD: Tensor, grid: Grid) -> Tensor:
@@ -121,30 +135,26 @@ def explicit_shares(q_BhND: Tensor, k_BhND: Tensor, v_BhTSD: Tensor) -> Tensor:
     return torch.einsum("bhnts,bhtsd->bhntd", weights_BhNTS, v_BhTSD)
 
 
-def pool_plain(
-    q_BNC: Tensor, y_BhNTD: Tensor, weight_k: Tensor, weight_v: Tensor | None, bias_v: Tensor | None
-) -> Tensor:
-    """Keys and values of all N*T trajectory tokens, then attention over time; [B, N, C]."""
-    h, D = y_BhNTD.shape[1], y_BhNTD.shape[-1]
-    y_BNTC = y_BhNTD.permute(0, 2, 3, 1, 4).flatten(3)
-    k_BNThD = linear(y_BNTC, weight_k).unflatten(-1, (h, D))
-    v_BNTC = y_BNTC if weight_v is None else linear(y_BNTC, weight_v, bias_v)
-    scores_BNhT = torch.einsum("bnhd,bnthd->bnht", q_BNC.unflatten(-1, (h, D)), k_BNThD)
-    weights_BNhT = (scores_BNhT * D**-0.5).softmax(-1)
-    return torch.einsum("bnht,bnthd->bnhd", weights_BNhT, v_BNTC.unflatten(-1, (h, D))).flatten(2)
+def beside_each_other(y_BhNTD: Tensor) -> Tensor:
+    """The heads of trajectory tokens, [B, N, T, C]."""
+    return y_BhNTD.permute(0, 2, 3, 1, 4).flatten(3)
 
 
-def pool_absorbed(
-    q_BNC: Tensor, y_BhNTD: Tensor, weight_k: Tensor, weight_v: Tensor | None, bias_v: Tensor | None
-) -> Tensor:
-    """pool_plain with the projections moved from the N*T tokens to queries and results; [B, N, C]."""
+def scores(q_BNC: Tensor, y_BhNTD: Tensor, weight_k: Tensor) -> Tensor:
+    """<q, W_k y[t]> / sqrt(D) as <W_k^T q, y[t]> / sqrt(D), [B, N, h, T]."""
     h, D = y_BhNTD.shape[1], y_BhNTD.shape[-1]
-    y_BNTC = y_BhNTD.permute(0, 2, 3, 1, 4).flatten(3)
     q_BNhD = q_BNC.unflatten(-1, (h, D)) * D**-0.5
     absorbed_BNhC = torch.einsum("bnhd,hdc->bnhc", q_BNhD, weight_k.unflatten(0, (h, D)))
-    weights_BNhT = (absorbed_BNhC @ y_BNTC.mT).softmax(-1)
-    if weight_v is None:
-        return torch.einsum("bnht,bhntd->bnhd", weights_BNhT, y_BhNTD).flatten(2)
-    mixed_BNhC = weights_BNhT @ y_BNTC
-    v_BNhD = torch.einsum("bnhc,hdc->bnhd", mixed_BNhC, weight_v.unflatten(0, (h, D)))
-    return v_BNhD.flatten(2) + bias_v
+    return absorbed_BNhC @ beside_each_other(y_BhNTD).mT
+
+
+def projected_sum(weights_BNhT: Tensor, y_BhNTD: Tensor, weight_v: Tensor) -> Tensor:
+    """sum_t a[t] W_v y[t] as W_v sum_t a[t] y[t], [B, N, C]."""
+    mixed_BNhC = weights_BNhT @ beside_each_other(y_BhNTD)
+    weight_hDC = weight_v.unflatten(0, (mixed_BNhC.shape[2], -1))
+    return torch.einsum("bnhc,hdc->bnhd", mixed_BNhC, weight_hDC).flatten(2)
+
+
+def _kept_as_inputs(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """function(*inputs), recomputed for the backward pass: cheap, and it spares h*N*C numbers."""
+    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
