@@ -4,6 +4,8 @@ import ctypes
 import os
 import signal
 
+from slowfast_ext.data.decode.pyav_reader import PyAVReader
+
 
 class GoodReader:
     """Gives the frame's number as its colour."""
@@ -82,3 +84,14 @@ def hang():
 
 def end_with(code):
     os._exit(code)
+
+
+class MoodyReader(PyAVReader):
+    """Hangs and crashes on the files whose names say so, and reads the others."""
+
+    def frames(self, indices, out):
+        if "hang" in self.path:
+            hang()
+        if "crash" in self.path:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        super().frames(indices, out)
