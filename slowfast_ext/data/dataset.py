@@ -74,6 +74,14 @@ class TestItem:
     counts: Counter[str]
 
 
+def recounted(read: Callable[[Item], Clips], item: Item) -> Clips:
+    """What `read` gives; once more from the start when reading shows that a file has fewer frames than it claims."""
+    try:
+        return read(item)
+    except LengthChangedError:
+        return read(item)
+
+
 class _News:
     """What was counted since the last item, by the source or here: items carry it out of the loader's processes."""
 
@@ -115,7 +123,7 @@ class TrainClips(Dataset[TrainItem]):
         replace = sample_rng(seed, draw.epoch, draw.index, draw.occurrence, Stream.REPLACE)
         while True:
             try:
-                clips = _recounted(self._clips, draw._replace(index=index))
+                clips = recounted(self._clips, draw._replace(index=index))
                 return TrainItem(clips, index, self.videos.records[index], bad, self._news.take())
             except DataError as error:
                 bad.append(_bad(index, self.videos.records[index], error))
@@ -161,7 +169,7 @@ class TestViews(Dataset[TestItem]):
         """The views of video `index`."""
         record = self.videos.records[index]
         try:
-            views, bad = _recounted(self._views, record), []
+            views, bad = recounted(self._views, record), []
         except DataError as error:
             views, bad = None, [_bad(index, record, error)]
         return TestItem(views, index, record, bad, self._news.take())
@@ -185,14 +193,6 @@ class TestViews(Dataset[TestItem]):
             at = torch.from_numpy(np.searchsorted(needed, indices))
             row.copy_(crop_at[view.crop].permute(0, 2, 3, 1)[at])
         return out.permute(0, 1, 4, 2, 3)
-
-
-def _recounted(read: Callable[[Item], Clips], item: Item) -> Clips:
-    """What `read` gives; once more from the start when reading shows that a file has fewer frames than it claims."""
-    try:
-        return read(item)
-    except LengthChangedError:
-        return read(item)
 
 
 def _read(source: Source, record: VideoRecord, indices: np.ndarray, short_side: int) -> Tensor:

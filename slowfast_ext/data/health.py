@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
+from typing import Protocol
 
 from yacs.config import CfgNode
 
 from slowfast_ext.data.annotations.media import some
-from slowfast_ext.data.dataset import Source
-from slowfast_ext.data.decode.ffmpeg import best_video_stream, open_container
+from slowfast_ext.data.dataset import Source, recounted
 from slowfast_ext.data.jobs import run_jobs
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
@@ -50,55 +50,52 @@ class Verdict:
 Found = tuple[VideoRecord, Verdict]
 
 
-def inspect(record: VideoRecord, source: Source, every_frame: bool = True) -> Verdict:
+class CheckedSource(Source, Protocol):
+    """A source that also tells what files claim."""
+
+    def claimed_frames(self, record: VideoRecord) -> int:
+        """Frames that the record's file claims to have. Raises DataError."""
+        ...
+
+
+def inspect(record: VideoRecord, source: CheckedSource, every_frame: bool = True) -> Verdict:
     """Open a video and decode all of its frames, or the first alone. Never raises DataError."""
     if not os.path.exists(record.path):
         return Verdict(MISSING, "no such file")
     num_bytes = os.path.getsize(record.path) if os.path.isfile(record.path) else 0
     try:
-        info = source.info(record)
-        if info.length < 1:
+        promised = source.info(record).length
+        if promised < 1:
             return Verdict(EMPTY, "no frames", num_bytes=num_bytes)
-        height, width = source.frames(record, [0]).shape[1:3]
-        length = _decodable_frames(record, source, info.length) if every_frame else info.length
-        claimed = max(_claimed_frames(record), info.length)
+        found = recounted(partial(_decoded, source=source, every_frame=every_frame), record)
+        claimed = max(_claimed_frames(record, source), promised)
     except DataError as error:
         reason = str(error).removeprefix(f"{record.path} ({record.place}): ")
         return Verdict(UNREADABLE, reason, num_bytes=num_bytes)
-    is_short = claimed > length
-    detail = f"{length} of {claimed} frames that it claims" if is_short else ""
-    kind = SHORT if is_short else OK
-    return Verdict(kind, detail, length, info.fps, width, height, num_bytes)
+    if claimed <= found.num_frames:
+        return replace(found, num_bytes=num_bytes)
+    detail = f"{found.num_frames} of {claimed} frames that it claims"
+    return replace(found, verdict=SHORT, detail=detail, num_bytes=num_bytes)
 
 
-def _decodable_frames(record: VideoRecord, source: Source, length: int) -> int:
-    """Decode all frames; a reader that meets a hole counts anew, and that number then holds."""
-    try:
-        _decode_all(record, source, length)
-    except DataError:
-        counted = source.info(record).length
-        if counted >= length:
-            raise
-        _decode_all(record, source, counted)
-        return counted
-    return length
+def _decoded(record: VideoRecord, source: Source, every_frame: bool) -> Verdict:
+    """What decoding shows. Raises DataError; LengthChangedError where the reader had to count anew."""
+    info = source.info(record)
+    height, width = source.frames(record, [0]).shape[1:3]
+    for start in range(0, info.length if every_frame else 0, CHUNK):
+        source.frames(record, range(start, min(start + CHUNK, info.length)), SMALL)
+    return Verdict(OK, "", info.length, info.fps, width, height)
 
 
-def _decode_all(record: VideoRecord, source: Source, length: int) -> None:
-    for start in range(0, length, CHUNK):
-        source.frames(record, range(start, min(start + CHUNK, length)), SMALL)
-
-
-def _claimed_frames(record: VideoRecord) -> int:
-    """Frames by the list or the file's header; 0 where neither says, or where a piece is cut out."""
+def _claimed_frames(record: VideoRecord, source: CheckedSource) -> int:
+    """Frames by the list or the file; 0 where a piece is cut out."""
     cut = (record.start, record.end, record.start_frame, record.end_frame)
     if record.num_frames is not None or any(bound is not None for bound in cut):
         return record.num_frames or 0
-    with open_container(record.path) as container:
-        return best_video_stream(container).frames
+    return source.claimed_frames(record)
 
 
-def configured_source(cfg: CfgNode) -> Source:
+def configured_source(cfg: CfgNode) -> CheckedSource:
     """The reader that training uses."""
     from slowfast_ext.data.decode.source import VideoSource
 
@@ -107,7 +104,7 @@ def configured_source(cfg: CfgNode) -> Source:
 
 def inspect_all(
     records: Sequence[VideoRecord],
-    make_source: Callable[[], Source],
+    make_source: Callable[[], CheckedSource],
     cache: str,
     workers: int,
     every_frame: bool = True,

@@ -24,6 +24,9 @@ class PlainSource:
     def frames(self, record, indices, short_side=0):
         return torch.from_numpy(self._decode(record)[list(indices)])
 
+    def claimed_frames(self, record):
+        return len(self._decode(record))
+
     def _decode(self, record):
         if os.path.isdir(record.path):
             names = sorted(os.listdir(record.path))

@@ -3,13 +3,16 @@
 import os
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import official_sets
 import pytest
+import video_makers as makers
 from plain_source import PlainSource
 
 from slowfast_ext.config import get_cfg
 from slowfast_ext.data import health
+from slowfast_ext.data.decode.source import LengthChangedError
 from slowfast_ext.data.health import EMPTY, MISSING, OK, SHORT, UNREADABLE
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
@@ -52,7 +55,7 @@ def test_inspect(folder, name, facts, expected):
 
 
 class Cut(PlainSource):
-    """Knows of fewer frames than the header claims; with none of them for an empty video."""
+    """Knows of fewer frames than the file claims; with none of them for an empty video."""
 
     def __init__(self, length):
         self.length = length
@@ -96,7 +99,7 @@ def test_a_hole_inside_makes_it_short(folder):
         def frames(self, record, indices, short_side=0):
             if max(indices) >= 5:
                 self.length = 5
-                raise DataError("only 5 frames can be decoded")
+                raise LengthChangedError("only 5 frames can be decoded")
             return super().frames(record, indices, short_side)
 
     verdict = health.inspect(record(folder / "good.mp4"), Recounting())
@@ -104,12 +107,12 @@ def test_a_hole_inside_makes_it_short(folder):
 
 
 class Counting(PlainSource):
-    """Counts the videos it opens, over all sources."""
+    """Notes the videos it opens, over all sources."""
 
-    opened = 0
+    opened = set()
 
     def info(self, record):
-        type(self).opened += 1
+        self.opened.add(record.path)
         return super().info(record)
 
 
@@ -121,9 +124,9 @@ def test_inspect_all_keeps_verdicts(folder, tmp_path):
     cache = tmp_path / "cache" / "verdicts.jsonl"
 
     def look():
-        before = Counting.opened
+        Counting.opened.clear()
         found = dict(health.inspect_all(records, Counting, str(cache), 2))
-        return [found[r].verdict for r in records], Counting.opened - before
+        return [found[r].verdict for r in records], len(Counting.opened)
 
     assert look() == ([OK, UNREADABLE, MISSING], 2)
     with open(cache, "a") as file:
@@ -145,6 +148,46 @@ def test_files_that_break_their_decoder(video_dir, tmp_path):
     verdicts = [found[r].verdict for r in records]
     assert verdicts == [SHORT, OK, OK]
     assert found[records[2]].num_frames == 3
+
+
+@pytest.fixture
+def look(tmp_path):
+    """Verdict on a file by the reader of training."""
+    cfg = get_cfg()
+    cfg.OUTPUT_DIR = str(tmp_path / "out")
+    source = health.configured_source(cfg)
+    yield lambda path, **facts: health.inspect(record(Path(path), **facts), source)
+    source.close()
+
+
+def test_damage_that_only_decoding_shows_makes_it_short(look, tmp_path):
+    """In the middle, and in the frame that is looked at first."""
+    middle = look(makers.damaged_middle(tmp_path))
+    assert (middle.verdict, middle.num_frames) == (SHORT, 58)
+    assert middle.detail == "58 of 60 frames that it claims"
+    start = look(makers.damaged_middle(tmp_path, frames=(0,)))
+    assert (start.verdict, start.num_frames) == (SHORT, 48)
+
+
+def test_claims_of_real_headers(look, tmp_path):
+    """Frames that an edit list hides are no claim; the best of several streams is the one that counts."""
+    assert look(makers.claims_more(tmp_path)).detail.endswith("of 60 frames that it claims")
+    assert look(makers.edit_list(tmp_path)).verdict == OK
+    streams = look(makers.several_streams(tmp_path))
+    assert (streams.verdict, streams.num_frames, streams.height) == (OK, 60, 64)
+    assert look(makers.avi(tmp_path)).verdict == OK
+    assert look(makers.sound_only(tmp_path)).verdict == UNREADABLE
+
+
+def test_tags_in_another_encoding_do_no_harm(look, tmp_path):
+    path = Path(makers.tagged(tmp_path))
+    assert b"\xff\xfe" in path.read_bytes()
+    assert look(path).verdict == OK
+
+
+def test_a_folder_without_a_claim(look, folder):
+    verdict = look(folder / "frames")
+    assert (verdict.verdict, verdict.num_frames) == (OK, 8)
 
 
 def test_report_and_usable_records(tmp_path):

@@ -175,6 +175,21 @@ def _silence(samples=16000):
     return sound
 
 
+def tagged(folder):
+    """A title that is no UTF-8."""
+    whole, path = closed(folder), folder / "tagged.mp4"
+    with av.open(whole) as source, av.open(str(path), "w") as container:
+        container.metadata["title"] = "ABCDEFGH"
+        theirs = source.streams.video[0]
+        ours = container.add_stream_from_template(theirs)
+        for packet in source.demux(theirs):
+            if packet.dts is not None:
+                packet.stream = ours
+                container.mux(packet)
+    path.write_bytes(path.read_bytes().replace(b"ABCDEFGH", b"AB\xff\xfe\xff\xfeGH"))
+    return str(path)
+
+
 def sound_only(folder):
     path = folder / "sound.mp4"
     with av.open(str(path), "w") as container:

@@ -40,6 +40,12 @@ def best_video_stream(container: InputContainer) -> VideoStream:
     return stream
 
 
+def header_frames(path: str) -> int:
+    """Frames that a file's header claims; 0 where it does not say. Raises DataError."""
+    with open_container(path) as container:
+        return best_video_stream(container).frames
+
+
 def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
     """Packets of a stream, then the empty one that empties the decoder; ends where a broken file breaks off."""
     demuxed = container.demux(stream)

@@ -15,6 +15,7 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, read_frames
+from slowfast_ext.data.decode.ffmpeg import header_frames
 from slowfast_ext.data.decode.frames_reader import folder_template, scan_folder
 from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.data.decode.index_cache import IndexCache
@@ -77,6 +78,17 @@ class VideoSource:
             self._counts["frame folders of another length than listed"] += 1
         with _named(record):
             return ClipInfo(len(piece_of(record, index)), index.fps)
+
+    def claimed_frames(self, record: VideoRecord) -> int:
+        """Frames that the record's file claims to have: where that is not sure to be true, its header's word.
+
+        Raises DataError.
+        """
+        index = self.index(record)
+        if index.template or not index.counted:
+            return len(index)
+        with _named(record):
+            return self.watchdog.call(header_frames, record.path)
 
     def frames(self, record: VideoRecord, indices: Sequence[int], short_side: int = 0) -> Tensor:
         """Frames of the record's piece, 0-based, any order: uint8 [T, H, W, 3].
