@@ -95,7 +95,7 @@ class Trajectory(Attention):
         q_BSC = self.proj_q(y_BhSTD[:, :, :, own].transpose(1, 2).flatten(2))
         weights_BShT = _kept_as_inputs(scores, q_BSC, y_BhSTD, self.proj_k.weight).softmax(-1)
         if self.proj_v is None:
-            return torch.einsum("bsht,bhstd->bshd", weights_BShT, y_BhSTD).flatten(2)
+            return _kept_as_inputs(weighted_sum, weights_BShT, y_BhSTD)
         v_BSC = _kept_as_inputs(projected_sum, weights_BShT, y_BhSTD, self.proj_v.weight)
         return v_BSC + self.proj_v.bias
 
@@ -146,6 +146,11 @@ def scores(q_BNC: Tensor, y_BhNTD: Tensor, weight_k: Tensor) -> Tensor:
     q_BNhD = q_BNC.unflatten(-1, (h, D)) * D**-0.5
     absorbed_BNhC = torch.einsum("bnhd,hdc->bnhc", q_BNhD, weight_k.unflatten(0, (h, D)))
     return absorbed_BNhC @ beside_each_other(y_BhNTD).mT
+
+
+def weighted_sum(weights_BNhT: Tensor, y_BhNTD: Tensor) -> Tensor:
+    """sum_t a[t] y[t], [B, N, C]."""
+    return torch.einsum("bnht,bhntd->bnhd", weights_BNhT, y_BhNTD).flatten(2)
 
 
 def projected_sum(weights_BNhT: Tensor, y_BhNTD: Tensor, weight_v: Tensor) -> Tensor:
