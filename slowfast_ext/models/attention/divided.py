@@ -64,12 +64,8 @@ class Grouped(Attention):
         return y.unflatten(0, (-1, grid.t)).transpose(1, 2).flatten(2, 3)
 
 
-@ATTENTION.register("divided")
-class Divided(nn.Module):
-    """x + time(norm(x)), then + drop_path(space(norm(.))): as published, the time step is never dropped.
-
-    Cost: both steps, see Grouped.
-    """
+class TimeAndSpace(nn.Module):
+    """Two residual steps of a block, each with a norm of its own: groups over time, and groups over space."""
 
     composite: ClassVar[bool] = True
 
@@ -80,6 +76,18 @@ class Divided(nn.Module):
         self.space_norm = nn.LayerNorm(spec.dim, eps=spec.norm_eps)
         self.space = Grouped(spec, cfg, over_time=False)
         self.drop_path = StochasticDepth(spec.drop_path, mode="row")
+
+    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """The residual stream after both steps, [B, N, C]."""
+        raise NotImplementedError
+
+
+@ATTENTION.register("divided")
+class Divided(TimeAndSpace):
+    """x + time(norm(x)), then + drop_path(space(norm(.))): as published, the time step is never dropped.
+
+    Cost: both steps, see Grouped.
+    """
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """The residual stream after both steps, [B, N, C]."""

@@ -3,34 +3,20 @@
 Shapes: B batch, T frames, S tokens of a frame, N tokens, C channels.
 """
 
-from typing import ClassVar
-
 from torch import Tensor, nn
-from torchvision.ops import StochasticDepth
-from yacs.config import CfgNode
 
 from slowfast_ext.models.attention.base import ATTENTION
-from slowfast_ext.models.attention.divided import Grouped
-from slowfast_ext.models.attention.grid import Grid, LayerSpec
+from slowfast_ext.models.attention.divided import TimeAndSpace
+from slowfast_ext.models.attention.grid import Grid
 
 
 @ATTENTION.register("split")
-class Split(nn.Module):
+class Split(TimeAndSpace):
     """t = x + time(norm(x)); result x + space(norm(t)).
 
     The residual of the spatial step is x, not t: attention over time reaches the result through the input of
     attention over space alone. Cost: both steps, see Grouped.
     """
-
-    composite: ClassVar[bool] = True
-
-    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
-        super().__init__()
-        self.time_norm = nn.LayerNorm(spec.dim, eps=spec.norm_eps)
-        self.time = Grouped(spec, cfg, over_time=True)
-        self.space_norm = nn.LayerNorm(spec.dim, eps=spec.norm_eps)
-        self.space = Grouped(spec, cfg, over_time=False)
-        self.drop_path = StochasticDepth(spec.drop_path, mode="row")
 
     def init_weights(self) -> None:
         """The temporal branch starts at zero, by its projection.
