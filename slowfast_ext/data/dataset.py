@@ -21,7 +21,7 @@ from slowfast_ext.data.random import Stream, sample_rng
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.samplers import Draw
 from slowfast_ext.data.sampling import View
-from slowfast_ext.data.transforms.pipeline import train_transform
+from slowfast_ext.data.transforms.pipeline import resize, train_transform
 from slowfast_ext.data.transforms.resize_crop import test_crops
 from slowfast_ext.errors import DataError
 
@@ -158,7 +158,9 @@ class TestViews(Dataset[TestItem]):
         self.videos = videos
         self.views = tuple(views)
         # Much larger frames may come smaller; the last scaling is ours, whatever the decoder.
-        self.short_side = 2 * cfg.DATA.TEST_CROP_SIZE if cfg.DATA.ANTIALIAS else 0
+        self.short = int(cfg.DATA.TEST_CROP_SIZE / cfg.DATA.TEST_CROP_RATIO + 1e-6)
+        self.short_side = 2 * self.short if cfg.DATA.ANTIALIAS else 0
+        self.resize = resize(cfg)
         self.num_clips = 1 + max(view.clip for view in views)
         self.source, self._news = source, _News(source)
 
@@ -185,7 +187,7 @@ class TestViews(Dataset[TestItem]):
         needed = np.unique(np.stack(wanted))
         frames = _read(self.source, record, needed, self.short_side)
         places = sorted({view.crop for view in self.views})
-        crops = test_crops(frames, data.TEST_CROP_SIZE, places, data.ANTIALIAS)
+        crops = test_crops(frames, data.TEST_CROP_SIZE, places, self.resize, self.short)
         crop_at = dict(zip(places, crops, strict=True))
         T, S = data.NUM_FRAMES, data.TEST_CROP_SIZE
         out = torch.empty((len(self.views), T, S, S, frames.shape[1]), dtype=torch.uint8)

@@ -10,6 +10,7 @@ from slowfast_ext.data.decode.source import LengthChangedError
 from slowfast_ext.data.samplers import Draw
 from slowfast_ext.data.sampling import views
 from slowfast_ext.data.transforms import test_crops as crops_of
+from slowfast_ext.data.transforms.resize_crop import Resize
 
 
 def test_repeats_of_a_video_share_one_decode_and_differ_in_augmentation():
@@ -39,9 +40,13 @@ def test_a_replacement_is_the_item_of_the_other_video():
 
 @pytest.mark.parametrize("crops", [1, 2, 3])
 @pytest.mark.parametrize("sampling_kind", ["dense", "segment"])
-def test_views_equal_a_decode_for_each_view(crops, sampling_kind):
+@pytest.mark.parametrize(("ratio", "short"), [(1.0, 16), (0.8, 20)])
+def test_views_equal_a_decode_for_each_view(crops, sampling_kind, ratio, short):
     cfg = make_cfg(
-        TEST__NUM_ENSEMBLE_VIEWS=4, TEST__NUM_SPATIAL_CROPS=crops, DATA__SAMPLING=sampling_kind
+        TEST__NUM_ENSEMBLE_VIEWS=4,
+        TEST__NUM_SPATIAL_CROPS=crops,
+        DATA__SAMPLING=sampling_kind,
+        DATA__TEST_CROP_RATIO=ratio,
     )
     videos, source = make_videos(2), FakeSource()
     item = TestViews(cfg, videos, views(cfg), source)[1]
@@ -50,7 +55,7 @@ def test_views_equal_a_decode_for_each_view(crops, sampling_kind):
     for clip_TCHW, view in zip(item.views_VTCHW, views(cfg), strict=True):
         indices = sampling.test_indices(20, 25.0, cfg, view.clip, 4)
         frames = source.frames(record, indices.tolist()).permute(0, 3, 1, 2)
-        assert torch.equal(clip_TCHW, crops_of(frames, 16, [view.crop], True)[0])
+        assert torch.equal(clip_TCHW, crops_of(frames, 16, [view.crop], Resize(), short)[0])
 
 
 def test_a_bad_video_is_reported_and_never_replaced_in_evaluation():

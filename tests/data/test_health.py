@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import official_sets
 import pytest
@@ -109,7 +110,7 @@ def test_a_hole_inside_makes_it_short(folder):
 class Counting(PlainSource):
     """Notes the videos it opens, over all sources."""
 
-    opened = set()
+    opened: ClassVar[set[str]] = set()
 
     def info(self, record):
         self.opened.add(record.path)

@@ -8,6 +8,7 @@ import torch
 from fakes import make_cfg
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.torch import load_file
 
 from slowfast_ext.data.random import sample_rng
@@ -21,8 +22,8 @@ from slowfast_ext.data.transforms.resize_crop import (
     JitterCrop,
     MultiScaleCrop,
     RandomResizedCrop,
+    Resize,
     crop_box,
-    resize,
     short_side_size,
 )
 
@@ -91,7 +92,7 @@ def test_the_test_pipeline_equals_the_published_one_to_a_level_of_grey(golden_di
     golden = load_file(golden_dir / "testpipe.safetensors")
     clip = golden["frames_uint8_THWC"].permute(0, 3, 1, 2)
     cfg = make_cfg()
-    for place, ours in enumerate(crops_of(clip, 32, (0, 1, 2), antialias=False)):
+    for place, ours in enumerate(crops_of(clip, 32, (0, 1, 2), Resize(antialias=False), 32)):
         difference = to_model_input(ours[None], cfg)[0] - golden[f"crop{place}"]
         levels = difference.abs() * 0.225 * 255
         assert levels.max() <= 1.01
@@ -100,11 +101,26 @@ def test_the_test_pipeline_equals_the_published_one_to_a_level_of_grey(golden_di
 
 def test_bytes_are_resized_as_floats_are():
     clip = random_clip(H=64, W=90)
-    ours = resize(clip.contiguous(memory_format=torch.channels_last), (40, 48))
+    ours = Resize()(clip.contiguous(memory_format=torch.channels_last), (40, 48))
     plain = torch.nn.functional.interpolate(
         clip.float(), size=(40, 48), mode="bilinear", antialias=True
     )
     assert (ours - plain).abs().max() <= 1.01
+
+
+def test_imagenets_test_crop_is_the_usual_one():
+    """Resize(256, bicubic), CenterCrop(224), as torchvision does them on PIL images."""
+    clip = random_clip(T=1, H=37, W=55, seed=3)
+    clip = torch.nn.functional.interpolate(clip, size=(300, 451), mode="bilinear")
+    (ours,) = crops_of(clip, 224, [1], Resize("bicubic"), 256)
+    image = Image.fromarray(clip[0].permute(1, 2, 0).contiguous().numpy())
+    image = image.resize((int(256 * 451 / 300), 256), Image.BICUBIC)
+    left, top = round((image.width - 224) / 2), round((image.height - 224) / 2)
+    image = image.crop((left, top, left + 224, top + 224))
+    plain = torch.from_numpy(np.asarray(image)).permute(2, 0, 1)
+    difference = (ours[0].int() - plain.int()).abs()
+    assert difference.max() <= 2
+    assert difference.float().mean() < 0.3
 
 
 sides = st.integers(16, 80)

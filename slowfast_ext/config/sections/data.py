@@ -81,9 +81,16 @@ SECTIONS = (
             Key(
                 "TEST_CROP_SIZE",
                 224,
-                "side of the square test crop, and of the short side before it",
+                "side of the square test crop",
                 unit="px",
                 low=1,
+            ),
+            Key(
+                "TEST_CROP_RATIO",
+                1.0,
+                "test crop as a part of the short side, to which frames are scaled first; 0.875 on ImageNet",
+                low=0.1,
+                high=1,
             ),
             Key(
                 "TRAIN_JITTER_SCALES",
@@ -124,6 +131,12 @@ SECTIONS = (
                 "ANTIALIAS",
                 True,
                 "average pixels when frames are scaled down; off reproduces PySlowFast's resize",
+            ),
+            Key(
+                "INTERPOLATION",
+                "bilinear",
+                "how crops are resampled to their size; bicubic on ImageNet",
+                choices=("bilinear", "bicubic"),
             ),
             Key(
                 "RANDOM_FLIP",

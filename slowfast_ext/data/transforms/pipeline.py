@@ -19,6 +19,7 @@ from slowfast_ext.data.transforms.resize_crop import (
     MultiScaleCrop,
     RandomCrop,
     RandomResizedCrop,
+    Resize,
 )
 
 
@@ -74,16 +75,19 @@ def random_crop(cfg: CfgNode) -> RandomCrop:
     """Multi-scale or random-resized crop where its key is given, else short-side jitter."""
     data = cfg.DATA
     if data.TRAIN_MULTI_SCALE_CROP:
-        return MultiScaleCrop(
-            data.TRAIN_CROP_SIZE, tuple(data.TRAIN_MULTI_SCALE_CROP), data.ANTIALIAS
-        )
+        return MultiScaleCrop(data.TRAIN_CROP_SIZE, tuple(data.TRAIN_MULTI_SCALE_CROP), resize(cfg))
     if data.TRAIN_JITTER_SCALES_RELATIVE:
         ratio = data.TRAIN_JITTER_ASPECT_RELATIVE or (3 / 4, 4 / 3)
         scale = data.TRAIN_JITTER_SCALES_RELATIVE
-        return RandomResizedCrop(data.TRAIN_CROP_SIZE, tuple(scale), tuple(ratio), data.ANTIALIAS)
+        return RandomResizedCrop(data.TRAIN_CROP_SIZE, tuple(scale), tuple(ratio), resize(cfg))
     low, high = data.TRAIN_JITTER_SCALES
     inverse = data.INV_UNIFORM_SAMPLE
-    return JitterCrop(data.TRAIN_CROP_SIZE, low, high, inverse, data.ANTIALIAS)
+    return JitterCrop(data.TRAIN_CROP_SIZE, low, high, inverse, resize(cfg))
+
+
+def resize(cfg: CfgNode) -> Resize:
+    """How training and testing resample frames."""
+    return Resize(cfg.DATA.INTERPOLATION, cfg.DATA.ANTIALIAS)
 
 
 def erasing(cfg: CfgNode) -> RandomErasing:

@@ -11,17 +11,24 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from slowfast_ext.data.transforms.box import Box, crop
+from slowfast_ext.data.transforms.box import Box, Size, crop
 
 PLACES = tuple((y, x) for step in ((0, 2, 4), (1, 3)) for y in step for x in step)
 """Where a multi-scale crop lies, from the top and the left, in quarters of the room that it leaves."""
 
 
-def resize(clip_TCHW: Tensor, size: tuple[int, int], antialias: bool = True) -> Tensor:
-    """Bilinear resize to (height, width); without antialias as PySlowFast's `interpolate`."""
-    if tuple(clip_TCHW.shape[-2:]) == size:
-        return clip_TCHW
-    return interpolate(clip_TCHW, size=size, mode="bilinear", antialias=antialias)
+@dataclass(frozen=True)
+class Resize:
+    """How frames are resampled: "bilinear" or "bicubic"; without antialias as PySlowFast's `interpolate`."""
+
+    mode: str = "bilinear"
+    antialias: bool = True
+
+    def __call__(self, clip_TCHW: Tensor, size: Size) -> Tensor:
+        """Frames of (height, width)."""
+        if tuple(clip_TCHW.shape[-2:]) == size:
+            return clip_TCHW
+        return interpolate(clip_TCHW, size=size, mode=self.mode, antialias=self.antialias)
 
 
 def short_side_size(height: int, width: int, short: int) -> tuple[int, int]:
@@ -45,11 +52,11 @@ def crop_box(height: int, width: int, size: int, place: int) -> Box:
 
 
 def test_crops(
-    clip_TCHW: Tensor, size: int, places: Sequence[int], antialias: bool
+    clip_TCHW: Tensor, size: int, places: Sequence[int], resize: Resize, short: int
 ) -> list[Tensor]:
-    """Short side to `size`, then one square crop for each place: views of one resized clip."""
-    height, width = short_side_size(*clip_TCHW.shape[-2:], size)
-    resized = resize(clip_TCHW, (height, width), antialias)
+    """Short side to `short`, then one crop of `size` for each place: views of one resized clip."""
+    height, width = short_side_size(*clip_TCHW.shape[-2:], short)
+    resized = resize(clip_TCHW, (height, width))
     return [crop(resized, crop_box(height, width, size, place)) for place in places]
 
 
@@ -57,7 +64,7 @@ class RandomCrop:
     """A random box of every frame, resized to a square of `size` pixels."""
 
     size: int
-    antialias: bool
+    resize: Resize
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
         """The source pixels that the drawn crop shows."""
@@ -65,7 +72,7 @@ class RandomCrop:
 
     def resized(self, patch_TCHW: Tensor) -> Tensor:
         """The pixels of a box at their final size."""
-        return resize(patch_TCHW, (self.size, self.size), self.antialias)
+        return self.resize(patch_TCHW, (self.size, self.size))
 
     def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
         """The drawn crop at its final size."""
@@ -83,7 +90,7 @@ class JitterCrop(RandomCrop):
     low: int
     high: int
     inverse: bool = False
-    antialias: bool = True
+    resize: Resize = Resize()
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
         """The source pixels that the drawn crop of the drawn scale shows."""
@@ -108,7 +115,7 @@ class MultiScaleCrop(RandomCrop):
 
     size: int
     scales: tuple[float, ...]
-    antialias: bool = True
+    resize: Resize = Resize()
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
         """A box of the drawn sides at the drawn place."""
@@ -126,7 +133,7 @@ class RandomResizedCrop(RandomCrop):
     size: int
     scale: tuple[float, float]
     ratio: tuple[float, float]
-    antialias: bool = True
+    resize: Resize = Resize()
     tries: int = 10
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
