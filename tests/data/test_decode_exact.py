@@ -15,6 +15,7 @@ from slowfast_ext.data.decode.ffmpeg import (
 )
 from slowfast_ext.data.decode.pyav_reader import PyAVReader
 from slowfast_ext.data.decode.scan import scan_video
+from slowfast_ext.data.decode.watchdog import Watchdog
 
 CUT = 17
 ENCODERS = {"av1": "libsvtav1", "webm": "libvpx-vp9", "hevc": "libx265"}
@@ -61,8 +62,17 @@ def orders(count):
     yield [count // 2]
 
 
+@pytest.fixture(scope="module")
+def process_of():
+    """A process for each reader, as in training: decord and torchcodec in one crash on AV1."""
+    watchdogs = {name: Watchdog(60.0) for name in VIDEO_READERS}
+    yield watchdogs
+    for watchdog in watchdogs.values():
+        watchdog.close()
+
+
 @pytest.mark.parametrize("name", VIDEO_READERS)
-def test_every_reader_is_exact_or_not_chosen(clip, name):
+def test_every_reader_is_exact_or_not_chosen(clip, name, process_of):
     kind, path, numbers = clip
     index, reader = scan_video(path), DECODERS.get(name)
     assert len(index) == len(numbers)
@@ -74,7 +84,8 @@ def test_every_reader_is_exact_or_not_chosen(clip, name):
         return
     assert name != "decord" or kind not in NOT_FOR_DECORD
     for indices in orders(len(index)):
-        frames = upright(read_frames(reader, path, index, indices), index)
+        read = process_of[name].call_for_array(read_frames, reader, path, index, list(indices))
+        frames = upright(read, index)
         assert makers.numbers_of(frames) == [numbers[i] for i in indices]
 
 

@@ -1,4 +1,7 @@
-"""torchcodec, where it and a system FFmpeg are installed: exact by its own scan of the file."""
+"""torchcodec, where it and a system FFmpeg are installed: exact by its own scan of the file.
+
+Not in one process with decord, whose FFmpeg it then crashes on (AV1): no chain of readers has both.
+"""
 
 import importlib.util
 from collections.abc import Sequence
@@ -36,8 +39,11 @@ class TorchCodecReader:
 
     @staticmethod
     def exact(index: VideoIndex) -> bool:
-        """Where time stamps name the frames (measured: wrong on AVI with B-frames)."""
-        return index.seekable and not index.template
+        """Where time stamps name the frames and nothing hidden comes first.
+
+        Measured: wrong on AVI with B-frames, and on a file whose first key frame is discarded.
+        """
+        return index.seekable and not index.template and index.keys[:1] == index.pts[:1]
 
     def frames(self, indices: Sequence[int], out: Frames) -> None:
         """Fill out [T, H, W, 3]."""
