@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from yacs.config import CfgNode
 
-from slowfast_ext.data.annotations.checks import class_counts
+from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.dataset import Source, TrainClips
 from slowfast_ext.data.loader import Batch, TrainCollate
 from slowfast_ext.data.random import step_rng

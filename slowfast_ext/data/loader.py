@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
-from slowfast_ext.data.annotations.checks import class_counts
+from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.batch import BadSample, Batch, EvalBatch, label_tensor, stack_clips
 from slowfast_ext.data.dataset import Source, TestItem, TestViews, TrainClips, TrainItem
 from slowfast_ext.data.decode.source import VideoSource

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
+from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.annotations import DATASETS
 from slowfast_ext.data.checks import check_clips
 from slowfast_ext.data.decode import DECODERS
@@ -13,7 +14,6 @@ from slowfast_ext.data.sampling import clip_span
 from slowfast_ext.engine.launch import processes_on_this_node
 from slowfast_ext.engine.optim import check_solver
 from slowfast_ext.models import check_model
-from slowfast_ext.models.heads import class_counts
 from slowfast_ext.registry import Registry, nearest
 
 
@@ -45,7 +45,7 @@ def check_run(cfg: CfgNode) -> Iterable[Problem]:
         yield Problem(
             "SHARD_ID", f"is not below NUM_SHARDS = {cfg.NUM_SHARDS}", "count nodes from 0"
         )
-    if cfg.DATA.MULTI_LABEL and len(class_counts(cfg.MODEL.NUM_CLASSES)) > 1:
+    if cfg.DATA.MULTI_LABEL and len(class_counts(cfg)) > 1:
         yield Problem(
             "MODEL.NUM_CLASSES", "has several heads although DATA.MULTI_LABEL is on", "use one"
         )

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.loader import EvalBatch
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.transforms.device import to_model_input
@@ -20,7 +21,6 @@ from slowfast_ext.engine.metrics import Evaluation
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.signals import StopRequest
 from slowfast_ext.errors import DataError
-from slowfast_ext.models.heads import class_counts
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def _merge(
     assert sorted(arrived) == list(range(len(videos))), "a video was evaluated twice or not at all"
     all_scores = {index: s for share, _ in shares for index, s in share.items()}
     all_errors = {index: e for _, share in shares for index, e in sorted(share.items())}
-    counts = class_counts(cfg.MODEL.NUM_CLASSES)
+    counts = class_counts(cfg)
     heads = tuple(torch.zeros(len(videos), count) for count in counts)
     for index, video_scores in all_scores.items():
         for scores_MK, scores_K in zip(heads, video_scores, strict=True):

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 from yacs.config import CfgNode
 
+from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.records import VideoRecord, class_histogram
-from slowfast_ext.models.heads import class_counts
 
 
 class SoftCrossEntropy(nn.Module):
@@ -42,7 +42,7 @@ def build_loss(cfg: CfgNode, records: Sequence[VideoRecord]) -> nn.Module:
     """The loss of the training set; TRAIN.CLASS_WEIGHTS are computed from its records."""
     if cfg.DATA.MULTI_LABEL:
         return MultiLabelLoss()
-    counts = class_counts(cfg.MODEL.NUM_CLASSES)
+    counts = class_counts(cfg)
     if cfg.TRAIN.CLASS_WEIGHTS == "none":
         return SoftCrossEntropy([None] * len(counts))
     return SoftCrossEntropy(

@@ -6,11 +6,12 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
+from slowfast_ext.config.classes import class_counts
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention import ATTENTION, KERNELS, Attention
 from slowfast_ext.models.attention.neighbour import Neighbour
 from slowfast_ext.models.backbones import BACKBONES
-from slowfast_ext.models.heads import ClassHead, class_counts
+from slowfast_ext.models.heads import ClassHead
 from slowfast_ext.models.layers import init_transformer
 from slowfast_ext.registry import Registry
 
@@ -21,7 +22,7 @@ class VideoModel(nn.Module):
     def __init__(self, cfg: CfgNode) -> None:
         super().__init__()
         self.backbone = BACKBONES.get(cfg.MODEL.BACKBONE)(cfg)
-        counts = class_counts(cfg.MODEL.NUM_CLASSES)
+        counts = class_counts(cfg)
         self.head = ClassHead(self.backbone.feature_dim, counts, cfg.MODEL.DROPOUT_RATE)
         self.head.apply(init_transformer)
 

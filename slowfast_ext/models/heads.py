@@ -5,11 +5,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 
-def class_counts(num_classes: int | Sequence[int]) -> list[int]:
-    """MODEL.NUM_CLASSES as a list, one count a head."""
-    return [num_classes] if isinstance(num_classes, int) else list(num_classes)
-
-
 class ClassHead(nn.Module):
     """Dropout, then one linear classifier for each label of a video (verb and noun, say)."""
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from yacs.config import CfgNode
 
+from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.annotations.checks import (
     check_labels,
-    class_counts,
     keep_present,
     listed_twice,
     look_into_folders,

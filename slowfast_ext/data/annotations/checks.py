@@ -15,12 +15,6 @@ from slowfast_ext.errors import DataError
 FOLDERS_LOOKED_INTO = 16
 
 
-def class_counts(cfg: CfgNode) -> tuple[int, ...]:
-    """Classes of each head."""
-    counts = cfg.MODEL.NUM_CLASSES
-    return (counts,) if isinstance(counts, int) else tuple(counts)
-
-
 def check_labels(video_set: VideoSet, counts: Sequence[int]) -> None:
     """Every label is below the count of its head. Raises DataError with the first line that is not."""
     if not video_set.records:

@@ -4,7 +4,7 @@ import os
 
 from yacs.config import CfgNode
 
-from slowfast_ext.data.annotations.checks import class_counts
+from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.annotations.lists import media_root
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import VideoRecord

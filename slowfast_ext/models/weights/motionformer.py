@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
+from slowfast_ext.config.classes import class_counts
 from slowfast_ext.models.attention import ATTENTION, variant_of_block
 from slowfast_ext.models.backbones.vit import token_sides
 from slowfast_ext.models.backbones.vit_embed import resize_space, resize_time
-from slowfast_ext.models.heads import class_counts
 from slowfast_ext.models.weights.base import WEIGHTS, Importer, Resized, Shapes, State, rename
 
 POSITIONS = "backbone.embed.pos_embed"
@@ -125,7 +125,7 @@ def resize_positions(
 def _prefixes(cfg: CfgNode) -> dict[str, str]:
     joint = cfg.VIT.POS_EMBED == "joint"
     embedder = "patch_embed.proj" if cfg.VIT.PATCH_SIZE[0] == 1 else "patch_embed_3d.proj"
-    two_heads = len(class_counts(cfg.MODEL.NUM_CLASSES)) > 1
+    two_heads = len(class_counts(cfg)) > 1
     return {
         "cls_token": "backbone.embed.cls_token",
         **({"st_embed": POSITIONS} if joint else {"pos_embed": POSITIONS, "temp_embed": TIME}),
