@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, places_of, scaled_size
@@ -96,13 +96,15 @@ class PyAVReader:
     def _group(self, key: int, stamps: Places, out: Frames) -> bool:
         """Whether all frames of a group of pictures were found; `stamps` maps their times to places."""
         missing, last = dict(stamps), max(stamps)
+        # An edit list may hide the key frame itself.
+        begun = key < self.index.pts[0]
         for picture in self._from_key(key, set(stamps)):
-            # Two packets may make an interlaced picture: none is safely left out.
-            if (
-                picture.pts is None
-                or picture.pts > last
-                or (self.lean and picture.interlaced_frame)
-            ):
+            if picture.pts is None or picture.pts > last:
+                return False
+            # h264 may refresh the picture in strips: then what is marked as a key frame is none.
+            begun |= picture.pts == key and picture.pict_type == PictureType.I
+            # Two packets may make an interlaced picture: neither is safely left out.
+            if (picture.pts >= key and not begun) or (self.lean and picture.interlaced_frame):
                 return False
             if picture.pts in missing:
                 out[missing.pop(picture.pts)] = self._pixels(picture)
