@@ -72,8 +72,8 @@ def measure(group: Group, spec: LayerSpec, batch: int, repeats: int) -> dict[str
     names = [variant.name for variant in group.variants]
     layers = [OnGrid(build_layer(v, spec), spec.grid).to(device) for v in group.variants]
     x_BNC = example_tokens(spec, batch, device)
-    forward_s = least_seconds([lambda layer=layer: layer.infer(x_BNC) for layer in layers], repeats)
-    training_s = least_seconds(
+    forward_s = least_in_turn([lambda layer=layer: layer.infer(x_BNC) for layer in layers], repeats)
+    training_s = least_in_turn(
         [lambda layer=layer: layer.train_on(x_BNC) for layer in layers], repeats
     )
     costs = (
@@ -83,7 +83,7 @@ def measure(group: Group, spec: LayerSpec, batch: int, repeats: int) -> dict[str
     return dict(zip(names, costs, strict=True))
 
 
-def least_seconds(works: Sequence[Callable[[], None]], rounds: int) -> list[float]:
+def least_in_turn(works: Sequence[Callable[[], None]], rounds: int) -> list[float]:
     """The least time of each work; in every round all have their turn, after one to warm up."""
     device = this_device()
     times: list[list[float]] = [[] for _ in works]

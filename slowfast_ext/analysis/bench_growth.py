@@ -27,7 +27,7 @@ from slowfast_ext.analysis.layers import (
     this_device,
 )
 from slowfast_ext.analysis.own_process import Failure, in_own_process
-from slowfast_ext.analysis.timing import median_seconds
+from slowfast_ext.analysis.timing import least_seconds
 from slowfast_ext.engine.device import peak_bytes
 from slowfast_ext.models.attention import Grid, LayerSpec
 
@@ -119,7 +119,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--grids", nargs="+", type=_grid, help="frames x tokens of a side: 96x28")
     parser.add_argument("--dim", type=int, help="channels; like all sizes, the group's own")
     parser.add_argument("--heads", type=int)
-    parser.add_argument("--repeats", type=int, default=3, help="timed repeats; the median counts")
+    parser.add_argument("--repeats", type=int, default=7, help="timed repeats; the least counts")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--timeout", type=float, default=60.0, help="longest trial, seconds")
     parser.add_argument("--picture", type=Path, help="write the curves to this image file")
@@ -151,9 +151,9 @@ def measure(variant: Variant, spec: LayerSpec, threads: int, repeats: int) -> La
     layer.train_on(x_BNC)
     idle = peak_bytes(device)
     layer, x_BNC = _prepared(variant, spec)
-    training_s = median_seconds(lambda: layer.train_on(x_BNC), device, repeats)
+    training_s = least_seconds(lambda: layer.train_on(x_BNC), device, repeats)
     peak = peak_bytes(device) - idle
-    forward_s = median_seconds(lambda: layer.infer(x_BNC), device, repeats)
+    forward_s = least_seconds(lambda: layer.infer(x_BNC), device, repeats)
     return replace(layer.cost(x_BNC, forward_s, training_s), peak_mib=peak / 2**20)
 
 

@@ -23,11 +23,25 @@ def seconds_per_clip(cfg: CfgNode, repeats: int = 3) -> float:
 
 def median_seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
     """Median over `repeats` calls after one to warm up; waits for the device around each."""
-    times = []
-    for _ in range(repeats + 1):
-        wait(device)
-        started = time.perf_counter()
-        work()
-        wait(device)
-        times.append(time.perf_counter() - started)
+    times = [_seconds(work, device) for _ in range(repeats + 1)]
     return sorted(times[1:])[repeats // 2]
+
+
+def least_seconds(
+    work: Callable[[], object], device: torch.device, repeats: int, enough: float = 5.0
+) -> float:
+    """Least time of up to `repeats` calls after one to warm up; no further call after `enough` seconds."""
+    times: list[float] = []
+    for _ in range(repeats + 1):
+        times.append(_seconds(work, device))
+        if len(times) > 1 and sum(times) > enough:
+            break
+    return min(times[1:])
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    wait(device)
+    started = time.perf_counter()
+    work()
+    wait(device)
+    return time.perf_counter() - started
