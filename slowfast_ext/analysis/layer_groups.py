@@ -84,6 +84,6 @@ GROUPS = {
         dim=320,
         heads=5,
         frames=16,
-        sides=(14,),
+        sides=(7, 10, 14),
     ),
 }
