@@ -172,7 +172,8 @@ def plain_views(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
     """Each view opens and decodes the video."""
 
     def view(clip: int, place: int) -> Tensor:
-        frames_THWC = _decode(path, lambda n: sampling.test_indices(n, 30.0, cfg, clip, 10))
+        clips = cfg.TEST.NUM_ENSEMBLE_VIEWS
+        frames_THWC = _decode(path, lambda n: sampling.test_indices(n, 30.0, cfg, clip, clips))
         pixels = _normalise(frames_THWC, cfg)
         size = short_side_size(*pixels.shape[-2:], cfg.DATA.TEST_CROP_SIZE)
         resized = interpolate(pixels, size=size, mode="bilinear", align_corners=False)
