@@ -22,7 +22,7 @@ def panels(rows: int, columns: int, title: str) -> tuple[Figure, np.ndarray]:
     figure = Figure(
         figsize=(width, rows * (PANEL_INCHES + 0.2) + 0.4), dpi=DPI, layout="constrained"
     )
-    figure.suptitle(title, fontsize=FONT + 1)
+    figure.suptitle(title, fontsize=FONT + 1, wrap=True)
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
