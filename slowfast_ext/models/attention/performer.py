@@ -5,6 +5,8 @@ Then linear attention with phi(q), phi(k).
 Shapes: B batch, N queries, M keys, m features, h heads, D head dim, T frames, S tokens of a frame.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from yacs.config import CfgNode
@@ -82,8 +84,9 @@ class Performer(Kernel):
     def _feature(self, x_BhND: Tensor, projection_hmD: Tensor, over: tuple[int, ...]) -> Tensor:
         u_BhNm = x_BhND @ projection_hmD.mT
         largest = u_BhNm.detach().amax(over, keepdim=True)
-        exponent = u_BhNm - x_BhND.square().sum(-1, keepdim=True) / 2 - largest
-        return exponent.exp() * u_BhNm.shape[-1] ** -0.5 + self.offset
+        shift = x_BhND.square().sum(-1, keepdim=True) / 2 + largest + math.log(u_BhNm.shape[-1]) / 2
+        # In place: nothing else here is as large as features, and new memory costs more than the sums.
+        return u_BhNm.sub_(shift).exp_() + self.offset
 
     def _draw(self) -> Tensor:
         if not (self.training and self.redraws):
