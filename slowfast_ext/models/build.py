@@ -24,7 +24,7 @@ class VideoModel(nn.Module):
         self.backbone = BACKBONES.get(cfg.MODEL.BACKBONE)(cfg)
         counts = class_counts(cfg)
         self.head = ClassHead(self.backbone.feature_dim, counts, cfg.MODEL.DROPOUT_RATE)
-        self.head.apply(init_transformer)
+        self.head.apply(init_transformer(cfg.MODEL.INIT_STD))
 
     def forward(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
         """Logits of each head."""

@@ -3,7 +3,7 @@
 Shapes: B batch, N tokens, C channels.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -88,14 +88,19 @@ def run_blocks(blocks: Iterable[nn.Module], x: Tensor, *grid: Grid, recomputed: 
     return x
 
 
-def init_transformer(module: nn.Module) -> None:
-    """Truncated normal 0.02 for linear weights, zero biases (for `model.apply`, which comes to parents last).
+def init_transformer(std: float) -> Callable[[nn.Module], None]:
+    """For `model.apply`: truncated normal of `std` for linear weights, zero biases.
 
-    A layer that starts otherwise has a method `init_weights`, which has the last word on its parameters.
+    A layer that starts otherwise has a method `init_weights`, which has the last word on its parameters, as
+    `apply` comes to parents last.
     """
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif hasattr(module, "init_weights"):
-        module.init_weights()
+
+    def init(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif hasattr(module, "init_weights"):
+            module.init_weights()
+
+    return init

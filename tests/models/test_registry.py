@@ -144,3 +144,18 @@ def test_every_model_takes_fixation_and_association(backbone, attention, mode):
     model = build_model(cfg)
     assert any("fixation" in name for name, _ in model.named_parameters())
     train_step(model)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.names())
+def test_linear_weights_start_as_wide_as_configured(backbone):
+    """Of attention, MLP and head; the same draws, scaled."""
+    cfg = tiny_cfg(backbone, "joint")
+    torch.manual_seed(0)
+    narrow = dict(build_model(cfg).named_parameters())
+    cfg.MODEL.INIT_STD = 0.1
+    torch.manual_seed(0)
+    wide = dict(build_model(cfg).named_parameters())
+    scaled = [name for name in narrow if not torch.equal(narrow[name], wide[name])]
+    assert {name.rsplit(".", 2)[-2] for name in scaled} >= {"qkv", "proj", "fc1", "fc2", "0"}
+    for name in scaled:
+        torch.testing.assert_close(wide[name], 5 * narrow[name])

@@ -40,7 +40,7 @@ class UniFormer(Backbone):
         self.stages = nn.ModuleList(_stage(cfg, stage) for stage in range(4))
         self.norm = nn.BatchNorm1d(self.feature_dim)
         for stage in self.stages[_CONV_STAGES:]:
-            stage.apply(init_transformer)
+            stage.apply(init_transformer(cfg.MODEL.INIT_STD))
 
     @classmethod
     def check(cls, cfg: CfgNode) -> Iterable[Problem]:

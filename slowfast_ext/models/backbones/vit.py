@@ -38,7 +38,7 @@ class VisionTransformer(Backbone):
         self.norm = nn.LayerNorm(vit.EMBED_DIM, eps=vit.LAYER_NORM_EPS)
         self.pre_logits = _pre_logits(vit)
         for module in (self.blocks, self.pre_logits):
-            module.apply(init_transformer)
+            module.apply(init_transformer(cfg.MODEL.INIT_STD))
 
     def build_embedding(self, cfg: CfgNode) -> Embedding:
         """What turns a clip into tokens."""

@@ -50,7 +50,7 @@ class Consensus(nn.Module):
     and all norms here have epsilon 1e-5. Cost, T frames: depth*(12*(T + 1)*C^2 + 2*(T + 1)^2*C) + C*D.
     """
 
-    def __init__(self, dim: int, heads: int, depth: int, dim_out: int) -> None:
+    def __init__(self, dim: int, heads: int, depth: int, dim_out: int, init_std: float) -> None:
         super().__init__()
         spec = LayerSpec(dim, heads, Grid(0, 0, 0), qkv_bias=False, norm_eps=1e-5)
         plain = get_cfg().ATTENTION
@@ -60,7 +60,7 @@ class Consensus(nn.Module):
         self.fc = nn.Linear(dim, dim_out)
         self.act = nn.GELU()
         nn.init.trunc_normal_(self.cls_token, std=0.02)
-        self.apply(init_transformer)
+        self.apply(init_transformer(init_std))
 
     def forward(self, cls_BTC: Tensor) -> Tensor:
         """[B, T, C] -> [B, dim_out]."""
@@ -93,7 +93,11 @@ class XViT(VisionTransformer):
         else:
             self.feature_dim = xvit.CONSENSUS_DIM
             self.consensus = Consensus(
-                dim, xvit.CONSENSUS_HEADS, xvit.CONSENSUS_DEPTH, xvit.CONSENSUS_DIM
+                dim,
+                xvit.CONSENSUS_HEADS,
+                xvit.CONSENSUS_DEPTH,
+                xvit.CONSENSUS_DIM,
+                cfg.MODEL.INIT_STD,
             )
 
     @classmethod
