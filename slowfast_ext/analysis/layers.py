@@ -88,14 +88,17 @@ def draw_over_tokens(
 ) -> None:
     """Curves of the fields named in `panels` (field -> label) over tokens, all axes logarithmic."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
-    figure = Figure(figsize=(5.5 * len(panels), 4.5), layout="constrained")
+    figure = Figure(figsize=(5 * len(panels) + 2, 4.5), layout="constrained")
+    ticks = sorted({row.tokens for rows in found.values() for row in rows})
     for axes, (what, label) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for index, (name, rows) in enumerate(found.items()):
-            style = "o-" if index < 10 else "s--"
-            axes.plot([r.tokens for r in rows], [getattr(r, what) for r in rows], style, label=name)
+        for name, rows in found.items():
+            axes.plot([r.tokens for r in rows], [getattr(r, what) for r in rows], "o-", label=name)
         axes.set(xscale="log", yscale="log", xlabel="tokens", ylabel=label)
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks], fontsize=8)
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
-    figure.get_axes()[0].legend(fontsize=8)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=90)
