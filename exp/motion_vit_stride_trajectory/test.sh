@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+exec bash "$here/../launch.sh" test "$here" "$@"
