@@ -1,3 +1,0 @@
-#!/usr/bin/env bash
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-exec bash "$here/../launch.sh" test "$here" "$@"
