@@ -40,9 +40,10 @@ fi
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 export MASTER_ADDR MASTER_PORT
+step=
+trap 'kill -USR1 $step' USR1 TERM
 srun --kill-on-bad-exit=1 bash "$root/exp/launch.sh" "$mode" "$exp" "$@" &
 step=$!
-trap 'kill -USR1 $step' USR1 TERM
 wait $step
 code=$?
 while kill -0 $step 2>/dev/null; do
