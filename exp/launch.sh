@@ -46,9 +46,11 @@ srun --kill-on-bad-exit=1 bash "$root/exp/launch.sh" "$mode" "$exp" "$@" &
 step=$!
 wait $step
 code=$?
-while kill -0 $step 2>/dev/null; do
-    wait $step
-    code=$?
+while [ "$code" -gt 128 ]; do # a signal ends `wait`, perhaps before the step; its own code is still to be had
+    wait $step 2>/dev/null
+    next=$?
+    if [ "$next" -eq 127 ] || { [ "$next" -eq "$code" ] && ! kill -0 $step 2>/dev/null; }; then break; fi
+    code=$next
 done
 [ "$code" -eq 75 ] && scontrol requeue "$SLURM_JOB_ID"
 exit "$code"
