@@ -138,10 +138,10 @@ class _Workers:
         return EXIT_OK if first is None else self._explain(first)
 
     def _first_ended_badly(self) -> int | None:
-        """Rank of a child that ended with an error, else of one that was interrupted."""
+        """Rank of a child that was killed, else ended with an error, else was interrupted."""
         codes = {rank: child.poll() for rank, child in self._children.items()}
         failed = [rank for rank, code in codes.items() if code not in (None, EXIT_OK)]
-        return min(failed, key=lambda rank: codes[rank] == EXIT_INTERRUPTED, default=None)
+        return min(failed, key=lambda r: (codes[r] == EXIT_INTERRUPTED, codes[r] > 0), default=None)
 
     def _end_rest(self) -> None:
         if not self._stopping:
