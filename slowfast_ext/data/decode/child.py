@@ -4,6 +4,7 @@ It answers one call after the other until its parent goes away. An answer that i
 shared memory. It loads NumPy, PyAV and what a reader needs, never torch.
 """
 
+import contextlib
 import mmap
 import os
 import signal
@@ -64,16 +65,20 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     parent, memory = Connection(int(sys.argv[1])), SharedMemory(int(sys.argv[2]))
-    parent.send((OK, None))
-    while True:
-        try:
-            request = parent.recv()
-        except EOFError:
-            return
-        except Exception:
-            parent.send((BROKEN, traceback.format_exc()))
-            continue
-        parent.send(answer(request, memory))
+    with contextlib.suppress(EOFError, ConnectionError):  # The parent is gone, closed or killed.
+        parent.send((OK, None))
+        while True:
+            parent.send(_next_answer(parent, memory))
+
+
+def _next_answer(parent: Connection, memory: SharedMemory) -> tuple[str, Any]:
+    try:
+        request = parent.recv()
+    except (EOFError, ConnectionError):
+        raise
+    except Exception:
+        return BROKEN, traceback.format_exc()
+    return answer(request, memory)
 
 
 if __name__ == "__main__":
