@@ -6,7 +6,6 @@ process, in turn, the least of several times: the ratios hold though the machine
 """
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from slowfast_ext.analysis.layers import (
     example_tokens,
     this_device,
 )
-from slowfast_ext.engine.device import wait
+from slowfast_ext.analysis.timing import seconds
 from slowfast_ext.models.attention import Grid, LayerSpec
 
 COLUMNS = ("tokens", "layer", "GMAC", "forward s", "forward+backward s", "faster", "kept MiB")
@@ -89,11 +88,7 @@ def least_in_turn(works: Sequence[Callable[[], None]], rounds: int) -> list[floa
     times: list[list[float]] = [[] for _ in works]
     for _ in range(rounds + 1):
         for work, own in zip(works, times, strict=True):
-            wait(device)
-            started = time.perf_counter()
-            work()
-            wait(device)
-            own.append(time.perf_counter() - started)
+            own.append(seconds(work, device))
     return [min(own[1:]) for own in times]
 
 

@@ -23,7 +23,7 @@ def seconds_per_clip(cfg: CfgNode, repeats: int = 3) -> float:
 
 def median_seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
     """Median over `repeats` calls after one to warm up; waits for the device around each."""
-    times = [_seconds(work, device) for _ in range(repeats + 1)]
+    times = [seconds(work, device) for _ in range(repeats + 1)]
     return sorted(times[1:])[repeats // 2]
 
 
@@ -33,13 +33,14 @@ def least_seconds(
     """Least time of up to `repeats` calls after one to warm up; no further call after `enough` seconds."""
     times: list[float] = []
     for _ in range(repeats + 1):
-        times.append(_seconds(work, device))
+        times.append(seconds(work, device))
         if len(times) > 1 and sum(times) > enough:
             break
     return min(times[1:])
 
 
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Time of one call, what the device does included."""
     wait(device)
     started = time.perf_counter()
     work()
