@@ -2,6 +2,6 @@
 
 from slowfast_ext.config.load import load_config
 from slowfast_ext.config.problems import Problem
-from slowfast_ext.config.schema import get_cfg
+from slowfast_ext.config.schema import get_cfg, options_of, tree_of
 
-__all__ = ["Problem", "get_cfg", "load_config"]
+__all__ = ["Problem", "get_cfg", "load_config", "options_of", "tree_of"]

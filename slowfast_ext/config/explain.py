@@ -2,47 +2,51 @@
 
 from yacs.config import CfgNode
 
-from slowfast_ext.config.schema import get_dotted, schema, sections
+from slowfast_ext.config.schema import get_dotted, schema
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.options import Key, sections
 from slowfast_ext.registry import nearest
 
 
 def explain(name: str) -> str:
     """Meaning, unit, default and allowed values of a key, or of all keys of a section."""
-    matches = [dotted for dotted in schema() if dotted == name or dotted.startswith(f"{name}.")]
+    keys = schema()
+    matches = [dotted for dotted in keys if dotted == name or dotted.startswith(f"{name}.")]
     if not matches:
-        close = nearest(name, [*schema(), *(section.name for section in sections())])
+        close = nearest(name, [*keys, *(section.name for section in sections())])
         hint = f"did you mean {' or '.join(close)}?" if close else "try a section: DATA"
         raise ConfigError(f"no key or section '{name}': {hint}")
-    return "\n".join(_explain_key(dotted) for dotted in matches)
+    return "\n".join(_explain_key(dotted, keys[dotted]) for dotted in matches)
 
 
-def _explain_key(dotted: str) -> str:
-    key = schema()[dotted]
+def _explain_key(dotted: str, key: Key) -> str:
     unit = f" [{key.unit}]" if key.unit else ""
-    return f"{dotted}{unit}: {key.help}\n    default {key.default!r}; allowed: {key.allowed()}"
+    return (
+        f"{dotted}{unit}: {key.help}\n    default {_plain(key.default)!r}; allowed: {key.allowed()}"
+    )
 
 
 def changed_keys(cfg: CfgNode) -> dict[str, object]:
     """Dotted keys whose value is not the default, with the value."""
-    values = {dotted: get_dotted(cfg, dotted) for dotted in schema()}
+    keys = schema()
+    values = {dotted: get_dotted(cfg, dotted) for dotted in keys}
     return {
         dotted: value
         for dotted, value in values.items()
-        if not _same(value, schema()[dotted].default)
+        if _plain(value) != _plain(keys[dotted].default)
     }
 
 
-def _same(value: object, default: object) -> bool:
-    if isinstance(default, (list, tuple)):
-        return list(value) == list(default) if isinstance(value, (list, tuple)) else False
-    return value == default
+def _plain(value: object) -> object:
+    """Lists for tuples."""
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def describe(cfg: CfgNode) -> str:
     """The merged tree as YAML, then what differs from the defaults."""
+    keys = schema()
     differing = [
-        f"#   {dotted}: {value!r}  (default {schema()[dotted].default!r})"
+        f"#   {dotted}: {value!r}  (default {_plain(keys[dotted].default)!r})"
         for dotted, value in changed_keys(cfg).items()
     ]
     heading = "# differs from the defaults:" if differing else "# all keys are at their defaults"

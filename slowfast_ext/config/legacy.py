@@ -30,6 +30,7 @@ REWRITTEN: dict[str, Callable[[Any, Mapping[str, Any]], Mapped]] = {
     "MODEL.LOSS_FUNC": lambda name, values: _loss(name),
     "BN.USE_PRECISE_STATS": lambda on, values: _must_be_off(on),
     "BN.NUM_BATCHES_PRECISE": lambda batches, values: {},
+    "TRAIN.CHECKPOINT_EPOCH_RESET": lambda on, values: {},
     **legacy_uniformer.REWRITTEN,
 }
 

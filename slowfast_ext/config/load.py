@@ -10,21 +10,25 @@ from yacs.config import CfgNode
 
 from slowfast_ext.config.legacy import translate
 from slowfast_ext.config.problems import Check, Origin, Problem, raise_problems
-from slowfast_ext.config.schema import get_cfg, schema, set_dotted
+from slowfast_ext.config.schema import get_cfg, import_files, schema, set_dotted
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.options import Key
 from slowfast_ext.registry import nearest
 
 Values = dict[str, Origin]
 
 
 def load_config(
-    files: Sequence[str | Path], pairs: Sequence[str] = (), checks: Iterable[Check] = ()
+    files: str | Path | Sequence[str | Path] = (),
+    pairs: Sequence[str] = (),
+    checks: Iterable[Check] = (),
 ) -> CfgNode:
     """Merge YAML files (each over its `_BASE_` files), then KEY VALUE pairs, and freeze the result.
 
-    `checks` are called on the merged tree and yield further problems.
+    `checks` are called on the merged tree and yield further problems. Python files that IMPORT names are run first.
     Raises ConfigError that lists all problems at once, each with its file and line.
     """
+    files = [files] if isinstance(files, (str, Path)) else files
     cfg, origins, problems = merge(files, pairs)
     if not problems:
         problems = [problem for check in checks for problem in check(cfg)]
@@ -37,8 +41,10 @@ def merge(
     files: Sequence[str | Path], pairs: Sequence[str] = ()
 ) -> tuple[CfgNode, Values, list[Problem]]:
     """The merged tree, the origin of each value that is set, and what is wrong with them."""
+    sources = [_read_file(Path(file), ()) for file in files]
+    import_files(_imports(sources, pairs))
     origins: Values = {}
-    for source in [*(_read_file(Path(file), ()) for file in files), _read_pairs(pairs)]:
+    for source in [*sources, _read_pairs(pairs)]:
         origins.update(translate(source))
     cfg = get_cfg()
     problems = []
@@ -55,7 +61,7 @@ def _fit(dotted: str, value: Any) -> tuple[Any, Problem | None]:
     key = schema().get(dotted)
     if key is None:
         return value, Problem(dotted, "no such key", _suggest(dotted))
-    value = _coerce(value, key.accepted_types)
+    value = _coerce(value, key)
     complaint = key.complaint(value)
     return value, Problem(dotted, complaint, f"allowed: {key.allowed()}") if complaint else None
 
@@ -69,13 +75,23 @@ def _suggest(dotted: str) -> str:
     return f"did you mean {' or '.join(dict.fromkeys(close[:3]))}?"
 
 
-def _coerce(value: Any, types: tuple[type, ...]) -> Any:
+def _coerce(value: Any, key: Key) -> Any:
     """Text for a key that is none is read as YAML (`true`), else as Python: 1e-4 and (1, 2) are text to YAML."""
+    types = key.accepted_types
     if isinstance(value, str) and str not in types:
         value = _read_text(value)
     if float in types and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def _imports(sources: Sequence[Values], pairs: Sequence[str]) -> list[str]:
+    """Files named by IMPORT: the command line over the last YAML file that has it."""
+    named: Any = next((s["IMPORT"].value for s in reversed(sources) if "IMPORT" in s), [])
+    given = dict(zip(pairs[::2], pairs[1::2], strict=False))
+    if "IMPORT" in given:
+        named = _read_text(given["IMPORT"])
+    return [named] if isinstance(named, str) else list(named)
 
 
 def _read_text(text: str) -> Any:
@@ -113,6 +129,12 @@ def _read_file(path: Path, parents: tuple[Path, ...]) -> Values:
     for base in [bases] if isinstance(bases, str) else bases:
         values.update(_read_file(path.parent / Path(base).expanduser(), (*parents, path)))
     values.update(own)
+    if "IMPORT" in own:
+        place, files = own["IMPORT"].place, own["IMPORT"].value
+        beside = [
+            str(path.parent / file) for file in ([files] if isinstance(files, str) else files)
+        ]
+        values["IMPORT"] = Origin(place, beside)
     return values
 
 

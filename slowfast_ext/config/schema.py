@@ -1,38 +1,59 @@
-"""The whole tree: every section file of this folder, joined into one yacs node of defaults."""
+"""The whole tree, derived from the option classes that stand beside the code they configure."""
 
 import importlib
-import pkgutil
-from functools import cache
+import importlib.util
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeVar
 
 from yacs.config import CfgNode
 
-from slowfast_ext.config.keys import Key, Section
+from slowfast_ext.errors import ConfigError
+from slowfast_ext.options import Key, Options, keys_of, sections
+
+_HOMES = (
+    "tasks",
+    "models",
+    "models.weights",
+    "data.annotations",
+    "data.loader",
+    "engine.options",
+    "engine.optim",
+)
+"""Where options are declared. They are imported when the tree is first asked for, not with this module."""
+
+Chosen = TypeVar("Chosen", bound=Options)
 
 
-@cache
-def sections() -> tuple[Section, ...]:
-    """All `SECTIONS` of the modules in config/sections, top level first, then by name."""
-    package = importlib.import_module("slowfast_ext.config.sections")
-    found = [
-        section
-        for module in pkgutil.iter_modules(package.__path__)
-        for section in importlib.import_module(f"{package.__name__}.{module.name}").SECTIONS
-    ]
-    return tuple(sorted(found, key=lambda section: section.name))
-
-
-@cache
 def schema() -> dict[str, Key]:
     """Dotted name -> Key for every key there is."""
-    return {section.path(key): key for section in sections() for key in section.keys}
+    for home in _HOMES:
+        importlib.import_module(f"slowfast_ext.{home}")
+    return {section.path(key): key for section in sections() for key in section}
 
 
 def get_cfg() -> CfgNode:
     """A fresh, mutable tree of the defaults."""
     cfg = CfgNode()
     for dotted, key in schema().items():
-        default = list(key.default) if isinstance(key.default, (list, tuple)) else key.default
-        set_dotted(cfg, dotted, default)
+        set_dotted(cfg, dotted, _thawed(key.default))
+    return cfg
+
+
+def options_of(cfg: CfgNode, options: type[Chosen]) -> Chosen:
+    """The options of a class as the tree has them. Raises ConfigError for values out of bounds."""
+    node = get_dotted(cfg, options.section) if options.section else cfg
+    return options(**{key.field: node[key.name] for key in keys_of(options)})
+
+
+def tree_of(*options: Options) -> CfgNode:
+    """A tree of the defaults with the values of some options in it: the inverse of `options_of`."""
+    cfg = get_cfg()
+    for own in options:
+        for key in keys_of(type(own)):
+            dotted = f"{own.section}.{key.name}" if own.section else key.name
+            set_dotted(cfg, dotted, _thawed(getattr(own, key.field)))
     return cfg
 
 
@@ -51,3 +72,30 @@ def set_dotted(cfg: CfgNode, dotted: str, value: object) -> None:
             cfg[part] = CfgNode()
         cfg = cfg[part]
     cfg[leaf] = value
+
+
+def import_files(files: Iterable[str]) -> None:
+    """Run Python files that register attention, backbones, data sets, tasks or metrics, each once.
+
+    Raises ConfigError where one is missing or fails.
+    """
+    for file in files:
+        path = Path(file).expanduser().resolve()
+        name = f"slowfast_ext_import_{path.stem}"
+        known = sys.modules.get(name)
+        if known is not None and getattr(known, "__file__", None) == str(path):
+            continue
+        spec = importlib.util.spec_from_file_location(name, path)
+        if not path.is_file() or spec is None or spec.loader is None:
+            raise ConfigError(f"IMPORT: {file}: no such Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise ConfigError(f"IMPORT: {file}: {type(error).__name__}: {error}") from error
+
+
+def _thawed(value: object) -> object:
+    return [_thawed(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -12,7 +12,6 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from yacs.config import CfgNode
 
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.dataset import Source, TrainClips
 from slowfast_ext.data.loader import Batch, TrainCollate
 from slowfast_ext.data.random import step_rng
@@ -20,6 +19,7 @@ from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.samplers import train_batches
 from slowfast_ext.data.transforms.device import to_model_input
 from slowfast_ext.data.transforms.mixing import mix_batch
+from slowfast_ext.tasks.base import class_counts
 
 CAPTION_HEIGHT = 14
 MARGIN = 4

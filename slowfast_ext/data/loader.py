@@ -7,6 +7,7 @@ leave signals to the training process.
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,7 +15,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.batch import BadSample, Batch, EvalBatch, label_tensor, stack_clips
 from slowfast_ext.data.dataset import Source, TestItem, TestViews, TrainClips, TrainItem
 from slowfast_ext.data.decode.source import VideoSource
@@ -23,6 +23,21 @@ from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.samplers import Draw, eval_shard, steps_per_epoch, train_batches
 from slowfast_ext.data.sampling import View
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.options import Options, option, section
+from slowfast_ext.tasks.base import class_counts
+
+
+@section("DATA_LOADER", "Loading processes")
+@dataclass(frozen=True)
+class LoaderOptions(Options):
+    """Loading processes: the section DATA_LOADER."""
+
+    num_workers: int = option(
+        8, "loader processes per training process; 0: in the process itself", low=0
+    )
+    pin_memory: bool = option(True, "page-locked batches (CUDA only)")
+    prefetch_factor: int = option(2, "batches that each worker holds ready", unit="batches", low=1)
+
 
 __all__ = ["BadSample", "Batch", "EvalBatch", "EvalLoader", "TrainLoader"]
 

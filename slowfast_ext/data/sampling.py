@@ -10,6 +10,48 @@ import numpy as np
 from numpy.typing import NDArray
 from yacs.config import CfgNode
 
+from slowfast_ext.options import Options, option, section
+
+
+@section("DATA", "Videos, clips and views")
+@dataclass(frozen=True)
+class SamplingOptions(Options):
+    """Videos, clips and views: the section DATA."""
+
+    num_frames: int = option(8, "frames of a clip", unit="frames", low=1)
+    sampling: str = option(
+        "dense",
+        "which frames: dense, neighbours at SAMPLING_RATE; segment, one from each of NUM_FRAMES equal parts",
+        choices=("dense", "segment"),
+    )
+    sampling_rate: int = option(
+        8, "distance of a dense clip's frames in the source", unit="frames", low=1
+    )
+    frame_spacing: str = option(
+        "stride",
+        "dense frames lie SAMPLING_RATE apart, or linspace over the span (PySlowFast: 4.2 for 16x4)",
+        choices=("stride", "linspace"),
+    )
+    target_fps: float = option(
+        0.0, "rate that SAMPLING_RATE is counted at; 0: the source's own", unit="frames/s", low=0
+    )
+    use_offset_sampling: bool = option(
+        True,
+        "test clips start at whole frames from first to last, centre for one (PySlowFast's key)",
+    )
+
+
+@section("TEST", "Multi-view testing")
+@dataclass(frozen=True)
+class ViewOptions(Options):
+    """Multi-view testing: the section TEST."""
+
+    num_ensemble_views: int = option(10, "clips in time per video", unit="clips", low=1)
+    num_spatial_crops: int = option(
+        3, "crops per clip along the longer side; 1: centre", unit="crops", choices=(1, 2, 3)
+    )
+
+
 Indices = NDArray[np.int64]
 
 CENTRE = 1

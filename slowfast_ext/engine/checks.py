@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.annotations import DATASETS
 from slowfast_ext.data.checks import check_clips
 from slowfast_ext.data.decode import DECODERS
@@ -15,6 +14,7 @@ from slowfast_ext.engine.launch import processes_on_this_node
 from slowfast_ext.engine.optim import check_solver
 from slowfast_ext.models import check_model
 from slowfast_ext.registry import Registry, nearest
+from slowfast_ext.tasks.base import class_counts
 
 
 def check_names(cfg: CfgNode) -> Iterable[Problem]:

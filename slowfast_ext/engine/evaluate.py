@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.loader import EvalBatch
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.transforms.device import to_model_input
@@ -21,6 +20,7 @@ from slowfast_ext.engine.metrics import Evaluation
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.signals import StopRequest
 from slowfast_ext.errors import DataError
+from slowfast_ext.tasks.base import class_counts
 
 logger = logging.getLogger(__name__)
 

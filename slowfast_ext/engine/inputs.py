@@ -6,12 +6,12 @@ Shapes: B clips, T frames, C colours, H W pixels, K classes of a head.
 from torch import Tensor
 from yacs.config import CfgNode
 
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.loader import Batch
 from slowfast_ext.data.random import step_rng
 from slowfast_ext.data.transforms.device import to_model_input
 from slowfast_ext.data.transforms.mixing import mix_batch
 from slowfast_ext.engine.distributed import World
+from slowfast_ext.tasks.base import class_counts
 
 
 def prepare_batch(

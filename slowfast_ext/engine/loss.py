@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 from yacs.config import CfgNode
 
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.records import VideoRecord, class_histogram
+from slowfast_ext.tasks.base import class_counts
 
 
 class SoftCrossEntropy(nn.Module):

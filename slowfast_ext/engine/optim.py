@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -10,6 +11,55 @@ from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
 from slowfast_ext.models import VideoModel
+from slowfast_ext.options import Options, option, section
+
+
+@section("SOLVER", "Optimizer and schedule")
+@dataclass(frozen=True)
+class SolverOptions(Options):
+    """Optimizer and schedule: the section SOLVER."""
+
+    optimizing_method: str = option("adamw", "optimizer", choices=("adamw", "sgd"))
+    base_lr: float = option(0.0001, "learning rate after warm-up", low=0)
+    base_lr_scale_num_shards: bool = option(
+        False, "multiply BASE_LR, WARMUP_START_LR and COSINE_END_LR by NUM_SHARDS"
+    )
+    base_lr_batch: int = option(
+        0,
+        "batch that BASE_LR is meant for: the rate is scaled linearly to the effective batch; 0: not scaled",
+        unit="clips",
+        low=0,
+    )
+    lr_policy: str = option(
+        "cosine", "how the rate falls", choices=("cosine", "linear", "steps_with_relative_lrs")
+    )
+    cosine_end_lr: float = option(0.0, "rate at the end of the cosine or the line", low=0)
+    cosine_after_warmup: bool = option(
+        True, "cosine or line start after the warm-up instead of under it"
+    )
+    steps: tuple[int, ...] = option((0,), "epochs at which the rate steps", unit="epochs")
+    lrs: tuple[float, ...] = option((1.0,), "rate in each step, relative to BASE_LR")
+    max_epoch: int = option(100, "length of training", unit="epochs", low=1)
+    warmup_epochs: float = option(
+        0.0, "linear rise from WARMUP_START_LR, per step", unit="epochs", low=0
+    )
+    warmup_start_lr: float = option(0.0, "rate at step 0 of the warm-up", low=0)
+    weight_decay: float = option(0.05, "decay of weights", low=0)
+    zero_wd_1d_param: bool = option(
+        True, "no decay on biases, norms and other 1-D parameters (PySlowFast's key)"
+    )
+    momentum: float = option(0.9, "SGD momentum", low=0, high=1)
+    nesterov: bool = option(True, "SGD with Nesterov momentum")
+    betas: tuple[float, ...] = option((0.9, 0.999), "AdamW betas", low=0, high=1, length=2)
+    eps: float = option(1e-08, "AdamW: added to the root of the second moment", low=0)
+    clip_grad_l2norm: float = option(0.0, "largest global gradient norm; 0: off", low=0)
+    layer_decay: float = option(
+        1.0, "factor of the rate per block counted from the head; 1: off", low=0, high=1
+    )
+    fused: bool = option(
+        True,
+        "fused optimizer kernels; without them each step waits for the device to know that it is finite",
+    )
 
 
 def learning_rate(cfg: CfgNode, epoch: float, effective_batch: int) -> float:

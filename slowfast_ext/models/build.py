@@ -1,19 +1,42 @@
 """cfg -> model. Shapes: B batch, C channels, T frames, H W pixels, K classes."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention import ATTENTION, KERNELS, Attention
 from slowfast_ext.models.attention.neighbour import Neighbour
 from slowfast_ext.models.backbones import BACKBONES
 from slowfast_ext.models.heads import ClassHead
 from slowfast_ext.models.layers import init_transformer
+from slowfast_ext.options import Options, option, section
 from slowfast_ext.registry import Registry
+from slowfast_ext.tasks.base import class_counts
+
+
+@section("MODEL", "Backbone, head and regularisation")
+@dataclass(frozen=True)
+class ModelOptions(Options):
+    """Backbone, head and regularisation: the section MODEL."""
+
+    backbone: str = option("vit", "name in the BACKBONES registry")
+    init_std: float = option(
+        0.02,
+        "deviation of linear weights at the start; 0.02 is made for hundreds of channels, a narrow model learns much sooner from about 1 / sqrt(channels)",
+        low=0,
+    )
+    drop_path: float = option(
+        0.0, "stochastic depth of the last block; rises linearly from 0", low=0, high=1
+    )
+    checkpoint_blocks: tuple[int, ...] = option(
+        (0,),
+        "first blocks of each stage (one value: of the whole) whose activations are recomputed",
+        low=0,
+    )
 
 
 class VideoModel(nn.Module):

@@ -80,7 +80,7 @@ def test_a_frame_that_is_not_there_is_never_asked_for(make_source, tmp_path):
 
 def test_a_reader_is_asked_only_where_it_is_exact(make_source, tmp_path, monkeypatch):
     """A decord that gives rubbish shows who was asked."""
-    monkeypatch.setitem(DECODERS._obj_map, "decord", fakes.ExactlyDecord)
+    monkeypatch.setitem(DECODERS._things, "decord", fakes.ExactlyDecord)
     source = make_source(DECODING_BACKEND="decord")
     assert source.frames(record(makers.closed(tmp_path)), [5]).shape == (1, 4, 6, 3)
     assert numbers(source, record(makers.open_groups(tmp_path)), [5]) == [5]
@@ -99,7 +99,7 @@ def test_a_reader_that_is_not_installed(monkeypatch):
         def missing():
             return "pip install absent"
 
-    monkeypatch.setitem(DECODERS._obj_map, "absent", Absent)
+    monkeypatch.setitem(DECODERS._things, "absent", Absent)
     with pytest.raises(ConfigError, match="pip install absent"):
         reader_chain("absent")
 
@@ -111,7 +111,7 @@ def test_a_reader_that_is_not_installed(monkeypatch):
 def test_a_failing_reader_costs_one_try_and_is_not_asked_again(
     make_source, tmp_path, monkeypatch, reader, reason
 ):
-    monkeypatch.setitem(DECODERS._obj_map, "bad", reader)
+    monkeypatch.setitem(DECODERS._things, "bad", reader)
     source, rec = (
         make_source(DECODING_BACKEND="bad", DECODE_TIMEOUT=3.0),
         record(makers.closed(tmp_path)),
@@ -126,8 +126,8 @@ def test_a_failing_reader_costs_one_try_and_is_not_asked_again(
 
 
 def test_when_all_readers_fail_the_message_says_why(make_source, tmp_path, monkeypatch):
-    monkeypatch.setitem(DECODERS._obj_map, "bad", fakes.CrashingReader)
-    monkeypatch.setitem(DECODERS._obj_map, "pyav", fakes.CrashingReader)
+    monkeypatch.setitem(DECODERS._things, "bad", fakes.CrashingReader)
+    monkeypatch.setitem(DECODERS._things, "pyav", fakes.CrashingReader)
     source, rec = make_source(DECODING_BACKEND="bad"), record(makers.avi(tmp_path))
     with pytest.raises(DataError, match=r"plain\.avi \(val\.csv:7\): bad: .*crashed.*; pyav: "):
         source.frames(rec, [0])

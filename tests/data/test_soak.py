@@ -101,7 +101,7 @@ def shared_files():
 
 
 def test_an_epoch_over_broken_files_ends_with_all_its_samples(tmp_path, monkeypatch):
-    monkeypatch.setitem(DECODERS._obj_map, "moody", fake_decoders.MoodyReader)
+    monkeypatch.setitem(DECODERS._things, "moody", fake_decoders.MoodyReader)
     broken, odd = broken_files(tmp_path), odd_files(tmp_path)
     good = [make(tmp_path) for make in (makers.b_frames, makers.avi, makers.rotated)] * 8
     paths = [*good, *odd, *broken, *shared_files()]

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from yacs.config import CfgNode
 
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.annotations.checks import (
     check_labels,
     keep_present,
@@ -15,6 +14,7 @@ from slowfast_ext.data.annotations.checks import (
 from slowfast_ext.data.annotations.packed import PackedRecords
 from slowfast_ext.data.records import DATASETS, SPLITS, VideoSet
 from slowfast_ext.registry import import_submodules
+from slowfast_ext.tasks.base import class_counts
 
 import_submodules(__name__)
 

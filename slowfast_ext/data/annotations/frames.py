@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 from yacs.config import CfgNode
 
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.annotations.lists import class_names, find_list, media_root
 from slowfast_ext.data.annotations.media import is_video
 from slowfast_ext.data.annotations.text import read_lines, to_int
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
+from slowfast_ext.tasks.base import class_counts
 
 
 @DATASETS.register("frames")

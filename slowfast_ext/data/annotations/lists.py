@@ -2,11 +2,47 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from yacs.config import CfgNode
 
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.errors import DataError
+from slowfast_ext.options import Options, option, section
+
+
+@section("DATA", "Videos, clips and views")
+@dataclass(frozen=True)
+class ListOptions(Options):
+    """Videos, clips and views: the section DATA."""
+
+    path_to_data_dir: str = option("", "folder of the annotation files")
+    path_prefix: str = option("", "folder joined before every media path; empty: PATH_TO_DATA_DIR")
+    path_label_separator: str = option(" ", "separator of path and label in list files")
+    label_path_template: str = option(
+        "",
+        "name of the list files, {} is train, val (or validation) or test; empty: the data set's own names",
+    )
+    fold: int = option(
+        1, "which of the three official splits of UCF101 and HMDB51", choices=(1, 2, 3)
+    )
+    allow_missing: float = option(
+        0.0,
+        "largest share of listed files that may be absent; they are left out and counted",
+        low=0,
+        high=1,
+    )
+
+
+@section("MODEL", "Backbone, head and regularisation")
+@dataclass(frozen=True)
+class ClassNameOptions(Options):
+    """Backbone, head and regularisation: the section MODEL."""
+
+    class_names: str = option(
+        "", "file with a class name a line, where the data set has none of its own"
+    )
+
 
 SPLIT_NAMES = {
     "train": ("train", "training"),

@@ -4,11 +4,11 @@ import os
 
 from yacs.config import CfgNode
 
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.data.annotations.lists import media_root
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import VideoRecord
 from slowfast_ext.errors import DataError
+from slowfast_ext.tasks.base import class_counts
 
 SEPARATORS = {" ": "a space", ",": "a comma", "\t": "a tab", ";": "a semicolon"}
 

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -24,7 +25,33 @@ from slowfast_ext.data.decode.scan import scan_video
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.data.records import VideoRecord
 from slowfast_ext.errors import ConfigError, DataError
+from slowfast_ext.options import Options, option, section
 from slowfast_ext.registry import import_submodules
+
+
+@section("DATA", "Videos, clips and views")
+@dataclass(frozen=True)
+class DecodeOptions(Options):
+    """Videos, clips and views: the section DATA."""
+
+    image_template: str = option(
+        "{:05d}.jpg",
+        "file name of frame i in a frame folder, first frame 1; {name} is the folder's own name",
+    )
+    image_fps: float = option(
+        30.0,
+        "rate at which the images of frame folders were taken from their videos",
+        unit="frames/s",
+        low=0.01,
+    )
+    decoding_backend: str = option(
+        "auto",
+        "video reader; auto: the fastest exact one, PyAV; decord and torchcodec read the files they are exact on",
+    )
+    decode_timeout: float = option(
+        60.0, "longest time for one video before its reader is killed; 0: none", unit="s", low=0
+    )
+
 
 import_submodules(__package__)
 

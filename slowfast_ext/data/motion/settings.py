@@ -5,6 +5,28 @@ from dataclasses import asdict, dataclass
 from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.options import Options, option, section
+
+
+@section(
+    "MOTION",
+    "MotionShapes, the data set that is rendered on first use (TRAIN.DATASET motionshapes)",
+)
+@dataclass(frozen=True)
+class MotionOptions(Options):
+    """MotionShapes, the data set that is rendered on first use (TRAIN.DATASET motionshapes): the section MOTION."""
+
+    level: str = option(
+        "easy",
+        "easy: still camera, large motions; hard: moving camera, light, distractors, compression",
+        choices=("easy", "hard"),
+    )
+    num_train: int = option(3600, "training clips, classes in turn", unit="clips", low=12)
+    num_val: int = option(360, "validation clips, classes in turn", unit="clips", low=12)
+    size: int = option(64, "side of the square video, even", unit="px", low=16)
+    num_frames: int = option(16, "frames of a file, at 12 a second", unit="frames", low=2)
+    seed: int = option(0, "seed of the set; same settings, same pixels", low=0)
+
 
 RENDERER = 1
 """Raised whenever the same settings give other pixels: old files are then not used."""

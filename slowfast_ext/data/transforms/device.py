@@ -3,11 +3,30 @@
 Shapes: B batch, T frames, C colours, H W pixels.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from yacs.config import CfgNode
+
+from slowfast_ext.options import Options, option, section
+
+
+@section("DATA", "Videos, clips and views")
+@dataclass(frozen=True)
+class PixelOptions(Options):
+    """Videos, clips and views: the section DATA."""
+
+    mean: tuple[float, ...] = option(
+        (0.45, 0.45, 0.45), "mean subtracted from pixels in [0, 1]", length=3
+    )
+    std: tuple[float, ...] = option(
+        (0.225, 0.225, 0.225), "deviation that pixels are divided by", length=3
+    )
+    channel_order: str = option(
+        "rgb", "order of the colour channels fed to the model", choices=("rgb", "bgr")
+    )
 
 
 def to_model_input(clip_BTCHW: Tensor, cfg: CfgNode) -> Tensor:

@@ -5,6 +5,7 @@ H W pixels, K classes.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,6 +14,20 @@ from torch.nn.functional import one_hot
 from yacs.config import CfgNode
 
 from slowfast_ext.data.transforms.box import Box
+from slowfast_ext.options import Options, option, section
+
+
+@section("MIXUP", "Mixing of a training batch, and label smoothing")
+@dataclass(frozen=True)
+class MixupOptions(Options):
+    """Mixing of a training batch, and label smoothing: the section MIXUP."""
+
+    enable: bool = option(False, "mix clips of a batch")
+    alpha: float = option(0.8, "mixup beta parameter; 0: no mixup", low=0)
+    cutmix_alpha: float = option(1.0, "cutmix beta parameter; 0: no cutmix", low=0)
+    prob: float = option(1.0, "probability that a batch is mixed", low=0, high=1)
+    switch_prob: float = option(0.5, "probability of cutmix where both are on", low=0, high=1)
+
 
 Targets = tuple[Tensor, ...]
 

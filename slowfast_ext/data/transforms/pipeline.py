@@ -4,6 +4,7 @@ RandAugment or AutoAugment at the decoded size, then crop, flip, colour jitter, 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,37 @@ from slowfast_ext.data.transforms.resize_crop import (
     RandomResizedCrop,
     Resize,
 )
+from slowfast_ext.options import Options, option, section
+
+
+@section("AUG", "Augmentation of a training clip")
+@dataclass(frozen=True)
+class AugOptions(Options):
+    """Augmentation of a training clip: the section AUG."""
+
+    enable: bool = option(True, "augment beyond crop and flip; the keys below")
+    num_sample: int = option(
+        1, "augmented clips from one decoded video (repeated augmentation)", unit="clips", low=1
+    )
+    aa_type: str = option(
+        "",
+        "RandAugment or AutoAugment in timm's syntax: rand-m7-n4-mstd0.5-inc1, v0, original; empty: off",
+    )
+    interpolation: str = option(
+        "bicubic", "interpolation of geometric operations", choices=("bilinear", "bicubic")
+    )
+    color_jitter: float = option(
+        0.0, "strength of brightness, contrast and saturation jitter; 0: off", low=0
+    )
+    color_jitter_prob: float = option(0.8, "probability of the colour jitter", low=0, high=1)
+    grayscale: float = option(0.0, "probability of a grey clip", low=0, high=1)
+    re_prob: float = option(0.0, "probability of random erasing", low=0, high=1)
+    re_mode: str = option(
+        "pixel",
+        "what an erased box is filled with: noise per pixel, one noise colour, or zero",
+        choices=("pixel", "rand", "const"),
+    )
+    re_count: int = option(1, "erased boxes", low=1)
 
 
 class ClipTransform(Protocol):

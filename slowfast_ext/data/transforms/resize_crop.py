@@ -11,7 +11,68 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from slowfast_ext import options as sizes
 from slowfast_ext.data.transforms.box import Box, Size, crop
+from slowfast_ext.options import Options, option, section
+
+
+@section("DATA", "Videos, clips and views")
+@dataclass(frozen=True)
+class CropOptions(Options):
+    """Videos, clips and views: the section DATA."""
+
+    train_crop_size: sizes.Size = option(
+        224,
+        "side of the square training crop, or [height, width]",
+        unit="px",
+        low=1,
+        length=2,
+        types=(int, list, tuple),
+    )
+    test_crop_size: sizes.Size = option(
+        224,
+        "side of the square test crop, or [height, width]",
+        unit="px",
+        low=1,
+        length=2,
+        types=(int, list, tuple),
+    )
+    test_crop_ratio: float = option(
+        1.0,
+        "test crop as a part of the short side, to which frames are scaled first; 0.875 on ImageNet",
+        low=0.1,
+        high=1,
+    )
+    train_jitter_scales: tuple[int, ...] = option(
+        (256, 320), "range of the short side before a random crop", unit="px", low=1, length=2
+    )
+    train_jitter_scales_relative: tuple[float, ...] = option(
+        (), "area range of a random-resized crop; empty: short-side jitter", low=0, high=1, length=2
+    )
+    train_jitter_aspect_relative: tuple[float, ...] = option(
+        (), "aspect range of a random-resized crop", low=0, length=2
+    )
+    train_multi_scale_crop: tuple[float, ...] = option(
+        (),
+        "sides of a crop at fixed places, as parts of the short side (TSN: 1, .875, .75, .66); empty: off",
+        low=0.01,
+        high=1,
+    )
+    inv_uniform_sample: bool = option(
+        False, "jitter the short side uniformly in 1/size (PySlowFast's key)"
+    )
+    antialias: bool = option(
+        True, "average pixels when frames are scaled down; off reproduces PySlowFast's resize"
+    )
+    interpolation: str = option(
+        "bilinear",
+        "how crops are resampled to their size; bicubic on ImageNet",
+        choices=("bilinear", "bicubic"),
+    )
+    random_flip: bool = option(
+        True, "mirror training clips half of the time; off where direction is the label"
+    )
+
 
 PLACES = tuple((y, x) for step in ((0, 2, 4), (1, 3)) for y in step for x in step)
 """Where a multi-scale crop lies, from the top and the left, in quarters of the room that it leaves."""

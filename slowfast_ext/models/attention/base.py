@@ -5,6 +5,7 @@ Shapes: B batch, N tokens (prefix first, then time-major), C channels, h heads, 
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import cache
 from typing import ClassVar
 
@@ -16,7 +17,23 @@ from slowfast_ext.config import Problem
 from slowfast_ext.models.attention.fixation import build_fixation
 from slowfast_ext.models.attention.grid import Grid, LayerSpec
 from slowfast_ext.models.attention.neighbour import Neighbour
+from slowfast_ext.options import Options, option, section
 from slowfast_ext.registry import Registry
+
+
+@section("ATTENTION", "Attention of every block")
+@dataclass(frozen=True)
+class AttentionOptions(Options):
+    """Attention of every block: the section ATTENTION."""
+
+    cycle: tuple[str, ...] = option(
+        ("joint",), "attention variants that repeat through the depth of each stage"
+    )
+    kernel: str = option("softmax", "name in the KERNELS registry")
+    reference: bool = option(False, "plain twin instead of the fast form (slow; for checks)")
+    dropout: float = option(0.0, "dropout of the attention weights", low=0, high=1)
+    proj_dropout: float = option(0.0, "dropout after the output projection", low=0, high=1)
+
 
 ATTENTION = Registry("ATTENTION")
 KERNELS = Registry("KERNELS")

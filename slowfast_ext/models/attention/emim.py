@@ -7,6 +7,7 @@ D head dim, K cells of the window.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,28 @@ from slowfast_ext.config import Problem
 from slowfast_ext.models.attention.base import ATTENTION, Attention
 from slowfast_ext.models.attention.emim_window import explicit_window_attention, window_attention
 from slowfast_ext.models.attention.grid import Grid, LayerSpec
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.EMIM", "Explicit motion information mining, the variant `emim`")
+@dataclass(frozen=True)
+class EmimOptions(Options):
+    """Explicit motion information mining, the variant `emim`: the section ATTENTION.EMIM."""
+
+    window: tuple[int, ...] = option(
+        (7, 7),
+        "side of the window in the next frame, odd: rows, columns",
+        unit="tokens",
+        low=1,
+        length=2,
+        per_stage=True,
+    )
+    context_channels: str | int = option(
+        "all",
+        "channels of a head that are aggregated and trained; the published CUDA kernels: 32",
+        choices=("all", 32),
+        types=(str, int),
+    )
 
 
 class QuickGelu(nn.Module):

@@ -4,11 +4,32 @@ Which inner form meets the published counts: docs/feature_fixation.md.
 Shapes: B batch, N tokens, h heads, D head dim.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from slowfast_ext.models.attention.grid import LayerSpec
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.FIXATION", "Feature fixation, for any pattern and kernel")
+@dataclass(frozen=True)
+class FixationOptions(Options):
+    """Feature fixation, for any pattern and kernel: the section ATTENTION.FIXATION."""
+
+    mode: str = option(
+        "none",
+        "weights of q and k each from itself (separate) or from one another (cooperative)",
+        choices=("none", "separate", "cooperative"),
+    )
+    targets: str = option("qkv", "what cooperative weights are made from", choices=("qk", "qkv"))
+    shared: bool = option(True, "the same cooperative weights for q and k")
+    combine: str = option(
+        "concat", "how the targets are joined", choices=("concat", "add", "multiply")
+    )
+    layers: int = option(2, "linear layers of the weighing, with ReLU between", choices=(1, 2))
 
 
 class NoFixation(nn.Module):

@@ -5,6 +5,8 @@ A few proposals, centred on landmarks of queries and keys, stand between the que
 Shapes: B batch, N queries, M keys, R landmarks, h heads, D head dim, T frames, S tokens of a frame.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
@@ -19,6 +21,28 @@ from slowfast_ext.models.attention.base import (
     without_autocast,
 )
 from slowfast_ext.models.attention.landmarks import segment_means
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.LARA", "The lara kernel (LARA, RALA)")
+@dataclass(frozen=True)
+class LaraOptions(Options):
+    """The lara kernel (LARA, RALA): the section ATTENTION.LARA."""
+
+    landmarks: int = option(49, "landmarks of a row (2-D: the next smaller square)", low=1)
+    pool: str = option(
+        "2d",
+        "landmarks are means of pieces of the row (1d), or a grid averaged over time (2d)",
+        choices=("1d", "2d"),
+    )
+    project: bool = option(True, "a learned linear layer and layer norm make the landmarks")
+    mixed: bool = option(True, "softmax attention among the key landmarks")
+    estimator: str = option(
+        "mis-opt",
+        "weights of multiple importance sampling",
+        choices=("mis-opt", "mis-bh", "mis-biased"),
+    )
+    alpha: float = option(1.0, "weight of the query-specific part of mis-opt (ImageNet 2.0)", low=0)
 
 
 @KERNELS.register("lara")

@@ -5,6 +5,8 @@ first, so no N x M tensor ever exists. There are no weights to drop: ATTENTION.D
 Shapes: B batch, N queries, M keys, h heads, D head dim.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from yacs.config import CfgNode
@@ -17,6 +19,18 @@ from slowfast_ext.models.attention.base import (
     fp32,
     without_autocast,
 )
+from slowfast_ext.options import Options, option, section
+
+
+@section(
+    "ATTENTION.LINEAR", "Kernels with an elementwise feature map (relu, elu, sigmoid, cosformer)"
+)
+@dataclass(frozen=True)
+class LinearOptions(Options):
+    """Kernels with an elementwise feature map (relu, elu, sigmoid, cosformer): the section ATTENTION.LINEAR."""
+
+    offset: float = option(0.0, "added to every feature (LARA's baselines: 0.1)", low=0)
+    clamp: float = option(1e-06, "least normaliser of a row (LARA's baselines: 0.01)", low=0)
 
 
 class Linear(Kernel):

@@ -3,6 +3,7 @@
 Shapes: B batch, N queries, M keys, R mixtures, h heads, D head dim.
 """
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,15 @@ from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.LINFORMER", "The linformer kernel")
+@dataclass(frozen=True)
+class LinformerOptions(Options):
+    """The linformer kernel: the section ATTENTION.LINFORMER."""
+
+    dim: int = option(256, "mixtures that stand for the keys of a row", low=1)
 
 
 @KERNELS.register("linformer")

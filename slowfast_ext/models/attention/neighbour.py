@@ -7,6 +7,7 @@ Shapes: B batch, N tokens, C channels, h heads, D head dim.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from yacs.config import CfgNode
@@ -14,6 +15,28 @@ from yacs.config import CfgNode
 from slowfast_ext.config import Problem
 from slowfast_ext.models.attention.grid import Grid, LayerSpec
 from slowfast_ext.models.attention.shift import spatial_shift, temporal_shift
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.NEIGHBOUR", "Neighbourhood association, for any pattern and kernel")
+@dataclass(frozen=True)
+class NeighbourOptions(Options):
+    """Neighbourhood association, for any pattern and kernel: the section ATTENTION.NEIGHBOUR."""
+
+    temporal: bool = option(False, "take channels from the next and the previous frame")
+    spatial: bool = option(False, "take channels from the four neighbours in the frame")
+    temporal_fraction: float = option(
+        0.125,
+        "share of the channels from each frame; those of space come after them",
+        low=0,
+        high=0.5,
+    )
+    spatial_fraction: float = option(
+        0.0625, "share of the channels from each spatial neighbour", low=0, high=0.25
+    )
+    order: str = option(
+        "before", "association before or after the feature fixation", choices=("before", "after")
+    )
 
 
 class Neighbour(nn.Module):

@@ -5,6 +5,8 @@ follow one another in time at a place, then from place to place, without a gradi
 Shapes: B batch, N queries, M keys, R segments, h heads, D head dim, T frames, S tokens of a frame.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -21,6 +23,22 @@ from slowfast_ext.models.attention.base import (
 )
 from slowfast_ext.models.attention.landmarks import place_major, segment_means
 from slowfast_ext.models.attention.softmax import key_softmax
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.NYSTROM", "The nystrom kernel (Nystromformer)")
+@dataclass(frozen=True)
+class NystromOptions(Options):
+    """The nystrom kernel (Nystromformer): the section ATTENTION.NYSTROM."""
+
+    landmarks: int = option(128, "segments of a row; at most its tokens", low=1)
+    inverse_steps: int = option(6, "iterations of the pseudo-inverse", low=1)
+    conv: int = option(
+        0,
+        "odd size of a convolution of the values along the tokens, beside the attention (35 in Long Range Arena); 0: none",
+        unit="tokens",
+        low=0,
+    )
 
 
 @KERNELS.register("nystrom")

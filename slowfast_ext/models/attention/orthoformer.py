@@ -4,6 +4,8 @@ weights = softmax(Q P^T) softmax(P K^T), with the landmarks P taken from the que
 Shapes: B batch, N queries, M keys, R landmarks, h heads, D head dim, T frames, S tokens of a frame.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -18,6 +20,24 @@ from slowfast_ext.models.attention.landmarks import (
     segment_means,
 )
 from slowfast_ext.models.attention.softmax import key_softmax
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.ORTHOFORMER", "The orthoformer kernel (Motionformer, Sec. 3.2 and Table 3)")
+@dataclass(frozen=True)
+class OrthoformerOptions(Options):
+    """The orthoformer kernel (Motionformer, Sec. 3.2 and Table 3): the section ATTENTION.ORTHOFORMER."""
+
+    landmarks: int = option(128, "landmarks of a row; at most its queries", low=1)
+    selection: str = option(
+        "orthogonal",
+        "which queries: the most orthogonal, random ones, or means of segments",
+        choices=("orthogonal", "random", "segment_means"),
+    )
+    share_time: bool = option(
+        True, "one set for the clip; else trajectories have one a query frame"
+    )
+    subsample: float = option(1.0, "share of the queries that are candidates", low=0, high=1)
 
 
 @KERNELS.register("orthoformer")

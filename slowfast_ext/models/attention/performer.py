@@ -6,6 +6,7 @@ Shapes: B batch, N queries, M keys, m features, h heads, D head dim, T frames, S
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,6 +21,25 @@ from slowfast_ext.models.attention.base import (
     without_autocast,
 )
 from slowfast_ext.models.attention.linear import linear_attention, linear_weights
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.PERFORMER", "The performer kernel (FAVOR+)")
+@dataclass(frozen=True)
+class PerformerOptions(Options):
+    """The performer kernel (FAVOR+): the section ATTENTION.PERFORMER."""
+
+    features: int = option(256, "random features of a head (LARA's baseline: 64)", low=1)
+    variant: str = option(
+        "shared",
+        "shared: features shared by heads (Motionformer); per_head: LARA's baseline",
+        choices=("shared", "per_head"),
+    )
+    redraw: str = option(
+        "step",
+        "features in training: drawn at every step, or fixed; evaluation uses fixed ones",
+        choices=("step", "never"),
+    )
 
 
 @KERNELS.register("performer")

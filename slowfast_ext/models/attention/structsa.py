@@ -9,6 +9,7 @@ E structures (the paper's D), N' = T * ceil(H/stride) * ceil(W/stride), M = E*N'
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,41 @@ from slowfast_ext.models.attention.grid import Grid, LayerSpec
 from slowfast_ext.models.attention.softmax import explicit_softmax
 from slowfast_ext.models.attention.structsa_map import correlation_map_attention
 from slowfast_ext.models.depthwise import depthwise_conv3d
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.STRUCTSA", "Structural self-attention (StructViT), the variant `struct`")
+@dataclass(frozen=True)
+class StructsaOptions(Options):
+    """Structural self-attention (StructViT), the variant `struct`: the section ATTENTION.STRUCTSA."""
+
+    structures: int = option(
+        4, "structures that are told apart; 1: convolutional projections (ConvSA)", key="D", low=1
+    )
+    kernel: tuple[int, ...] = option(
+        (3, 3, 3),
+        "extent of a structure, odd: time, rows, columns",
+        unit="tokens",
+        low=1,
+        length=3,
+        per_stage=True,
+    )
+    stride: int = option(
+        1,
+        "every so many rows and columns of keys and values (StructViT-x-x-2: 2)",
+        unit="tokens",
+        low=1,
+        per_stage=True,
+    )
+    aggregation: str = option(
+        "context",
+        "what a structure collects: the values around a position, or its own value",
+        choices=("context", "element"),
+    )
+    shared: bool = option(
+        False, "one set of structures for all channels, as in the paper's equations"
+    )
+
 
 Size3d = tuple[int, int, int]
 

@@ -14,6 +14,7 @@ Shapes: B batch, N patch tokens, P prefix tokens, C channels, h heads, D head di
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,29 @@ from yacs.config import CfgNode
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, LayerSpec, build_kernel
 from slowfast_ext.models.attention.softmax import Softmax, softmax_weights
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.TRAJECTORY", "Trajectory attention (Motionformer, Sec. 3.1 and Table 4)")
+@dataclass(frozen=True)
+class TrajectoryOptions(Options):
+    """Trajectory attention (Motionformer, Sec. 3.1 and Table 4): the section ATTENTION.TRAJECTORY."""
+
+    temporal: str = option(
+        "attention",
+        "how a trajectory is pooled over time: attention, or its mean",
+        choices=("attention", "average"),
+    )
+    norm: str = option(
+        "space",
+        "softmax over the keys of each frame, or over those of all frames",
+        choices=("space", "space_time"),
+    )
+    values: str = option(
+        "original",
+        "values over time: the trajectory tokens (public checkpoints), or projected (paper)",
+        choices=("original", "projected"),
+    )
 
 
 @ATTENTION.register("trajectory")

@@ -4,6 +4,7 @@ Shapes: B batch, N tokens, C channels, h heads, D head dim, T frames, P prefix a
 frame, F = P + S, n frames with windows of the same length, L frames of a window.
 """
 
+from dataclasses import dataclass
 from itertools import groupby
 
 import torch
@@ -13,6 +14,15 @@ from yacs.config import CfgNode
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, LayerSpec, build_kernel
 from slowfast_ext.models.attention.frames import from_frames, split_frames, to_frames
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.WINDOW", "The window pattern")
+@dataclass(frozen=True)
+class WindowOptions(Options):
+    """The window pattern: the section ATTENTION.WINDOW."""
+
+    reach: int = option(1, "frames seen on each side", unit="frames", low=0)
 
 
 @ATTENTION.register("window")

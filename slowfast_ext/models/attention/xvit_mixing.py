@@ -2,6 +2,7 @@
 neighbouring frames (Sec. 3.3)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from torch import Tensor
 from yacs.config import CfgNode
@@ -9,6 +10,23 @@ from yacs.config import CfgNode
 from slowfast_ext.models.attention.base import ATTENTION, Grid, LayerSpec
 from slowfast_ext.models.attention.factorized import Space
 from slowfast_ext.models.attention.shift import temporal_shift
+from slowfast_ext.options import Options, option, section
+
+
+@section("ATTENTION.MIXING", "The mixing pattern: XViT's temporal shift of keys and values")
+@dataclass(frozen=True)
+class MixingOptions(Options):
+    """The mixing pattern: XViT's temporal shift of keys and values: the section ATTENTION.MIXING."""
+
+    shift_div: int = option(
+        8, "1/SHIFT_DIV of the channels comes from the next frame, as many from the previous", low=2
+    )
+    num_segments: int = option(
+        0,
+        "frames of a group that exchange channels (XViT on Kinetics: 8 of 16); 0: the whole clip",
+        unit="frames",
+        low=0,
+    )
 
 
 @ATTENTION.register("mixing")

@@ -4,6 +4,7 @@ Shapes: B batch, C channels, T frames, H W pixels or grid.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import accumulate
 
 from torch import Tensor, nn
@@ -14,6 +15,38 @@ from slowfast_ext.models.attention import ATTENTION, Grid, LayerSpec, variant_of
 from slowfast_ext.models.backbones.base import BACKBONES, Backbone
 from slowfast_ext.models.backbones.uniformer_blocks import AttentionBlock, ConvBlock, PatchEmbed
 from slowfast_ext.models.layers import drop_path_rates, init_transformer, run_blocks
+from slowfast_ext.options import Options, option, section
+
+
+@section("UNIFORMER", "UniFormer and its descendants (EMIM, StructViT)")
+@dataclass(frozen=True)
+class UniformerOptions(Options):
+    """UniFormer and its descendants (EMIM, StructViT): the section UNIFORMER."""
+
+    embed_dim: tuple[int, ...] = option(
+        (64, 128, 320, 512), "width of each stage", unit="channels", low=1, length=4
+    )
+    depth: tuple[int, ...] = option((3, 4, 8, 3), "blocks of each stage", low=1, length=4)
+    head_dim: int = option(64, "width of a head", unit="channels", low=1)
+    mlp_ratio: float = option(4.0, "hidden width of the MLP over the width", low=0)
+    qkv_bias: bool = option(True, "bias of the query, key and value projection")
+    temporal_stride: int = option(
+        2,
+        "stride in time of the first patch embedding (2 UniFormer, 1 EMIM)",
+        unit="frames",
+        choices=(1, 2),
+    )
+    layer_scale: float = option(
+        0.0, "initial scale of the residual branches of attention blocks; 0: no layer scale", low=0
+    )
+    std: bool = option(
+        False, "patch embeddings 2 to 4 also span three frames (kernel 3,2,2 instead of 1,2,2)"
+    )
+    image: bool = option(
+        False, "kernels of temporal size one: the 2-D models of ImageNet, for DATA.NUM_FRAMES 1"
+    )
+    pos_dropout: float = option(0.0, "dropout after the first patch embedding", low=0, high=1)
+
 
 _STEM_PX = 4
 _SMALLEST_CROP = 32

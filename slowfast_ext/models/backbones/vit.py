@@ -4,6 +4,7 @@ Shapes: B batch, N tokens, C channels, T frames, H W pixels.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from yacs.config import CfgNode
@@ -13,6 +14,46 @@ from slowfast_ext.models.attention import Grid, LayerSpec, variant_of_block
 from slowfast_ext.models.backbones.base import BACKBONES, Backbone
 from slowfast_ext.models.backbones.vit_embed import Embedding
 from slowfast_ext.models.layers import Block, drop_path_rates, init_transformer, run_blocks
+from slowfast_ext.options import Options, option, section
+
+
+@section("VIT", "Vision transformer (ViT, DeiT, TimeSformer, Motionformer)")
+@dataclass(frozen=True)
+class VitOptions(Options):
+    """Vision transformer (ViT, DeiT, TimeSformer, Motionformer): the section VIT."""
+
+    patch_size: tuple[int, ...] = option(
+        (2, 16, 16), "token size", unit="frames, px, px", low=1, length=3
+    )
+    embed_dim: int = option(768, "width", unit="channels", low=1)
+    depth: int = option(12, "blocks", low=1)
+    num_heads: int = option(12, "heads", low=1)
+    mlp_ratio: float = option(4.0, "hidden width of the MLP over the width", low=0)
+    qkv_bias: bool = option(True, "bias of the query, key and value projection")
+    pos_embed: str = option(
+        "separate",
+        "position embedding: one table for space and one for time, or one joint table",
+        choices=("separate", "joint"),
+    )
+    pos_crop_size: int = option(
+        0,
+        "crop the spatial position table is made for, resized to any other; 0: the training crop",
+        unit="px",
+        low=0,
+    )
+    pool: str = option(
+        "cls",
+        "what the head reads: a cls token, or (without one) the mean of all tokens",
+        choices=("cls", "mean"),
+    )
+    pos_dropout: float = option(0.0, "dropout after the position embedding", low=0, high=1)
+    pre_logits: str = option(
+        "none",
+        "a D -> D layer with this activation before the head",
+        choices=("none", "tanh", "gelu", "relu"),
+    )
+    layer_norm_eps: float = option(1e-06, "epsilon of the layer norms", low=0)
+
 
 PRE_LOGITS = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
 

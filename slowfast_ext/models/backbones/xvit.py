@@ -9,6 +9,7 @@ Shapes: B batch, N tokens, C channels, T frames, H W pixels, t h w tokens along 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,37 @@ from slowfast_ext.models.backbones.base import BACKBONES
 from slowfast_ext.models.backbones.vit import VisionTransformer, token_sides
 from slowfast_ext.models.backbones.vit_embed import Embedding, resize_space
 from slowfast_ext.models.layers import Block, init_transformer, run_blocks
+from slowfast_ext.options import Options, option, section
+
+
+@section(
+    "XVIT", "XViT: a ViT with a class token a frame (its sizes: VIT; its mixing: ATTENTION.MIXING)"
+)
+@dataclass(frozen=True)
+class XvitOptions(Options):
+    """XViT: a ViT with a class token a frame (its sizes: VIT; its mixing: ATTENTION.MIXING): the section XVIT."""
+
+    time_rows: int = option(
+        0,
+        "rows of the temporal table, used over again in longer clips (XViT: 8); 0: one a frame",
+        low=0,
+    )
+    consensus: str = option(
+        "vit",
+        "the frames' class tokens become one feature by a small transformer or as their mean",
+        choices=("vit", "avg"),
+    )
+    consensus_depth: int = option(1, "blocks of the consensus transformer", low=1)
+    consensus_heads: int = option(12, "heads of the consensus transformer", low=1)
+    consensus_dim: int = option(
+        768,
+        "width of the hidden layer after it, which the classifier reads",
+        unit="channels",
+        low=1,
+    )
+    frame_dropout: float = option(
+        0.0, "dropout of each frame's class token at the end", low=0, high=1
+    )
 
 
 class FrameEmbedding(Embedding):

@@ -17,6 +17,31 @@ from slowfast_ext.models.weights.base import (
     unwrap,
 )
 from slowfast_ext.models.weights.inflate import can_inflate, inflate
+from slowfast_ext.options import Options, option, section
+
+
+@section("TRAIN", "Training")
+@dataclass(frozen=True)
+class LoadOptions(Options):
+    """Training: the section TRAIN."""
+
+    source: str = option(
+        "auto",
+        "whose names the weights file uses; auto: recognised from the keys",
+        key="CHECKPOINT_SOURCE",
+    )
+    inflate: str = option(
+        "",
+        "how 2-D kernels become 3-D ones: mean over time, or centre slice",
+        key="CHECKPOINT_INFLATE",
+        choices=("", "mean", "centre"),
+    )
+    changed: tuple[str, ...] = option(
+        (),
+        "differences that are allowed when loading: head (classes), time (frames), space (resolution), new (parameters the file lacks), unused (tensors the model lacks)",
+        key="CHECKPOINT_CHANGED",
+    )
+
 
 _REMEDY = "TRAIN.CHECKPOINT_CHANGED"
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
-from slowfast_ext.config.classes import class_counts
 from slowfast_ext.models.attention import ATTENTION, variant_of_block
 from slowfast_ext.models.backbones.vit import token_sides
 from slowfast_ext.models.backbones.vit_embed import resize_space, resize_time
 from slowfast_ext.models.weights.base import WEIGHTS, Importer, Resized, Shapes, State, rename
+from slowfast_ext.tasks.base import class_counts
 
 POSITIONS = "backbone.embed.pos_embed"
 TIME = "backbone.embed.time_embed"

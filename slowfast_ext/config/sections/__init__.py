@@ -1,1 +1,0 @@
-"""One file per top-level section; each holds `SECTIONS`, a tuple of Section."""

@@ -1,0 +1,3 @@
+"""Tasks."""
+
+from slowfast_ext.tasks import base as base
