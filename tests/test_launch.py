@@ -1,4 +1,4 @@
-"""exp/launch.sh: what it runs on one machine, and under Slurm (played by small scripts)."""
+"""exp/run.sh: what it runs on one machine, and under Slurm (played by small scripts)."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXP = ROOT / "exp/motion_vit_joint"
+SCONTROL = f'if [ "$2" = job ]; then echo "   Command={EXP}/test.sh RNG_SEED 7"; else echo node0; fi'
 
 
 def script(path, text):
@@ -21,14 +22,14 @@ def script(path, text):
 def launch(tmp_path):
     """Starts run.sh or test.sh with a python that writes down how it was called and ends with `code`."""
 
-    def start(name, *pairs, code=0, wait=0, slurm=False):
+    def start(name, *pairs, code=0, wait=0, slurm=False, cwd=None):
         script(
             tmp_path / "python",
             f'echo "$@" >>{tmp_path}/calls; trap "exit {code}" USR1; sleep {wait} & wait $!; exit {code}',
         )
         environment = {**os.environ, "PYTHON": str(tmp_path / "python")}
         if slurm:
-            script(tmp_path / "scontrol", f'echo "$@" >>{tmp_path}/scontrol_calls; echo node0')
+            script(tmp_path / "scontrol", f'echo "$@" >>{tmp_path}/scontrol_calls; {SCONTROL}')
             script(tmp_path / "srun", 'shift; export SLURM_STEP_ID=0 SLURM_NODEID=1; exec "$@"')
             environment |= {
                 "SLURM_JOB_ID": "77",
@@ -36,7 +37,7 @@ def launch(tmp_path):
                 "SLURM_NNODES": "2",
             }
             environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
-        return subprocess.Popen(["bash", str(EXP / name), *pairs], env=environment)
+        return subprocess.Popen(["bash", str(name if cwd else EXP / name), *pairs], env=environment, cwd=cwd)
 
     return start
 
@@ -71,3 +72,19 @@ def test_slurm_passes_the_signal_on_and_requeues(launch, tmp_path):
     job.send_signal(signal.SIGUSR1)
     assert job.wait(timeout=20) == 75
     assert calls(tmp_path, "scontrol_calls")[-1] == "requeue 77"
+
+
+@pytest.mark.parametrize("place", [EXP, EXP.parent, ROOT])
+def test_relative_path_from_any_folder(launch, tmp_path, place):
+    assert launch(os.path.relpath(EXP / "run.sh", place), cwd=place).wait() == 0
+    assert f"--cfg {EXP}/config.yaml" in calls(tmp_path)[0]
+    assert f"OUTPUT_DIR {ROOT}/output/{EXP.name}" in calls(tmp_path)[0]
+
+
+def test_the_copy_that_sbatch_runs_finds_its_experiment(launch, tmp_path):
+    copy = tmp_path / "slurm_script"
+    copy.write_text((EXP / "test.sh").read_text())
+    assert launch(copy, "RNG_SEED", "7", slurm=True).wait() == 0
+    (call,) = calls(tmp_path)
+    assert f"--cfg {EXP}/config.yaml TRAIN.ENABLE False" in call
+    assert call.endswith("RNG_SEED 7")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs an experiment: `launch.sh train|test EXP_FOLDER [KEY VALUE ...]`. Each exp/<name>/run.sh and test.sh calls it;
-# further KEY VALUE pairs override the experiment's config.yaml.
+# Runs an experiment. exp/<name>/run.sh and test.sh are links to this file: the link's folder names the experiment, its
+# name says whether to train or to test. Further KEY VALUE pairs override the experiment's config.yaml.
 #
 # One machine        bash exp/<name>/run.sh                 all GPUs there are, or one process on the CPU
 #                    bash exp/<name>/run.sh NUM_GPUS 2      two processes (GPUs, or CPU workers without any)
@@ -15,16 +15,20 @@
 # Environment: PYTHON (interpreter; .venv of the checkout if there is one), OUTPUT_ROOT (results, default output/).
 set -uo pipefail
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-mode=$1 exp=$2
-shift 2
+script=${BASH_SOURCE[0]}
+if [ -n "${SLURM_JOB_ID:-}" ] && [ "$(basename "$script")" = slurm_script ]; then # sbatch runs a copy elsewhere
+    script=$(scontrol show job "$SLURM_JOB_ID" | sed -n 's/^ *Command=\([^ ]*\).*/\1/p')
+fi
+exp=$(cd "$(dirname "$script")" && pwd) # of the link, not of this file
+script=$exp/$(basename "$script")
 name=$(basename "$exp")
+root=$(cd "$exp/../.." && pwd)
 python=${PYTHON:-$([ -x "$root/.venv/bin/python" ] && echo "$root/.venv/bin/python" || echo python3)}
 
-case $mode in
-    train) pairs=(TRAIN.ENABLE True TEST.ENABLE False) ;;
-    test) pairs=(TRAIN.ENABLE False TEST.ENABLE True) ;;
-    *) echo "launch.sh: '$mode' is neither train nor test" >&2; exit 2 ;;
+case $(basename "$script") in
+    run.sh) pairs=(TRAIN.ENABLE True TEST.ENABLE False) ;;
+    test.sh) pairs=(TRAIN.ENABLE False TEST.ENABLE True) ;;
+    *) echo "$script: called by a name that is neither run.sh nor test.sh" >&2; exit 2 ;;
 esac
 pairs+=(NUM_GPUS -1 OUTPUT_DIR "${OUTPUT_ROOT:-$root/output}/$name")
 command=("$python" "$root/tools/run_net.py" --cfg "$exp/config.yaml")
@@ -42,7 +46,7 @@ MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 export MASTER_ADDR MASTER_PORT
 step=
 trap 'kill -USR1 $step' USR1 TERM
-srun --kill-on-bad-exit=1 bash "$root/exp/launch.sh" "$mode" "$exp" "$@" &
+srun --kill-on-bad-exit=1 bash "$script" "$@" &
 step=$!
 wait $step
 code=$?
