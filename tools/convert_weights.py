@@ -8,9 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from slowfast_ext.config import load_config
-from slowfast_ext.engine.checkpoint import write_atomically
-from slowfast_ext.engine.initial import read_weights
 from slowfast_ext.errors import CheckpointError, ConfigError
+from slowfast_ext.files import read_weights, write_atomically
 from slowfast_ext.models import build_model, check_model
 from slowfast_ext.models.weights import WEIGHTS, State, import_state
 

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from slowfast_ext.engine.initial import read_weights
 from slowfast_ext.errors import CheckpointError
+from slowfast_ext.files import read_weights
 from slowfast_ext.models.weights.emim_context import context_channels
 
 

@@ -8,9 +8,6 @@ import logging
 import os
 import re
 import shutil
-import zipfile
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 import torch
 
 from slowfast_ext.errors import CheckpointError
+from slowfast_ext.files import read_torch_file, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -39,27 +37,6 @@ class Position:
         if self.step == 0:
             return f"checkpoint_epoch_{self.epoch:05d}.pyth"
         return f"checkpoint_epoch_{self.epoch:05d}_step_{self.step:06d}.pyth"
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Write beside `path`, flush to disk and rename: `path` is whole or untouched.
-
-    Raises CheckpointError with the cause (full disk, no permission); the temporary file is removed.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"{path}: not written ({error}); what was there before is untouched. "
-            "Free some space or set OUTPUT_DIR to a folder that can be written"
-        ) from error
 
 
 class CheckpointStore:
@@ -134,49 +111,3 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     if missing:
         raise CheckpointError(f"{path}: is no training checkpoint, it has no {sorted(missing)[0]}")
     return state
-
-
-def read_torch_file(path: Path) -> Any:
-    """What torch.save wrote: tensors and plain values only, no code is run. Raises CheckpointError."""
-    _refuse_wrong_kind(path)
-    _refuse_damaged_zip(path)
-    try:
-        return torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-    except Exception as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
-            reason = re.sub(r"\s+", " ", str(error))[:300]
-            raise CheckpointError(
-                f"{path}: holds Python objects, not only tensors; loading it could run code, so it is refused. "
-                f"Convert it once where you trust it: keep the state dict alone. ({reason})"
-            ) from error
-        raise CheckpointError(
-            f"{path}: cut short or damaged ({error}); fetch or write it again"
-        ) from error
-
-
-def _refuse_wrong_kind(path: Path) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    with path.open("rb") as file:
-        head = file.read(512)
-    if not head:
-        raise CheckpointError(f"{path}: is empty; fetch or write it again")
-    if head.lstrip()[:1] == b"<" or b"<html" in head.lower():
-        raise CheckpointError(
-            f"{path}: is a web page, not weights; the download failed, fetch it again"
-        )
-    if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(f"{path}: is a Git LFS pointer, not weights; run git lfs pull")
-
-
-def _refuse_damaged_zip(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        broken = archive.testzip()
-    if broken:
-        raise CheckpointError(
-            f"{path}: checksum of {broken} does not match; fetch or write it again"
-        )

@@ -15,11 +15,10 @@ from slowfast_ext.data.loader import EvalBatch
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.transforms.device import to_model_input
 from slowfast_ext.engine.distributed import World, gather_objects
-from slowfast_ext.engine.launch import Interrupted
 from slowfast_ext.engine.metrics import Evaluation
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.signals import StopRequest
-from slowfast_ext.errors import DataError
+from slowfast_ext.errors import DataError, Interrupted
 from slowfast_ext.tasks.base import class_counts
 
 logger = logging.getLogger(__name__)

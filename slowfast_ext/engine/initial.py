@@ -5,32 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from yacs.config import CfgNode
 
 from slowfast_ext.data.records import VideoSet
-from slowfast_ext.engine.checkpoint import read_torch_file
 from slowfast_ext.errors import CheckpointError
+from slowfast_ext.files import read_weights
 from slowfast_ext.models import VideoModel
 from slowfast_ext.models.weights import Report, import_state
 
 logger = logging.getLogger(__name__)
-
-
-def read_weights(path: str | Path) -> Mapping[str, Any]:
-    """A checkpoint file, .safetensors or torch.save's. No code in it is run. Raises CheckpointError."""
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        return read_torch_file(path)
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: no sound safetensors file ({error}); fetch or write it again"
-        ) from error
 
 
 def load_initial_weights(cfg: CfgNode, model: VideoModel) -> Report:

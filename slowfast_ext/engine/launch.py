@@ -18,7 +18,7 @@ import torch
 from torch.distributed import TCPStore
 from yacs.config import CfgNode
 
-from slowfast_ext.errors import CheckpointError, ConfigError, DataError
+from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -27,10 +27,6 @@ EXIT_INTERRUPTED = 75
 
 GRACE_SECONDS = 20.0
 _ERROR_FILE = "SLOWFAST_ERROR_FILE"
-
-
-class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop and saved its state
-    """The run stopped on a signal after writing a checkpoint; start it again to go on."""
 
 
 def run_everywhere(cfg: CfgNode, job: Callable[[CfgNode], None], argv: list[str]) -> int:

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from slowfast_ext.data.records import VideoSet
-from slowfast_ext.engine.checkpoint import write_atomically
 from slowfast_ext.engine.metrics import Evaluation, Metrics, confusion, head_names, hits
+from slowfast_ext.files import write_atomically
 
 FOLDER = "results"
 

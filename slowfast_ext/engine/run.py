@@ -22,12 +22,12 @@ from slowfast_ext.engine.ema import WeightAverage
 from slowfast_ext.engine.evaluate import evaluate
 from slowfast_ext.engine.guard import SafeStepper
 from slowfast_ext.engine.inputs import prepare_batch
-from slowfast_ext.engine.launch import Interrupted
 from slowfast_ext.engine.ledger import BadLedger
 from slowfast_ext.engine.log import StatsWriter, clock
 from slowfast_ext.engine.meter import EpochMeter, means
 from slowfast_ext.engine.metrics import compute_metrics
 from slowfast_ext.engine.signals import StopRequest
+from slowfast_ext.errors import Interrupted
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,9 @@ from slowfast_ext.engine.checkpoint import (
     CheckpointStore,
     Position,
     read_checkpoint,
-    read_torch_file,
-    write_atomically,
 )
-from slowfast_ext.engine.initial import read_weights
 from slowfast_ext.errors import CheckpointError
+from slowfast_ext.files import read_torch_file, read_weights, write_atomically
 
 
 def state(epoch=0, step=0):

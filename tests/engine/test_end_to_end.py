@@ -9,10 +9,9 @@ from tiny_run import SETTINGS, config, final_weights, losses, train
 
 from slowfast_ext.config import load_config
 from slowfast_ext.engine import jobs
-from slowfast_ext.engine.launch import Interrupted
 from slowfast_ext.engine.log import read_stats
 from slowfast_ext.engine.signals import StopRequest
-from slowfast_ext.errors import CheckpointError, DataError
+from slowfast_ext.errors import CheckpointError, DataError, Interrupted
 
 STEPS = 4
 

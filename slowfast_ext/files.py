@@ -1,0 +1,105 @@
+"""Files that are whole or untouched when written, and read without running what is in them."""
+
+import os
+import re
+import zipfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from slowfast_ext.errors import CheckpointError
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside `path`, flush to disk and rename: `path` is whole or untouched.
+
+    Raises CheckpointError with the cause (full disk, no permission); the temporary file is removed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"{path}: not written ({error}); what was there before is untouched. "
+            "Free some space or set OUTPUT_DIR to a folder that can be written"
+        ) from error
+
+
+def read_weights(path: str | Path) -> Mapping[str, Any]:
+    """A checkpoint file, .safetensors or torch.save's. No code in it is run. Raises CheckpointError."""
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return read_torch_file(path)
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path}: no sound safetensors file ({error}); fetch or write it again"
+        ) from error
+
+
+def read_torch_file(path: Path) -> dict[str, Any]:
+    """The dict that torch.save wrote: tensors and plain values only, no code is run.
+
+    Raises CheckpointError for anything else, saying what it is.
+    """
+    _refuse_wrong_kind(path)
+    try:
+        _refuse_damaged_zip(path)
+        found = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:
+        if "weights_only" in str(error) or "Unsupported" in str(error):
+            reason = re.sub(r"\s+", " ", str(error))[:300]
+            raise CheckpointError(
+                f"{path}: holds Python objects, not only tensors; loading it could run code, so it is refused. "
+                f"Convert it once where you trust it: keep the state dict alone. ({reason})"
+            ) from error
+        raise CheckpointError(
+            f"{path}: cut short or damaged ({error}); fetch or write it again"
+        ) from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: holds a {type(found).__name__}, not named tensors")
+    return found
+
+
+def _refuse_wrong_kind(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        raise CheckpointError(f"{path}: is empty; fetch or write it again")
+    if head.lstrip()[:1] == b"<" or b"<html" in head.lower():
+        raise CheckpointError(
+            f"{path}: is a web page, not weights; the download failed, fetch it again"
+        )
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointError(f"{path}: is a Git LFS pointer, not weights; run git lfs pull")
+
+
+def _refuse_damaged_zip(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken:
+        raise CheckpointError(
+            f"{path}: checksum of {broken} does not match; fetch or write it again"
+        )
