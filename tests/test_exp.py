@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from slowfast_ext.analysis.paper_tables import shaping
+from paper_tables.table import shaping
 from slowfast_ext.config import load_config
 from slowfast_ext.data.transforms.pipeline import train_transform
 from slowfast_ext.engine.checks import CHECKS

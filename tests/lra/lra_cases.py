@@ -4,7 +4,7 @@ from pathlib import Path
 
 from slowfast_ext.config import load_config
 
-RECIPES = Path(__file__).resolve().parents[2] / "configs" / "lra"
+RECIPES = Path(__file__).resolve().parents[2] / "projects/lra/configs"
 SMALL = ["LRA.LISTOPS.MIN_LENGTH", "4", "LRA.LISTOPS.MAX_LENGTH", "32", "LRA.NUM_TRAIN", "40",
          "LRA.NUM_VAL", "8", "LRA.NUM_TEST", "8", "LRA.DIM", "16", "LRA.HIDDEN", "32",
          "ATTENTION.NYSTROM.LANDMARKS", "4", "ATTENTION.ORTHOFORMER.LANDMARKS", "4",

@@ -4,8 +4,8 @@ import pytest
 import torch
 from lra_cases import recipe
 
-from slowfast_ext.lra.encoder import build_classifier
-from slowfast_ext.lra.training import example_macs
+from projects.lra.encoder import build_classifier
+from projects.lra.training import example_macs
 from slowfast_ext.models.attention import KERNELS, Grid, LayerSpec, build_attention
 
 EXACT_WITH_PADDING = ("softmax", "orthoformer", "relu", "elu", "sigmoid")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from lra_cases import recipe
 
-from slowfast_ext.data.random import sample_rng
+from projects.lra.tasks import TASKS, listops, pathfinder
+from slowfast_ext.data.seeds import sample_rng
 from slowfast_ext.errors import DataError
-from slowfast_ext.lra.tasks import TASKS, listops, pathfinder
 
 BOUNDS = (20, 100)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from lra_cases import recipe
 
+from projects.lra.tasks import TASKS
+from projects.lra.tasks.image import grey_examples
 from slowfast_ext.errors import DataError
-from slowfast_ext.lra.tasks import TASKS
-from slowfast_ext.lra.tasks.image import grey_examples
 
 
 def read(task, folder):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from lra_cases import SMALL, recipe
 
+from projects.lra.compare import compare, shortened
+from projects.lra.tasks import TASKS
+from projects.lra.training import build_run, examples_of_step, run, train
 from slowfast_ext.engine.optim import learning_rate
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.lra.compare import compare, shortened
-from slowfast_ext.lra.tasks import TASKS
-from slowfast_ext.lra.training import build_run, examples_of_step, run, train
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "lra.py"
+TOOL = Path(__file__).resolve().parents[2] / "projects/lra/run.py"
 
 
 def small(tmp_path, *pairs):

@@ -1,0 +1,1 @@
+"""Measurements of this package: python -m benchmarks NAME, in the root of the checkout."""

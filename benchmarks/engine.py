@@ -1,0 +1,89 @@
+"""What the engine's guarantees cost: its step against a bare one on the same batch, in turn.
+
+A bare step is forward, backward and optimizer. The engine's adds the seed of the step, the check for non-finite
+gradients, figures on the device, the vote on stopping, the schedule and the ledger.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from slowfast_ext.config import load_config
+from slowfast_ext.data.loader import Batch
+from slowfast_ext.engine.checks import CHECKS
+from slowfast_ext.engine.device import wait
+from slowfast_ext.engine.distributed import start_world, stop_world
+from slowfast_ext.engine.optim import learning_rate, set_learning_rate
+from slowfast_ext.engine.precision import autocast
+from slowfast_ext.engine.run import TrainingRun
+from slowfast_ext.engine.seeding import seed_step
+from slowfast_ext.engine.setup import build_training
+from slowfast_ext.engine.signals import StopRequest
+from slowfast_ext.engine.train import accumulate
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the median time of both steps and the median of their ratio, pair by pair."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks engine", description=__doc__)
+    parser.add_argument("--cfg", nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--pairs", type=int, default=30, help="pairs of steps that are timed")
+    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE")
+    args = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        quiet = ["OUTPUT_DIR", folder, "TRAIN.AUTO_RESUME", "False", "TENSORBOARD.ENABLE", "False"]
+        cfg = load_config(args.cfg, [*args.opts, *quiet], CHECKS)
+        run = build_training(cfg, start_world(cfg), StopRequest())
+        bare, guarded = _time_pairs(run, args.pairs)
+        run.close()
+        stop_world()
+    table = Table("step", "median ms")
+    table.add_row("bare", f"{1000 * statistics.median(bare):.2f}")
+    table.add_row("with all guarantees", f"{1000 * statistics.median(guarded):.2f}")
+    Console().print(table)
+    ratios = [g / b for b, g in zip(bare, guarded, strict=True)]
+    print(f"median ratio {statistics.median(ratios):.4f} over {args.pairs} pairs")
+    return 0
+
+
+def _time_pairs(run: TrainingRun, pairs: int) -> tuple[list[float], list[float]]:
+    batch = next(run.loader.epoch(0))
+    meter = run.epoch_meter()
+    run.model.train()
+
+    def guarded() -> None:
+        set_learning_rate(run.optimizer, learning_rate(run.cfg, 0.0, run.effective_batch))
+        seed_step(run.cfg.RNG_SEED, 0, 0, run.world.rank)
+        videos = accumulate(run, 0, 0, iter([batch] * run.cfg.TRAIN.ACCUMULATE), meter)
+        run.stepper.step(0, videos)
+        run.checkpoint_if_due(0, 0, meter)
+
+    times: tuple[list[float], list[float]] = ([], [])
+    for pair in range(pairs + 2):
+        for work, record in zip((lambda: _bare_step(run, batch), guarded), times, strict=True):
+            seconds = _timed(run, work)
+            if pair >= 2:
+                record.append(seconds)
+    return times
+
+
+def _bare_step(run: TrainingRun, batch: Batch) -> None:
+    for _ in range(run.cfg.TRAIN.ACCUMULATE):
+        clip_BCTHW, targets = run.inputs(batch, 0, 0)
+        with autocast(run.world.device, run.cfg.TRAIN.PRECISION):
+            logits = run.forward(clip_BCTHW)
+        run.loss(logits, targets).backward()
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
+
+
+def _timed(run: TrainingRun, work: Callable[[], None]) -> float:
+    wait(run.world.device)
+    started = time.perf_counter()
+    work()
+    wait(run.world.device)
+    return time.perf_counter() - started

@@ -1,0 +1,92 @@
+"""Videos per second over a grid of frames and resolutions (Table 8 of the feature-fixation paper)."""
+
+import argparse
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.model import outcome_cells
+from benchmarks.trial import FORWARD, TRAIN, Setting, run_trial
+from slowfast_ext.config import load_config
+from slowfast_ext.errors import ConfigError
+from slowfast_ext.models import check_model
+
+
+def main(argv: Sequence[str]) -> int:
+    """One table a resolution, a row a config, a column a number of frames; out of memory is a result."""
+    args = _parse(argv)
+    setting = Setting(
+        work=args.work, precision=args.precision, batch=args.batch, repeats=args.repeats
+    )
+    rows = list(itertools.product(args.cfg, args.kernels or [""]))
+    for size in args.sizes:
+        table = Table(
+            "config",
+            *(f"{frames} frames" for frames in args.frames),
+            title=f"{args.work}, {size} px, videos/s (peak MiB)",
+        )
+        for name, kernel in rows:
+            pairs = [*args.opts, *(["ATTENTION.KERNEL", kernel] if kernel else [])]
+            cells = measure_row(name, pairs, args.frames, size, setting, args.timeout)
+            table.add_row(f"{Path(name).parent.name} {kernel}", *cells)
+        Console(width=150).print(table)
+    return 0
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks throughput", description=__doc__)
+    parser.add_argument("--cfg", nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--kernels", nargs="+", help="each config with each of these kernels")
+    parser.add_argument("--frames", nargs="+", type=int, default=[16, 32, 64, 96])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[224, 336, 448], help="pixels")
+    parser.add_argument("--batch", type=int, default=1, help="videos per step")
+    parser.add_argument("--work", choices=[FORWARD, TRAIN], default=FORWARD)
+    parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32")
+    parser.add_argument("--repeats", type=int, default=3, help="timed repeats; the median counts")
+    parser.add_argument("--timeout", type=float, default=600.0, help="longest trial, seconds")
+    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides")
+    return parser.parse_args(argv)
+
+
+def measure_row(
+    name: str,
+    pairs: Sequence[str],
+    numbers: Sequence[int],
+    size: int,
+    setting: Setting,
+    timeout: float,
+) -> list[str]:
+    """A cell for each number of frames. What is too long or too large for one is so for more frames."""
+    cells: list[str] = []
+    least, failure = math.inf, ""
+    for frames in numbers:
+        if frames >= least:
+            cells.append(failure)
+            continue
+        cell, failure = _cell(name, pairs, frames, size, setting, timeout)
+        least = frames if failure else math.inf
+        cells.append(cell)
+    return cells
+
+
+def _cell(
+    name: str, pairs: Sequence[str], frames: int, size: int, setting: Setting, timeout: float
+) -> tuple[str, str]:
+    """What is shown, and the failure of the trial if it failed."""
+    grid = {
+        "DATA.NUM_FRAMES": frames,
+        "DATA.TEST_CROP_SIZE": size,
+        "DATA.TRAIN_CROP_SIZE": size,
+    }
+    try:
+        opts = [*pairs, *(str(part) for pair in grid.items() for part in pair)]
+        cfg = load_config([name], opts, (check_model,))
+    except ConfigError:
+        return "cannot be built", ""
+    outcome = run_trial(cfg, setting, timeout)
+    speed, memory = outcome_cells(outcome)
+    return (speed if outcome.failure else f"{speed} ({memory})"), outcome.failure

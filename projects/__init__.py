@@ -1,0 +1,1 @@
+"""What is built on the package and is no part of it."""

@@ -1,0 +1,203 @@
+"""One run: train the encoder with one kernel, keep the best weights on validation, test them.
+
+The engine's schedule, optimizer, precision, guard, meters and log; an epoch of SOLVER is one optimizer step.
+Shapes: B batch, X sequences of an example, N tokens, K classes.
+"""
+
+import copy
+import logging
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
+from torch.optim import Optimizer
+from yacs.config import CfgNode
+
+from projects.lra.encoder import Classifier, build_classifier
+from projects.lra.tasks import TASKS, Splits
+from projects.lra.tasks.base import Examples, padded_length
+from slowfast_ext.analysis.cost import count_macs
+from slowfast_ext.data.seeds import order_rng
+from slowfast_ext.engine.device import peak_bytes
+from slowfast_ext.engine.distributed import World, pick_device
+from slowfast_ext.engine.guard import SafeStepper
+from slowfast_ext.engine.log import StatsWriter, prepare_output, setup_logging
+from slowfast_ext.engine.meter import EpochMeter
+from slowfast_ext.engine.optim import build_optimizer, learning_rate, set_learning_rate
+from slowfast_ext.engine.precision import autocast, loss_scaler
+from slowfast_ext.engine.seeding import seed_model, seed_step
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """Accuracies in percent, multiply-adds of one example, peak memory above that of the loaded process.
+
+    `train_loss` is the mean over the last LOG_PERIOD steps; `seconds_per_step` leaves validation out.
+    """
+
+    kernel: str
+    test_acc: float = float("nan")
+    val_acc: float = float("nan")
+    train_loss: float = float("nan")
+    params: int = 0
+    gflops: float = 0.0
+    peak_mb: float = 0.0
+    seconds_per_step: float = 0.0
+    bad_steps: int = 0
+    failure: str = ""
+
+
+@dataclass
+class Run:
+    """The objects of a run. `losses` are means over LOG_PERIOD steps; `seconds` is time in training steps."""
+
+    cfg: CfgNode
+    world: World
+    model: Classifier
+    optimizer: Optimizer
+    stepper: SafeStepper
+    splits: Splits
+    stats: StatsWriter
+    meter: EpochMeter
+    losses: list[float]
+    bad_steps: int = 0
+    seconds: float = 0.0
+    best_acc: float = -1.0
+    best_weights: dict[str, Tensor] | None = None
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What messages call the training examples."""
+        return [f"training example {index}" for index in range(len(self.splits.train))]
+
+    @property
+    def length(self) -> int:
+        """Tokens of every sequence, padding included."""
+        return self.model.backbone.positions.shape[0]
+
+
+def run(cfg: CfgNode) -> Result:
+    """Train and test with ATTENTION.KERNEL; logs go to OUTPUT_DIR."""
+    lra_run = build_run(cfg)
+    idle = peak_bytes(lra_run.world.device)
+    train(lra_run)
+    lra_run.model.load_state_dict(lra_run.best_weights)
+    test_acc = accuracy(lra_run, lra_run.splits.test)
+    lra_run.stats.write({"_type": "test_final", "top1_acc": test_acc}, cfg.SOLVER.MAX_EPOCH)
+    lra_run.stats.close()
+    return Result(
+        kernel=cfg.ATTENTION.KERNEL,
+        test_acc=test_acc,
+        val_acc=lra_run.best_acc,
+        train_loss=lra_run.losses[-1],
+        params=sum(p.numel() for p in lra_run.model.parameters()),
+        gflops=example_macs(cfg) / 1e9,
+        peak_mb=(peak_bytes(lra_run.world.device) - idle) / 1e6,
+        seconds_per_step=lra_run.seconds / cfg.SOLVER.MAX_EPOCH,
+        bad_steps=lra_run.bad_steps,
+    )
+
+
+def build_run(cfg: CfgNode) -> Run:
+    """Everything that the loop needs, on one device."""
+    world = World(0, 1, 0, 1, pick_device(cfg))
+    prepare_output(cfg.OUTPUT_DIR)
+    setup_logging(world, cfg.OUTPUT_DIR)
+    splits = TASKS.get(cfg.LRA.TASK).read(cfg)
+    seed_model(cfg.RNG_SEED)
+    model = build_classifier(cfg).to(world.device)
+    optimizer = build_optimizer(cfg, model)
+    scaler = loss_scaler(world.device, cfg.TRAIN.PRECISION)
+    limits = (cfg.SOLVER.CLIP_GRAD_L2NORM, cfg.TRAIN.MAX_BAD_STEPS)
+    stepper = SafeStepper(model, optimizer, *limits, scaler)
+    stats, meter = StatsWriter(cfg, world), EpochMeter(world)
+    return Run(cfg, world, model, optimizer, stepper, splits, stats, meter, losses=[])
+
+
+def train(run: Run) -> None:
+    """SOLVER.MAX_EPOCH steps. Raises DataError when too many steps in a row are not finite."""
+    cfg, steps, batch = run.cfg, run.cfg.SOLVER.MAX_EPOCH, run.cfg.TRAIN.BATCH_SIZE
+    for step in range(steps):
+        started = time.perf_counter()
+        run.model.train()
+        rate = learning_rate(cfg, step, batch)
+        set_learning_rate(run.optimizer, rate)
+        seed_step(cfg.RNG_SEED, 0, step, run.world.rank)
+        index_B = examples_of_step(len(run.splits.train), batch, cfg.RNG_SEED, step)
+        ids_BXN, label_B = load(run, run.splits.train, index_B)
+        with autocast(run.world.device, cfg.TRAIN.PRECISION):
+            logits_BK = run.model(ids_BXN)
+        loss = cross_entropy(logits_BK.float(), label_B)
+        run.stepper.backward(loss)
+        run.stepper.step(step, index_B.tolist())
+        target_BK = one_hot(label_B, logits_BK.shape[1])
+        run.meter.add(loss, (logits_BK,), (target_BK,), len(index_B), 0)
+        last = step + 1 == steps
+        if last or (step + 1) % min(cfg.LOG_PERIOD, run.stepper.check_period) == 0:
+            run.bad_steps = run.stepper.check(run.names)
+        if last or (step + 1) % cfg.LOG_PERIOD == 0:
+            log(run, step + 1, rate)
+        run.seconds += time.perf_counter() - started
+        if last or (step + 1) % cfg.LRA.EVAL_PERIOD == 0:
+            validate(run, step + 1)
+
+
+def examples_of_step(count: int, batch: int, seed: int, step: int) -> np.ndarray:
+    """Indices of a batch: every example comes once in each pass, in an order of its own."""
+    places = np.arange(step * batch, (step + 1) * batch)
+    passes = range(places[0] // count, places[-1] // count + 1)
+    order = np.concatenate([order_rng(seed, number).permutation(count) for number in passes])
+    return order[places - passes[0] * count]
+
+
+def load(run: Run, examples: Examples, index_B: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Ids [B, X, N] and labels [B] on the device."""
+    ids_BXN, label_B = examples.batch(index_B, run.length)
+    return ids_BXN.to(run.world.device), label_B.to(run.world.device)
+
+
+def log(run: Run, step: int, rate: float) -> None:
+    """Figures since the last log line."""
+    figures = run.meter.read_window()
+    run.losses.append(figures["loss"])
+    kernel = run.cfg.ATTENTION.KERNEL
+    where = (kernel, step, run.cfg.SOLVER.MAX_EPOCH, figures["loss"], figures["top1_acc"])
+    logger.info("%s step %d/%d | loss %.4f | top1 %.1f %%", *where)
+    stats = {"_type": "train_iter", "kernel": kernel, "iter": step, "lr": rate, **figures}
+    run.stats.write({**stats, "bad_steps": run.bad_steps}, step)
+
+
+def validate(run: Run, step: int) -> None:
+    """Accuracy on the validation set; remember the best weights."""
+    acc = accuracy(run, run.splits.val)
+    run.stats.write({"_type": "val_iter", "iter": step, "top1_acc": acc}, step)
+    if acc > run.best_acc:
+        run.best_acc, run.best_weights = acc, copy.deepcopy(run.model.state_dict())
+
+
+@torch.inference_mode()
+def accuracy(run: Run, examples: Examples) -> float:
+    """Share of right answers in percent."""
+    run.model.eval()
+    right = torch.zeros((), device=run.world.device)
+    batch = run.cfg.TEST.BATCH_SIZE
+    for index_B in np.split(np.arange(len(examples)), range(batch, len(examples), batch)):
+        ids_BXN, label_B = load(run, examples, index_B)
+        with autocast(run.world.device, run.cfg.TRAIN.PRECISION):
+            right += (run.model(ids_BXN).argmax(-1) == label_B).sum()
+    return 100 * float(right) / len(examples)
+
+
+def example_macs(cfg: CfgNode) -> int:
+    """Multiply-adds of one example at its padded length."""
+    task = TASKS.get(cfg.LRA.TASK)
+    with torch.device("meta"):
+        model = build_classifier(cfg).eval()
+        ids_BXN = torch.ones(1, task.towers, padded_length(task.length(cfg)), dtype=torch.long)
+    return count_macs(model, ids_BXN)[""]

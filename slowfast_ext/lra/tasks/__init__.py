@@ -1,8 +1,0 @@
-"""One file per task: rules or official files -> labelled sequences of ids."""
-
-from slowfast_ext.lra.tasks.base import TASKS, Splits, Task
-from slowfast_ext.registry import import_submodules
-
-import_submodules(__name__)
-
-__all__ = ["TASKS", "Splits", "Task"]

@@ -1,0 +1,56 @@
+"""The grid of frames and resolutions: rows of configs and kernels, failures as cells."""
+
+from benchmarks import throughput as bench_throughput
+from benchmarks.trial import Outcome
+
+ARGUMENTS = ["--frames", "8", "16", "32", "--sizes", "64"]
+
+
+def printed_by(monkeypatch, capsys, config, outcome_of, *more):
+    """What the bench prints, and the trials it made."""
+    tried = []
+
+    def run_trial(cfg, setting, timeout):
+        tried.append((cfg.ATTENTION.KERNEL, cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE))
+        return outcome_of(cfg.DATA.NUM_FRAMES)
+
+    monkeypatch.setattr(bench_throughput, "run_trial", run_trial)
+    assert bench_throughput.main(["--cfg", str(config), *ARGUMENTS, *more]) == 0
+    return capsys.readouterr().out, tried
+
+
+def small_config(folder):
+    config = folder / "small.yaml"
+    config.write_text("VIT: {EMBED_DIM: 24, NUM_HEADS: 3, DEPTH: 1}\n", encoding="utf-8")
+    return config
+
+
+def test_each_kernel_has_a_row(tmp_path, monkeypatch, capsys):
+    printed, tried = printed_by(
+        monkeypatch,
+        capsys,
+        small_config(tmp_path),
+        lambda frames: Outcome(frames / 2, frames * 2**20),
+        *("--kernels", "softmax", "relu"),
+    )
+    assert tried == [(kernel, n, 64) for kernel in ("softmax", "relu") for n in (8, 16, 32)]
+    assert printed.count("4 (8)") == printed.count("16 (32)") == 2
+
+
+def test_more_frames_are_not_tried_after_a_failure(tmp_path, monkeypatch, capsys):
+    printed, tried = printed_by(
+        monkeypatch,
+        capsys,
+        small_config(tmp_path),
+        lambda frames: Outcome(1.0, 0) if frames < 16 else Outcome(failure="out of memory"),
+    )
+    assert [frames for _, frames, _ in tried] == [8, 16]
+    assert printed.count("out of memory") == 2
+
+
+def test_a_config_that_cannot_take_a_size_says_so(tmp_path, monkeypatch, capsys):
+    printed, tried = printed_by(
+        monkeypatch, capsys, small_config(tmp_path), None, "--opts", "VIT.PATCH_SIZE", "[3, 16, 16]"
+    )
+    assert not tried
+    assert printed.count("cannot be built") == 3

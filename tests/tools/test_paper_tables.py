@@ -1,0 +1,128 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from paper_tables.table import (
+    Comparison,
+    Count,
+    Published,
+    ShapeCounter,
+    compare,
+    read_published,
+    report,
+)
+from slowfast_ext.config import load_config
+
+ROOT = Path(__file__).resolve().parents[2]
+EXP = ROOT / "exp"
+TABLE = ROOT / "paper_tables/published.csv"
+ROWS = read_published(TABLE)
+
+
+@pytest.fixture(scope="module")
+def count():
+    return ShapeCounter()
+
+
+def row(**columns):
+    names = Published.__dataclass_fields__
+    return Published(**dict.fromkeys(names, "-") | {"system": "xvit"} | columns)
+
+
+def test_differences_are_of_the_figure_that_is_printed():
+    published = row(params_m="50", gflops="120", per="total", clips="4", crops="3")
+    comparison = Comparison(published, Count(51.0, 10.1), Count(45.0, 6.0), views=12)
+    assert comparison.gflops == pytest.approx(121.2)
+    assert comparison.params_off == pytest.approx(0.02)
+    assert comparison.gflops_off == pytest.approx(0.01)
+    assert not comparison.within
+
+
+def test_nothing_printed_is_nothing_to_miss():
+    comparison = Comparison(row(), Count(1.0, 1.0), Count(1.0, 1.0), views=1)
+    assert (comparison.params_off, comparison.gflops_off, comparison.within) == (None, None, True)
+
+
+def test_report_numbers_its_notes_and_shows_both_forms():
+    rows = [row(variant=name, reason=why) for name, why in (("a", "-"), ("b", "x"), ("c", "x"))]
+    page = report(Comparison(r, Count(1.0, 9.25), Count(1.0, 4.5), 1) for r in rows)
+    assert page.count("| 1 |") == 2
+    assert page.count("1. x.") == 1
+    assert "4.50" in page
+    assert "| a |" in page
+
+
+def test_table_is_well_formed():
+    with TABLE.open(newline="") as file:
+        lines = [line for line in file if not line.startswith("#")]
+    widths = {len(cells) for cells in csv.reader(lines)}
+    assert len(widths) == 1
+    for published in ROWS:
+        assert published.per in ("view", "total", "-")
+        assert (published.per == "-") == (published.gflops == "-")
+        for figure in (published.params_m, published.gflops, published.top1, published.top5):
+            assert figure == "-" or float(figure) > 0
+
+
+@pytest.mark.parametrize("name", sorted({published.exp for published in ROWS}))
+def test_every_row_has_its_experiment(name):
+    assert (EXP / name / "config.yaml").is_file()
+
+
+def test_views_are_those_of_the_table():
+    for published in ROWS:
+        if published.per == "total":
+            cfg = load_config([EXP / published.exp / "config.yaml"], published.pairs)
+            views = [cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS]
+            assert views == [int(published.clips), int(published.crops)], published.exp
+
+
+FACTS = {
+    "uniformer_s16x4_k400": ([], 21.400, 41.76),
+    "motionformer_joint_k400": ([], 87.293, 180.6),
+    "motionformer_k400": (
+        ["ATTENTION.REFERENCE", "True", "ATTENTION.TRAJECTORY.VALUES", "projected"],
+        108.545,
+        369.5,
+    ),
+    "structvit_s_4_1_ssv1": ([], 22.169, 81.94),
+    "xvit_b16_ssv2": ([], 93.617, 281.4),
+    "feature_fixation_17x17_ssv2": ([], 51.486, 257.7),
+    "feature_fixation_ssv2": ([], 51.438, 175.1),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_counts_of_one_model_of_each_family(name, count):
+    """Against counts made on the published code, which include layer norms."""
+    pairs, params, gflops = FACTS[name]
+    counted = count(load_config([EXP / name / "config.yaml"], pairs))
+    assert counted.params_m == pytest.approx(params, abs=1e-3)
+    assert counted.gflops == pytest.approx(gflops, rel=0.005)
+
+
+def test_fast_trajectory_attention_is_what_runs(count):
+    assert count(load_config([EXP / "motionformer_k400/config.yaml"])).gflops == pytest.approx(
+        204.3, rel=0.001
+    )
+
+
+def test_both_readings_of_the_token_count_have_an_experiment(count):
+    rows = [published for published in ROWS if "272" in published.counted_as]
+    assert rows
+    for published in rows:
+        stem, _, dataset = published.exp.rpartition("_")
+        other = EXP / f"{stem}_17x17_{dataset}" / "config.yaml"
+        crops = [load_config([other]).DATA[f"{kind}_CROP_SIZE"] for kind in ("TRAIN", "TEST")]
+        assert crops == [272, 272]
+        assert load_config([EXP / published.exp / "config.yaml"]).DATA.TEST_CROP_SIZE == 224
+
+
+@pytest.mark.slow
+def test_every_difference_has_a_reason_and_the_page_is_up_to_date(count):
+    comparisons = [compare(published, EXP, count) for published in ROWS]
+    off = [c.published for c in comparisons if not c.within and c.published.reason == "-"]
+    assert off == []
+    page = (ROOT / "docs/paper_tables.md").read_text(encoding="utf-8")
+    assert page == report(comparisons), "run python -m paper_tables"
