@@ -1,7 +1,7 @@
 """Published and counted parameters and GFLOPs side by side, from paper_tables/published.csv and the exp folders.
 
 A row names the experiment that is its model, and under `counted_as` the keys over it that give the form or the size
-its printed figures were counted in (trajectory attention with all projections, say). One multiply-add is one.
+its printed numbers were counted in (trajectory attention with all projections, say). One multiply-add is one.
 """
 
 import csv
@@ -62,7 +62,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A published row beside our counts: in the form its figures were counted in, and as the model runs."""
+    """A published row beside our counts: in the form its numbers were counted in, and as the model runs."""
 
     published: Published
     printed_form: Count
@@ -150,12 +150,12 @@ TITLES = {
 }
 
 HEADER = """\
-# Published and counted figures
+# Published and counted numbers
 
 Made by `python -m paper_tables` from `paper_tables/published.csv` and the folders in `exp/`; do not edit.
 
 Parameters and multiply-adds (one is one, the papers' "GFLOPs") are counted from shapes; layer norms, softmax and other
-elementwise work, 0.04 to 0.3 %, are not. "Counted" is in the form or size that the printed figure was counted in: for
+elementwise work, 0.04 to 0.3 %, are not. "Counted" is in the form or size that the printed number was counted in: for
 trajectory attention the plain form with all projections (`ATTENTION.REFERENCE True ATTENTION.TRAJECTORY.VALUES
 projected`), for the linear video transformers 17x17 tokens a frame (272 px). "As it runs" is one view of the
 experiment as it is configured, where the fast forms count. GFLOPs are of one view, or of clips x crops where given.
@@ -215,10 +215,10 @@ def _percent(off: float | None) -> str:
 
 
 def _accuracy(row: Published) -> str:
-    figures = "/".join(figure for figure in (row.top1, row.top5) if figure != NOTHING)
+    values = "/".join(value for value in (row.top1, row.top5) if value != NOTHING)
     kind = (
         ""
-        if row.metric == "top" or not figures
+        if row.metric == "top" or not values
         else f" {row.metric.removeprefix('top ').replace('_', ' ')}"
     )
-    return f"{figures}{kind}" or NOTHING
+    return f"{values}{kind}" or NOTHING

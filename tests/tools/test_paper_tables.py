@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from paper_tables.headers import with_published
 from paper_tables.table import (
     Comparison,
     Count,
@@ -126,3 +127,9 @@ def test_every_difference_has_a_reason_and_the_page_is_up_to_date(count):
     assert off == []
     page = (ROOT / "docs/paper_tables.md").read_text(encoding="utf-8")
     assert page == report(comparisons), "run python -m paper_tables"
+
+
+@pytest.mark.parametrize("file", sorted(EXP.glob("*/config.yaml")), ids=lambda file: file.parent.name)
+def test_header_of_an_experiment_repeats_the_table(file):
+    own = [row for row in ROWS if row.exp == file.parent.name]
+    assert file.read_text(encoding="utf-8") == with_published(file, own), "run python -m paper_tables"
