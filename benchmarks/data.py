@@ -32,7 +32,7 @@ from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.samplers import Draw
 from slowfast_ext.data.seeds import sample_rng
 from slowfast_ext.data.transforms.box import crop
-from slowfast_ext.data.transforms.resize_crop import RandomResizedCrop, crop_box, short_side_size
+from slowfast_ext.data.transforms.resize_crop import RandomResizedCrop, cover_size, crop_box
 
 POLICY = "rand-m7-n4-mstd0.5-inc1"
 BATCH = 4
@@ -153,13 +153,13 @@ def _training_frames(cfg: CfgNode, repeat: int) -> np.ndarray:
 
 def ours_views(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
     """The evaluation loader's item and batch."""
-    views = TestViews(cfg, one_video(path), sampling.views(cfg), VideoSource(cfg))
+    views = TestViews.from_cfg(cfg, one_video(path), sampling.views(cfg), VideoSource(cfg))
     return lambda repeat: stack_clips([views[0].views_VTCHW])
 
 
 def ours_training(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
     """The training loader's items and batch."""
-    clips = TrainClips(cfg, one_video(path), VideoSource(cfg))
+    clips = TrainClips.from_cfg(cfg, one_video(path), VideoSource(cfg))
 
     def batch(repeat: int) -> Tensor:
         items = [clips[Draw(repeat, 0, n)] for n in range(BATCH)]
@@ -175,7 +175,7 @@ def plain_views(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
         clips = cfg.TEST.NUM_ENSEMBLE_VIEWS
         frames_THWC = _decode(path, lambda n: sampling.test_indices(n, 30.0, cfg, clip, clips))
         pixels = _normalise(frames_THWC, cfg)
-        size = short_side_size(*pixels.shape[-2:], cfg.DATA.TEST_CROP_SIZE)
+        size = cover_size(*pixels.shape[-2:], cfg.DATA.TEST_CROP_SIZE)
         resized = interpolate(pixels, size=size, mode="bilinear", align_corners=False)
         return crop(resized, crop_box(*size, cfg.DATA.TEST_CROP_SIZE, place))
 

@@ -9,7 +9,7 @@ import torch
 
 from paper_tables.table import shaping
 from slowfast_ext.config import load_config
-from slowfast_ext.data.transforms.pipeline import train_transform
+from slowfast_ext.data.transforms.pipeline import train_transform_from
 from slowfast_ext.engine.checks import CHECKS
 from slowfast_ext.engine.optim import learning_rate
 from slowfast_ext.engine.run import effective_batch
@@ -55,7 +55,7 @@ def test_loads_with_all_checks_and_names_no_place_of_a_machine(name):
     assert (cfg.TRAIN.CHECKPOINT_FILE_PATH, cfg.TEST.CHECKPOINT_FILE_PATH) == ("", "")
     assert cfg.TRAIN.DATASET == cfg.TEST.DATASET
     assert cfg.TRAIN.BATCH_SIZE % 8 == 0, "the recipes are for nodes of eight GPUs"
-    assert train_transform(cfg).transforms
+    assert train_transform_from(cfg).transforms
 
 
 @pytest.mark.parametrize("name", PAPERS)

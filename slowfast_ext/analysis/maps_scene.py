@@ -60,7 +60,7 @@ def load_clip(cfg: CfgNode, video: str) -> Tensor:
     videos = VideoSet("", "test", [VideoRecord(video, (), "--video")])
     source = VideoSource(cfg)
     try:
-        item = TestViews(cfg, videos, centre_view(), source)[0]
+        item = TestViews.from_cfg(cfg, videos, centre_view(), source)[0]
     finally:
         source.close()
     if item.views_VTCHW is None:

@@ -12,13 +12,14 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from yacs.config import CfgNode
 
+from slowfast_ext.config import options_of
 from slowfast_ext.data.dataset import Source, TrainClips
 from slowfast_ext.data.loader import Batch, TrainCollate
-from slowfast_ext.data.random import step_rng
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.samplers import train_batches
-from slowfast_ext.data.transforms.device import to_model_input
-from slowfast_ext.data.transforms.mixing import mix_batch
+from slowfast_ext.data.seeds import step_rng
+from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
+from slowfast_ext.data.transforms.mixing import MixupOptions, mix_batch, soft_targets
 from slowfast_ext.tasks.base import class_counts
 
 CAPTION_HEIGHT = 14
@@ -33,10 +34,9 @@ def contact_sheet(
     """Rows of up to `clips` training clips, `frames` of each, captioned with labels and files."""
     batch = first_batch(cfg, videos, source, epoch)
     clip_BCTHW, targets = mix_batch(
-        to_model_input(batch.clip_BTCHW, cfg),
-        batch.labels,
-        class_counts(cfg),
-        cfg.MIXUP,
+        to_model_input(batch.clip_BTCHW, options_of(cfg, PixelOptions)),
+        soft_targets(batch.labels, class_counts(cfg), cfg.MIXUP.LABEL_SMOOTH_VALUE),
+        options_of(cfg, MixupOptions),
         step_rng(cfg.RNG_SEED, epoch, 0),
     )
     pixels_BTHWC = to_pixels(clip_BCTHW[:clips], cfg)
@@ -52,7 +52,7 @@ def first_batch(cfg: CfgNode, videos: VideoSet, source: Source, epoch: int) -> B
     """Step 0 of an epoch, as TrainLoader gives it to a single process."""
     size = cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS
     draws = next(train_batches(len(videos), size, cfg.RNG_SEED, epoch))
-    dataset = TrainClips(cfg, videos, source)
+    dataset = TrainClips.from_cfg(cfg, videos, source)
     return TrainCollate(cfg, videos.multi_label)([dataset[draw] for draw in draws])
 
 

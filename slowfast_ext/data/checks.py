@@ -7,12 +7,15 @@ from yacs.config import CfgNode
 from slowfast_ext.config import Problem
 from slowfast_ext.data.transforms.augmented_crop import parse_policy
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.options import pair
 
 
 def check_clips(cfg: CfgNode) -> Iterable[Problem]:
     """Ranges the wrong way round, crops larger than the frame, strings that are no policy."""
     if min(cfg.DATA.STD, default=0) <= 0:
-        yield Problem("DATA.STD", "is not positive", "give the deviation of pixels in [0, 1]")
+        yield Problem(
+            "DATA.STD", "is not positive", "give the standard deviation of pixels in [0, 1]"
+        )
     if cfg.TRAIN.ENABLE:
         yield from _check_crop(cfg)
         yield from _check_policy(cfg)
@@ -34,11 +37,11 @@ def _check_crop(cfg: CfgNode) -> Iterable[Problem]:
         yield Problem(
             "DATA.TRAIN_JITTER_SCALES", "is empty", "or give DATA.TRAIN_JITTER_SCALES_RELATIVE"
         )
-    elif data.TRAIN_JITTER_SCALES[0] < data.TRAIN_CROP_SIZE:
+    elif data.TRAIN_JITTER_SCALES[0] < min(pair(data.TRAIN_CROP_SIZE)):
         yield Problem(
             "DATA.TRAIN_JITTER_SCALES",
             f"scales frames below DATA.TRAIN_CROP_SIZE = {data.TRAIN_CROP_SIZE}",
-            "start the range at the crop size or above",
+            "start the range at the crop's short side or above",
         )
 
 

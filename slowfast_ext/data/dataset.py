@@ -14,16 +14,24 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from yacs.config import CfgNode
 
-from slowfast_ext.data import sampling
+from slowfast_ext.config import options_of
 from slowfast_ext.data.batch import BadSample
-from slowfast_ext.data.decode.source import LengthChangedError
-from slowfast_ext.data.random import Stream, sample_rng
+from slowfast_ext.data.decode.source import ClipInfo, LengthChangedError
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.samplers import Draw
-from slowfast_ext.data.sampling import View
-from slowfast_ext.data.transforms.pipeline import resize, train_transform
-from slowfast_ext.data.transforms.resize_crop import test_crops
+from slowfast_ext.data.sampling import (
+    SamplingOptions,
+    View,
+    centre_view,
+    clip_span,
+    test_indices,
+    train_indices,
+)
+from slowfast_ext.data.seeds import Stream, sample_rng
+from slowfast_ext.data.transforms.pipeline import ClipTransform, train_transform_from
+from slowfast_ext.data.transforms.resize_crop import CropOptions, Resize, test_crops
 from slowfast_ext.errors import DataError
+from slowfast_ext.options import pair
 
 MAX_REPLACEMENTS = 10
 
@@ -31,17 +39,13 @@ Item = TypeVar("Item")
 Clips = TypeVar("Clips")
 
 
-class ClipInfo(Protocol):
-    """Facts of a (trimmed) video."""
-
-    length: int
-    fps: float
-
-
 class Source(Protocol):
     """Reads the videos of records, whatever they are stored as. `counts` only grows."""
 
-    counts: Counter[str]
+    @property
+    def counts(self) -> Counter[str]:
+        """What happened -> how often."""
+        ...
 
     def info(self, record: VideoRecord) -> ClipInfo:
         """Frames and frame rate. Raises DataError for a video that cannot be read."""
@@ -90,9 +94,9 @@ class _News:
         self._own: Counter[str] = Counter()
         self._told: Counter[str] = Counter()
 
-    def note_length(self, info: ClipInfo, cfg: CfgNode) -> None:
+    def note_length(self, info: ClipInfo, options: SamplingOptions) -> None:
         """Count a video that is shorter than a clip."""
-        if info.length < sampling.clip_span(info.fps, cfg):
+        if info.length < clip_span(info.fps, options):
             self._own["videos shorter than a clip, last frame repeated"] += 1
 
     def take(self) -> Counter[str]:
@@ -103,27 +107,59 @@ class _News:
 
 
 class TrainClips(Dataset[TrainItem]):
-    """Draw -> AUG.NUM_SAMPLE augmented clips from one decode.
+    """Draw -> `copies` augmented clips from one decode: a pure function of seed and draw.
 
-    A video that cannot be read is reported and replaced by another one, drawn from the item's own
-    generator; MAX_REPLACEMENTS in a row raise DataError.
+    Args:
+        source: reads the videos.
+        sampling: which frames.
+        transform: decoded clip -> training clip.
+        short_side: larger frames may be decoded scaled down to it; 0: never.
+        copies: augmented clips of each video (AUG.NUM_SAMPLE).
     """
 
-    def __init__(self, cfg: CfgNode, videos: VideoSet, source: Source) -> None:
-        self.cfg = cfg
-        self.videos = videos
-        self.source, self._news = source, _News(source)
-        self.transform = train_transform(cfg)
-        self.short_side = max([cfg.DATA.TRAIN_CROP_SIZE, *cfg.DATA.TRAIN_JITTER_SCALES])
+    def __init__(
+        self,
+        videos: VideoSet,
+        source: Source,
+        sampling: SamplingOptions,
+        transform: ClipTransform,
+        short_side: int = 0,
+        copies: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.videos, self.source, self._news = videos, source, _News(source)
+        self.sampling, self.transform = sampling, transform
+        self.short_side, self.copies, self.seed = short_side, copies, seed
+
+    @classmethod
+    def from_cfg(cls, cfg: CfgNode, videos: VideoSet, source: Source) -> "TrainClips":
+        """The training clips that DATA and AUG of a configuration name."""
+        crop = options_of(cfg, CropOptions)
+        return cls(
+            videos,
+            source,
+            options_of(cfg, SamplingOptions),
+            train_transform_from(cfg),
+            largest_short_side(crop),
+            cfg.AUG.NUM_SAMPLE,
+            cfg.RNG_SEED,
+        )
+
+    def __len__(self) -> int:
+        return len(self.videos)
 
     def __getitem__(self, draw: Draw) -> TrainItem:
-        """The clips of a draw: a pure function of RNG_SEED and the draw."""
+        """The clips of a draw.
+
+        A video that cannot be read is reported and replaced by another one, drawn from the item's own
+        generator; MAX_REPLACEMENTS in a row raise DataError.
+        """
         bad: list[BadSample] = []
-        seed, index = self.cfg.RNG_SEED, draw.index
-        replace = sample_rng(seed, draw.epoch, draw.index, draw.occurrence, Stream.REPLACE)
+        index = draw.index
+        replace = sample_rng(self.seed, draw.epoch, draw.index, draw.occurrence, Stream.REPLACE)
         while True:
             try:
-                clips = recounted(self._clips, draw._replace(index=index))
+                clips = self.clips(draw._replace(index=index))
                 return TrainItem(clips, index, self.videos.records[index], bad, self._news.take())
             except DataError as error:
                 bad.append(_bad(index, self.videos.records[index], error))
@@ -131,70 +167,108 @@ class TrainClips(Dataset[TrainItem]):
                 raise DataError(_give_up(bad))
             index = int(replace.integers(len(self.videos)))
 
+    def clips(self, draw: Draw) -> list[Tensor]:
+        """The clips [T, C, H, W] of a draw. Raises DataError for a video that cannot be read."""
+        return recounted(self._clips, draw)
+
     def _clips(self, draw: Draw) -> list[Tensor]:
-        seed, record = self.cfg.RNG_SEED, self.videos.records[draw.index]
+        record = self.videos.records[draw.index]
         info = self.source.info(record)
-        self._news.note_length(info, self.cfg)
-        rng = sample_rng(seed, draw.epoch, draw.index, draw.occurrence, Stream.FRAMES)
-        indices = sampling.train_indices(info.length, info.fps, self.cfg, rng)
+        self._news.note_length(info, self.sampling)
+        rng = sample_rng(self.seed, draw.epoch, draw.index, draw.occurrence, Stream.FRAMES)
+        indices = train_indices(info.length, info.fps, self.sampling, rng)
         clip_TCHW = _read(self.source, record, indices, self.short_side)
-        copies = self.cfg.AUG.NUM_SAMPLE
-        repeats = range(draw.occurrence * copies, (draw.occurrence + 1) * copies)
+        repeats = range(draw.occurrence * self.copies, (draw.occurrence + 1) * self.copies)
         return [
-            self.transform(clip_TCHW, sample_rng(seed, draw.epoch, draw.index, repeat))
+            self.transform(clip_TCHW, sample_rng(self.seed, draw.epoch, draw.index, repeat))
             for repeat in repeats
         ]
 
 
+def largest_short_side(crop: CropOptions) -> int:
+    """Short side of frames, whatever their form, that have the pixels of every scale of training."""
+    short, long = sorted(pair(crop.train_crop_size))
+    return max([long, *(-(-long * scale // short) for scale in crop.train_jitter_scales)])
+
+
 class TestViews(Dataset[TestItem]):
-    """Video number -> all its views, cut from one decode. A video that cannot be read is reported."""
+    """Video number -> all its views, cut from one decode.
+
+    Args:
+        source: reads the videos.
+        sampling: which frames.
+        crop: size of the views and how frames are scaled (its test keys).
+        views: clip in time and crop of each view.
+    """
 
     __test__ = False
 
     def __init__(
-        self, cfg: CfgNode, videos: VideoSet, views: Sequence[View], source: Source
+        self,
+        videos: VideoSet,
+        source: Source,
+        sampling: SamplingOptions,
+        crop: CropOptions,
+        views: Sequence[View] = (),
     ) -> None:
-        self.cfg = cfg
-        self.videos = videos
-        self.views = tuple(views)
+        self.videos, self.source, self._news = videos, source, _News(source)
+        self.sampling, self.views = sampling, tuple(views or centre_view())
+        self.num_clips = 1 + max(view.clip for view in self.views)
+        self.size = pair(crop.test_crop_size)
+        self.resize = Resize(crop.interpolation, crop.antialias)
+        height, width = (int(side / crop.test_crop_ratio + 1e-6) for side in self.size)
+        self.cover = height, width
         # Much larger frames may come smaller; the last scaling is ours, whatever the decoder.
-        self.short = int(cfg.DATA.TEST_CROP_SIZE / cfg.DATA.TEST_CROP_RATIO + 1e-6)
-        self.short_side = 2 * self.short if cfg.DATA.ANTIALIAS else 0
-        self.resize = resize(cfg)
-        self.num_clips = 1 + max(view.clip for view in views)
-        self.source, self._news = source, _News(source)
+        self.short_side = 2 * max(self.cover) if crop.antialias else 0
+
+    @classmethod
+    def from_cfg(
+        cls, cfg: CfgNode, videos: VideoSet, views: Sequence[View], source: Source
+    ) -> "TestViews":
+        """Views as DATA of a configuration says."""
+        return cls(
+            videos, source, options_of(cfg, SamplingOptions), options_of(cfg, CropOptions), views
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of an item's views."""
+        return (len(self.views), self.sampling.num_frames, 3, *self.size)
 
     def __len__(self) -> int:
         return len(self.videos)
 
     def __getitem__(self, index: int) -> TestItem:
-        """The views of video `index`."""
+        """The views of video `index`; one that cannot be read is reported."""
         record = self.videos.records[index]
         try:
-            views, bad = recounted(self._views, record), []
+            return TestItem(self.clips(index), index, record, [], self._news.take())
         except DataError as error:
-            views, bad = None, [_bad(index, record, error)]
-        return TestItem(views, index, record, bad, self._news.take())
+            return TestItem(None, index, record, [_bad(index, record, error)], self._news.take())
 
-    def _views(self, record: VideoRecord) -> Tensor:
-        """Every needed frame is decoded and scaled once; a view is a slice of them: [V, T, C, S, S]."""
-        data, info = self.cfg.DATA, self.source.info(record)
-        self._news.note_length(info, self.cfg)
+    def clips(self, index: int) -> Tensor:
+        """The views [V, T, C, H, W] of video `index`. Raises DataError where it cannot be read."""
+        return recounted(self._clips, self.videos.records[index])
+
+    def _clips(self, record: VideoRecord) -> Tensor:
+        """Every needed frame is decoded and scaled once; a view is a slice of them."""
+        info = self.source.info(record)
+        self._news.note_length(info, self.sampling)
         wanted = [
-            sampling.test_indices(info.length, info.fps, self.cfg, view.clip, self.num_clips)
+            test_indices(info.length, info.fps, self.sampling, view.clip, self.num_clips)
             for view in self.views
         ]
         needed = np.unique(np.stack(wanted))
         frames = _read(self.source, record, needed, self.short_side)
-        places = sorted({view.crop for view in self.views})
-        crops = test_crops(frames, data.TEST_CROP_SIZE, places, self.resize, self.short)
-        crop_at = dict(zip(places, crops, strict=True))
-        T, S = data.NUM_FRAMES, data.TEST_CROP_SIZE
-        out = torch.empty((len(self.views), T, S, S, frames.shape[1]), dtype=torch.uint8)
-        for row, view, indices in zip(out, self.views, wanted, strict=True):
+        positions = sorted({view.crop for view in self.views})
+        crops = test_crops(frames, self.size, positions, self.resize, self.cover)
+        crop_at = dict(zip(positions, crops, strict=True))
+        V, T, C, H, W = self.shape
+        out_VTHWC = torch.empty((V, T, H, W, C), dtype=torch.uint8)
+        for row, view, indices in zip(out_VTHWC, self.views, wanted, strict=True):
             at = torch.from_numpy(np.searchsorted(needed, indices))
             row.copy_(crop_at[view.crop].permute(0, 2, 3, 1)[at])
-        return out.permute(0, 1, 4, 2, 3)
+        return out_VTHWC.permute(0, 1, 4, 2, 3)
 
 
 def _read(source: Source, record: VideoRecord, indices: np.ndarray, short_side: int) -> Tensor:
@@ -208,4 +282,4 @@ def _bad(index: int, record: VideoRecord, error: DataError) -> BadSample:
 
 def _give_up(bad: Sequence[BadSample]) -> str:
     reasons = "\n".join(f"  {sample.place}: {sample.path}: {sample.reason}" for sample in bad)
-    return f"{len(bad)} videos in a row could not be read; check the data with tools/data.py check\n{reasons}"
+    return f"{len(bad)} videos in a row could not be read; check the data with slowfast-ext data check\n{reasons}"

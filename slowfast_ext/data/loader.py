@@ -23,7 +23,7 @@ from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.samplers import Draw, eval_shard, steps_per_epoch, train_batches
 from slowfast_ext.data.sampling import View
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.options import Options, option, section
+from slowfast_ext.options import Options, option, pair, section
 from slowfast_ext.tasks.base import class_counts
 
 
@@ -64,7 +64,7 @@ class TrainLoader:
         self._batches: list[list[Draw]] = []
         self._loader = _data_loader(
             cfg,
-            TrainClips(cfg, videos, source or VideoSource(cfg)),
+            TrainClips.from_cfg(cfg, videos, source or VideoSource(cfg)),
             self._batches,
             TrainCollate(cfg, videos.multi_label),
             persistent=True,
@@ -113,7 +113,7 @@ class EvalLoader:
         batches = [list(self.shard[i : i + size]) for i in range(0, len(self.shard), size)]
         self._loader = _data_loader(
             cfg,
-            TestViews(cfg, videos, views, source or VideoSource(cfg)),
+            TestViews.from_cfg(cfg, videos, views, source or VideoSource(cfg)),
             batches,
             EvalCollate(cfg, videos.multi_label, len(views)),
             persistent=False,
@@ -154,8 +154,7 @@ class EvalCollate:
     def __init__(self, cfg: CfgNode, multi_label: bool, num_views: int) -> None:
         self.num_classes = class_counts(cfg)
         self.multi_label = multi_label
-        size = cfg.DATA.TEST_CROP_SIZE
-        self.shape_VTCHW = (num_views, cfg.DATA.NUM_FRAMES, 3, size, size)
+        self.shape_VTCHW = (num_views, cfg.DATA.NUM_FRAMES, 3, *pair(cfg.DATA.TEST_CROP_SIZE))
 
     def __call__(self, items: Sequence[TestItem]) -> EvalBatch:
         good = [item for item in items if item.views_VTCHW is not None]

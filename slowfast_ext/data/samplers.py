@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_ext.data.random import order_rng
+from slowfast_ext.data.seeds import order_rng
 from slowfast_ext.errors import ConfigError
 
 

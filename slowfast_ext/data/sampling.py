@@ -1,4 +1,4 @@
-"""Which frames and which views: pure functions of length, frame rate, configuration and generator.
+"""Which frames and which views: pure functions of length, frame rate, options and generator.
 
 All indices are 0-based, sorted and inside the video; a clip longer than the video repeats the
 last frame. `length` is the number of frames of the (trimmed) video, `fps` its frame rate.
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from yacs.config import CfgNode
 
+from slowfast_ext.data._transition import chosen
 from slowfast_ext.options import Options, option, section
 
 
 @section("DATA", "Videos, clips and views")
 @dataclass(frozen=True)
 class SamplingOptions(Options):
-    """Videos, clips and views: the section DATA."""
+    """Which frames of a video make a clip."""
 
     num_frames: int = option(8, "frames of a clip", unit="frames", low=1)
     sampling: str = option(
@@ -44,11 +44,14 @@ class SamplingOptions(Options):
 @section("TEST", "Multi-view testing")
 @dataclass(frozen=True)
 class ViewOptions(Options):
-    """Multi-view testing: the section TEST."""
+    """How many views of a video are tested."""
 
     num_ensemble_views: int = option(10, "clips in time per video", unit="clips", low=1)
     num_spatial_crops: int = option(
-        3, "crops per clip along the longer side; 1: centre", unit="crops", choices=(1, 2, 3)
+        3,
+        "crops per clip along the side with more room; 1: centre",
+        unit="crops",
+        choices=(1, 2, 3),
     )
 
 
@@ -60,16 +63,17 @@ CROPS = {1: (CENTRE,), 2: (0, 2), 3: (0, CENTRE, 2)}
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look at a video: clip number in time, crop along the longer side (0 first, 1 centre, 2 last)."""
+    """One look at a video: clip number in time, crop along the side with more room (0 first, 1 centre, 2 last)."""
 
     clip: int
     crop: int
 
 
-def views(cfg: CfgNode) -> list[View]:
+def views(options: ViewOptions) -> list[View]:
     """The views of multi-view testing, the crops of a clip next to each other."""
-    crops = CROPS[cfg.TEST.NUM_SPATIAL_CROPS]
-    return [View(clip, crop) for clip in range(cfg.TEST.NUM_ENSEMBLE_VIEWS) for crop in crops]
+    options = chosen(options, ViewOptions)
+    crops = CROPS[options.num_spatial_crops]
+    return [View(clip, crop) for clip in range(options.num_ensemble_views) for crop in crops]
 
 
 def centre_view() -> list[View]:
@@ -77,70 +81,78 @@ def centre_view() -> list[View]:
     return [View(0, CENTRE)]
 
 
-def train_indices(length: int, fps: float, cfg: CfgNode, rng: np.random.Generator) -> Indices:
-    """Frames of a training clip, at a random place: int64 [NUM_FRAMES]."""
-    if cfg.DATA.SAMPLING == "segment":
-        first, last = _segment_bounds(length, cfg.DATA.NUM_FRAMES)
+def train_indices(
+    length: int, fps: float, options: SamplingOptions, rng: np.random.Generator
+) -> Indices:
+    """Frames of a training clip that starts at random: int64 [num_frames]."""
+    options = chosen(options, SamplingOptions)
+    if options.sampling == "segment":
+        first, last = _segment_bounds(length, options.num_frames)
         return rng.integers(first, last, endpoint=True)
-    step = _dense_step(fps, cfg)
-    room = _dense_room(length, step, cfg)
-    if cfg.DATA.FRAME_SPACING == "linspace":
+    step = _dense_step(fps, options)
+    room = _dense_room(length, step, options)
+    if options.frame_spacing == "linspace":
         start = rng.uniform(0, room)
     else:
-        start = rng.integers(0, int(room), endpoint=True)
-    return _dense(length, start, step, cfg)
+        start = int(rng.integers(0, int(room), endpoint=True))
+    return _dense(length, start, step, options)
 
 
-def test_indices(length: int, fps: float, cfg: CfgNode, clip: int, num_clips: int) -> Indices:
-    """Frames of test clip `clip` of `num_clips`, at a fixed place: int64 [NUM_FRAMES]."""
-    if cfg.DATA.SAMPLING == "segment":
-        first, _ = _segment_bounds(length, cfg.DATA.NUM_FRAMES)
-        gap = (length - 1) / cfg.DATA.NUM_FRAMES
+def test_indices(
+    length: int, fps: float, options: SamplingOptions, clip: int, num_clips: int
+) -> Indices:
+    """Frames of test clip `clip` of `num_clips`, spread evenly: int64 [num_frames]."""
+    options = chosen(options, SamplingOptions)
+    if options.sampling == "segment":
+        first, _ = _segment_bounds(length, options.num_frames)
+        gap = (length - 1) / options.num_frames
         return first + int(gap / (num_clips + 1) * (clip + 1))
-    step = _dense_step(fps, cfg)
-    room = _dense_room(length, step, cfg)
-    if not cfg.DATA.USE_OFFSET_SAMPLING:
+    step = _dense_step(fps, options)
+    room = _dense_room(length, step, options)
+    if not options.use_offset_sampling:
         start = room * clip / num_clips
     elif num_clips == 1:
         start = room // 2
     else:
         start = clip * (room // (num_clips - 1))
-    return _dense(length, start, step, cfg)
+    return _dense(length, start, step, options)
 
 
-def clip_seconds(fps: float, cfg: CfgNode) -> float:
+def clip_seconds(fps: float, options: SamplingOptions) -> float:
     """Time between the first and the last frame of a dense clip, in seconds."""
-    return (cfg.DATA.NUM_FRAMES - 1) * _dense_step(fps, cfg) / fps
+    options = chosen(options, SamplingOptions)
+    return (options.num_frames - 1) * _dense_step(fps, options) / fps
 
 
-def clip_span(fps: float, cfg: CfgNode) -> float:
+def clip_span(fps: float, options: SamplingOptions) -> float:
     """Source frames that a clip needs, first and last included; a shorter video repeats its last frame."""
-    if cfg.DATA.SAMPLING == "segment":
-        return float(cfg.DATA.NUM_FRAMES)
-    return (cfg.DATA.NUM_FRAMES - 1) * _dense_step(fps, cfg) + 1
+    options = chosen(options, SamplingOptions)
+    if options.sampling == "segment":
+        return float(options.num_frames)
+    return (options.num_frames - 1) * _dense_step(fps, options) + 1
 
 
-def _dense_step(fps: float, cfg: CfgNode) -> float:
+def _dense_step(fps: float, options: SamplingOptions) -> float:
     """Distance of neighbouring frames in source frames."""
-    if cfg.DATA.TARGET_FPS and fps:
-        return cfg.DATA.SAMPLING_RATE * fps / cfg.DATA.TARGET_FPS
-    return float(cfg.DATA.SAMPLING_RATE)
+    if options.target_fps and fps:
+        return options.sampling_rate * fps / options.target_fps
+    return float(options.sampling_rate)
 
 
-def _dense_room(length: int, step: float, cfg: CfgNode) -> float:
+def _dense_room(length: int, step: float, options: SamplingOptions) -> float:
     """Source frames that the start of a clip can move over; PySlowFast counts a span of n steps."""
-    n = cfg.DATA.NUM_FRAMES
-    span = n * step if cfg.DATA.FRAME_SPACING == "linspace" else (n - 1) * step + 1
+    n = options.num_frames
+    span = n * step if options.frame_spacing == "linspace" else (n - 1) * step + 1
     return max(length - span, 0.0)
 
 
-def _dense(length: int, start: float, step: float, cfg: CfgNode) -> Indices:
-    n = cfg.DATA.NUM_FRAMES
-    if cfg.DATA.FRAME_SPACING == "linspace":
-        places = np.linspace(start, start + n * step - 1, n)
+def _dense(length: int, start: float, step: float, options: SamplingOptions) -> Indices:
+    n = options.num_frames
+    if options.frame_spacing == "linspace":
+        positions = np.linspace(start, start + n * step - 1, n)
     else:
-        places = int(start) + np.arange(n) * step
-    return np.clip(places, 0, length - 1).astype(np.int64)
+        positions = int(start) + np.arange(n) * step
+    return np.clip(positions, 0, length - 1).astype(np.int64)
 
 
 def _segment_bounds(length: int, n: int) -> tuple[Indices, Indices]:

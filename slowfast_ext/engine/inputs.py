@@ -6,10 +6,11 @@ Shapes: B clips, T frames, C colours, H W pixels, K classes of a head.
 from torch import Tensor
 from yacs.config import CfgNode
 
+from slowfast_ext.config import options_of
 from slowfast_ext.data.loader import Batch
-from slowfast_ext.data.random import step_rng
-from slowfast_ext.data.transforms.device import to_model_input
-from slowfast_ext.data.transforms.mixing import mix_batch
+from slowfast_ext.data.seeds import step_rng
+from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
+from slowfast_ext.data.transforms.mixing import MixupOptions, mix_batch, soft_targets
 from slowfast_ext.engine.distributed import World
 from slowfast_ext.tasks.base import class_counts
 
@@ -21,5 +22,6 @@ def prepare_batch(
     clip_BTCHW = batch.clip_BTCHW.to(world.device, non_blocking=True)
     labels = batch.labels.to(world.device, non_blocking=True)
     rng = step_rng(cfg.RNG_SEED, epoch, number)
-    counts = class_counts(cfg)
-    return mix_batch(to_model_input(clip_BTCHW, cfg), labels, counts, cfg.MIXUP, rng)
+    targets = soft_targets(labels, class_counts(cfg), cfg.MIXUP.LABEL_SMOOTH_VALUE)
+    clip_BCTHW = to_model_input(clip_BTCHW, options_of(cfg, PixelOptions))
+    return mix_batch(clip_BCTHW, targets, options_of(cfg, MixupOptions), rng)

@@ -16,7 +16,7 @@ from timm.data.auto_augment import (
     rand_augment_transform,
 )
 
-from slowfast_ext.data.random import sample_rng
+from slowfast_ext.data.seeds import sample_rng
 from slowfast_ext.data.transforms import photometric
 from slowfast_ext.data.transforms.affine import affine
 from slowfast_ext.data.transforms.augmented_crop import AugmentedCrop, parse_policy

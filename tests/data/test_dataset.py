@@ -15,7 +15,7 @@ from slowfast_ext.data.transforms.resize_crop import Resize
 
 def test_repeats_of_a_video_share_one_decode_and_differ_in_augmentation():
     source = FakeSource()
-    clips = TrainClips(make_cfg(AUG__NUM_SAMPLE=3), make_videos(4), source)
+    clips = TrainClips.from_cfg(make_cfg(AUG__NUM_SAMPLE=3), make_videos(4), source)
     item = clips[Draw(0, 2)]
     assert source.decodes == 1
     assert len(item.clips_TCHW) == 3
@@ -24,14 +24,14 @@ def test_repeats_of_a_video_share_one_decode_and_differ_in_augmentation():
 
 @pytest.mark.parametrize("change", [Draw(1, 2, 0), Draw(0, 3, 0), Draw(0, 2, 1)])
 def test_an_item_depends_on_epoch_video_and_occurrence(change):
-    clips = TrainClips(make_cfg(), make_videos(4), FakeSource())
+    clips = TrainClips.from_cfg(make_cfg(), make_videos(4), FakeSource())
     one, again, other = (clips[draw].clips_TCHW[0] for draw in (Draw(0, 2), Draw(0, 2), change))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
 
 
 def test_a_replacement_is_the_item_of_the_other_video():
-    clips = TrainClips(make_cfg(), make_videos(4, bad={0, 1}), FakeSource())
+    clips = TrainClips.from_cfg(make_cfg(), make_videos(4, bad={0, 1}), FakeSource())
     item = clips[Draw(5, 1)]
     assert {sample.index for sample in item.bad} <= {0, 1}
     assert item.index in (2, 3)
@@ -49,7 +49,7 @@ def test_views_equal_a_decode_for_each_view(crops, sampling_kind, ratio, short):
         DATA__TEST_CROP_RATIO=ratio,
     )
     videos, source = make_videos(2), FakeSource()
-    item = TestViews(cfg, videos, views(cfg), source)[1]
+    item = TestViews.from_cfg(cfg, videos, views(cfg), source)[1]
     assert source.decodes == 1
     record = videos.records[1]
     for clip_TCHW, view in zip(item.views_VTCHW, views(cfg), strict=True):
@@ -60,7 +60,7 @@ def test_views_equal_a_decode_for_each_view(crops, sampling_kind, ratio, short):
 
 def test_a_bad_video_is_reported_and_never_replaced_in_evaluation():
     cfg = make_cfg()
-    item = TestViews(cfg, make_videos(3, bad={1}), views(cfg), FakeSource())[1]
+    item = TestViews.from_cfg(cfg, make_videos(3, bad={1}), views(cfg), FakeSource())[1]
     assert item.views_VTCHW is None
     assert (item.bad[0].index, item.bad[0].path, item.bad[0].place) == (
         1,
@@ -82,15 +82,21 @@ class ShrinkingSource(FakeSource):
 
 def test_a_file_shorter_than_it_claims_is_read_at_its_true_length():
     cfg = make_cfg()
-    item = TrainClips(cfg, make_videos(1), ShrinkingSource())[Draw(0, 0, 0)]
+    item = TrainClips.from_cfg(cfg, make_videos(1), ShrinkingSource())[Draw(0, 0, 0)]
     assert not item.bad
-    assert TestViews(cfg, make_videos(1), views(cfg), ShrinkingSource())[0].views_VTCHW is not None
+    assert (
+        TestViews.from_cfg(cfg, make_videos(1), views(cfg), ShrinkingSource())[0].views_VTCHW
+        is not None
+    )
 
 
 def test_videos_shorter_than_a_clip_are_counted():
     cfg = make_cfg(DATA__NUM_FRAMES=4, DATA__SAMPLING_RATE=4)
     for length, times in ((12, 1), (13, 0)):
         source = FakeSource(length=length)
-        counts = TrainClips(cfg, make_videos(1), source)[Draw(0, 0, 0)].counts
+        counts = TrainClips.from_cfg(cfg, make_videos(1), source)[Draw(0, 0, 0)].counts
         assert sum(counts.values()) == times
-        assert sum(TestViews(cfg, make_videos(1), views(cfg), source)[0].counts.values()) == times
+        assert (
+            sum(TestViews.from_cfg(cfg, make_videos(1), views(cfg), source)[0].counts.values())
+            == times
+        )

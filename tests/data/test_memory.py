@@ -47,7 +47,7 @@ def test_memory_stays_flat_over_many_samples():
         AUG__COLOR_JITTER=0.4,
         DATA__NUM_FRAMES=8,
     )
-    clips = TrainClips(cfg, make_videos(5), FakeSource(height=96, width=128))
+    clips = TrainClips.from_cfg(cfg, make_videos(5), FakeSource(height=96, width=128))
     peaks = []
     for epoch in range(300):
         clips[Draw(epoch, epoch % 5)]

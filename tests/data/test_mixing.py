@@ -8,16 +8,25 @@ import pytest
 import torch
 from timm.data.mixup import Mixup, mixup_target
 
-from slowfast_ext.config import get_cfg
-from slowfast_ext.data.random import step_rng
-from slowfast_ext.data.transforms.mixing import cutmix_box, draw_lambda, mix_batch, soft_targets
+from slowfast_ext.data.seeds import step_rng
+from slowfast_ext.data.transforms.mixing import (
+    MixupOptions,
+    cutmix_box,
+    draw_lambda,
+    mix_batch,
+    soft_targets,
+)
+
+SMOOTHING = 0.1
 
 
-def make_mixup(alpha=0.8, cutmix=1.0, prob=1.0, switch=0.5, smoothing=0.1, enable=True):
-    mixup = get_cfg().MIXUP
-    mixup.ENABLE, mixup.ALPHA, mixup.CUTMIX_ALPHA = enable, alpha, cutmix
-    mixup.PROB, mixup.SWITCH_PROB, mixup.LABEL_SMOOTH_VALUE = prob, switch, smoothing
-    return mixup
+def make_mixup(alpha=0.8, cutmix=1.0, prob=1.0, switch=0.5, enable=True):
+    return MixupOptions(enable, alpha, cutmix, prob, switch)
+
+
+def mixed_batch(clip, labels, counts, options, rng):
+    """Labels smoothed, then mixed: what a training step does."""
+    return mix_batch(clip, soft_targets(labels, counts, SMOOTHING), options, rng)
 
 
 @pytest.fixture
@@ -29,7 +38,7 @@ LABELS = torch.tensor([[0], [2], [1], [4], [3], [2]])
 
 
 def test_mixup_blends_with_the_reversed_batch(clip):
-    mixed, (target,) = mix_batch(clip, LABELS, [5], make_mixup(cutmix=0.0), step_rng(0, 0, 0))
+    mixed, (target,) = mixed_batch(clip, LABELS, [5], make_mixup(cutmix=0.0), step_rng(0, 0, 0))
     lam, cutmix = draw_lambda(make_mixup(cutmix=0.0), step_rng(0, 0, 0))
     assert not cutmix
     torch.testing.assert_close(mixed, lam * clip + (1 - lam) * clip.flip(0))
@@ -38,10 +47,10 @@ def test_mixup_blends_with_the_reversed_batch(clip):
 
 @pytest.mark.parametrize("step", range(20))
 def test_cutmix_pastes_one_box_and_corrects_lambda(clip, step):
-    _, (target,) = mix_batch(clip, LABELS, [5], make_mixup(alpha=0.0), step_rng(0, 0, step))
+    _, (target,) = mixed_batch(clip, LABELS, [5], make_mixup(alpha=0.0), step_rng(0, 0, step))
     own, other = torch.zeros(6, 1, 1, 10, 12), torch.ones(6, 1, 1, 10, 12)
     marks = torch.cat([own[:3], other[3:]])
-    mixed, _ = mix_batch(marks, LABELS, [5], make_mixup(alpha=0.0), step_rng(0, 0, step))
+    mixed, _ = mixed_batch(marks, LABELS, [5], make_mixup(alpha=0.0), step_rng(0, 0, step))
     pasted = (mixed != marks).float()
     assert (pasted == pasted[:1]).all()
     lam = 1 - pasted[0].mean().item()
@@ -53,7 +62,7 @@ def test_cutmix_pastes_one_box_and_corrects_lambda(clip, step):
 def test_the_input_is_not_written_to(clip):
     before = clip.clone()
     for step in range(10):
-        mix_batch(clip, LABELS, [5], make_mixup(), step_rng(0, 0, step))
+        mixed_batch(clip, LABELS, [5], make_mixup(), step_rng(0, 0, step))
     assert torch.equal(clip, before)
 
 
@@ -84,7 +93,7 @@ def test_a_cutmix_box_lies_in_the_frame(lam):
 
 def test_two_heads_are_mixed_by_the_same_lambda(clip):
     labels = torch.cat([LABELS, LABELS.flip(0)], 1)
-    _, (verb, noun) = mix_batch(clip, labels, [5, 7], make_mixup(cutmix=0.0), step_rng(0, 0, 1))
+    _, (verb, noun) = mixed_batch(clip, labels, [5, 7], make_mixup(cutmix=0.0), step_rng(0, 0, 1))
     lam, _ = draw_lambda(make_mixup(cutmix=0.0), step_rng(0, 0, 1))
     torch.testing.assert_close(verb, mixup_target(labels[:, 0], 5, lam, 0.1))
     torch.testing.assert_close(noun, mixup_target(labels[:, 1], 7, lam, 0.1))
@@ -92,14 +101,14 @@ def test_two_heads_are_mixed_by_the_same_lambda(clip):
 
 def test_multi_hot_labels_are_mixed_and_smoothed(clip):
     hot = (torch.rand(6, 5) < 0.4).float()
-    _, (target,) = mix_batch(clip, hot, [5], make_mixup(cutmix=0.0), step_rng(0, 0, 1))
+    _, (target,) = mixed_batch(clip, hot, [5], make_mixup(cutmix=0.0), step_rng(0, 0, 1))
     lam, _ = draw_lambda(make_mixup(cutmix=0.0), step_rng(0, 0, 1))
     smooth = hot * 0.9 + 0.05
     torch.testing.assert_close(target, smooth * lam + smooth.flip(0) * (1 - lam))
 
 
 def test_without_mixing_only_labels_are_smoothed(clip):
-    mixed, (target,) = mix_batch(clip, LABELS, [5], make_mixup(enable=False), step_rng(0, 0, 0))
+    mixed, (target,) = mixed_batch(clip, LABELS, [5], make_mixup(enable=False), step_rng(0, 0, 0))
     assert mixed is clip
     assert torch.equal(target, soft_targets(LABELS, [5], 0.1)[0])
     assert target[0].tolist() == pytest.approx([0.92, 0.02, 0.02, 0.02, 0.02])

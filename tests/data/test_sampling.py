@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowfast_ext.config import get_cfg
-from slowfast_ext.data.random import sample_rng
 from slowfast_ext.data.sampling import View, centre_view, clip_seconds, train_indices, views
 from slowfast_ext.data.sampling import test_indices as fixed_indices
+from slowfast_ext.data.seeds import sample_rng
 
 
 def make_cfg(n=8, rate=4, sampling="dense", spacing="stride", target_fps=0.0, offset=True):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
 
-from slowfast_ext.data.random import sample_rng
+from slowfast_ext.data.seeds import sample_rng
 from slowfast_ext.data.transforms import test_crops as crops_of
-from slowfast_ext.data.transforms import to_model_input, train_transform
+from slowfast_ext.data.transforms import to_model_input, train_transform_from
 from slowfast_ext.data.transforms.box import crop
 from slowfast_ext.data.transforms.color_jitter import ColorJitter, Grayscale
 from slowfast_ext.data.transforms.erasing import RandomErasing
@@ -23,8 +23,8 @@ from slowfast_ext.data.transforms.resize_crop import (
     MultiScaleCrop,
     RandomResizedCrop,
     Resize,
+    cover_size,
     crop_box,
-    short_side_size,
 )
 
 MEAN, STD = (0.45, 0.4, 0.5), (0.225, 0.2, 0.25)
@@ -52,14 +52,14 @@ EVERYTHING = {
 def test_equal_frames_stay_equal_through_the_whole_pipeline(seed, relative):
     cfg = make_cfg(DATA__TRAIN_JITTER_SCALES_RELATIVE=relative, **EVERYTHING)
     clip = random_clip(still=True)
-    out = train_transform(cfg)(clip, sample_rng(seed, 0, 0))
+    out = train_transform_from(cfg)(clip, sample_rng(seed, 0, 0))
     assert out.shape == (4, 3, 16, 16)
     assert out.dtype == torch.uint8
     assert (out == out[:1]).all()
 
 
 def test_the_pipeline_leaves_the_decoded_clip_alone():
-    transform = train_transform(make_cfg(**EVERYTHING))
+    transform = train_transform_from(make_cfg(**EVERYTHING))
     clip = random_clip().contiguous(memory_format=torch.channels_last)
     before = clip.clone()
     for seed in range(30):
@@ -69,7 +69,7 @@ def test_the_pipeline_leaves_the_decoded_clip_alone():
 
 def test_augmentation_can_be_switched_off_as_a_whole():
     on, off = make_cfg(AUG__ENABLE=True, **EVERYTHING), make_cfg(AUG__ENABLE=False, **EVERYTHING)
-    names = [[type(t).__name__ for t in train_transform(cfg).transforms] for cfg in (on, off)]
+    names = [[type(t).__name__ for t in train_transform_from(cfg).transforms] for cfg in (on, off)]
     assert names[0] == [
         "AugmentedCrop",
         "HorizontalFlip",
@@ -82,7 +82,7 @@ def test_augmentation_can_be_switched_off_as_a_whole():
 
 def test_test_crop_boxes_equal_the_published_ones(golden_dir):
     for case in json.loads((golden_dir / "sampling_lr_misc.json").read_text())["crop"]:
-        height, width = short_side_size(case["H"], case["W"], case["scale"])
+        height, width = cover_size(case["H"], case["W"], case["scale"])
         assert [height, width] == case["resized"], case
         box = crop_box(height, width, case["size"], case["idx"])
         assert (box.top, box.left) == (case["top"], case["left"]), case
@@ -165,7 +165,7 @@ def test_multi_scale_crops_are_those_of_tsn():
 
 def test_the_configured_crop_is_taken():
     def kind(**keys):
-        return type(train_transform(make_cfg(**keys)).transforms[0])
+        return type(train_transform_from(make_cfg(**keys)).transforms[0])
 
     assert kind() is JitterCrop
     assert kind(DATA__TRAIN_JITTER_SCALES_RELATIVE=[0.08, 1.0]) is RandomResizedCrop
@@ -281,7 +281,9 @@ def test_erasing_fills_with_the_mean_of_the_models_channel_order():
         AUG__RE_MODE="const",
         DATA__RANDOM_FLIP=False,
     )
-    out = train_transform(cfg)(torch.zeros(1, 3, 20, 20, dtype=torch.uint8), sample_rng(0, 0, 0))
+    out = train_transform_from(cfg)(
+        torch.zeros(1, 3, 20, 20, dtype=torch.uint8), sample_rng(0, 0, 0)
+    )
     normal = to_model_input(out[None], cfg)
     erased = normal[0, :, 0][:, out[0].amax(0) > 0]
     assert erased.abs().max() <= 0.51 / 255 / 0.225

@@ -6,7 +6,12 @@ fast layout of the image kernels. Batches become floats on the device: `device.t
 
 from slowfast_ext.data.transforms.device import to_model_input
 from slowfast_ext.data.transforms.mixing import mix_batch
-from slowfast_ext.data.transforms.pipeline import ClipTransform, Compose, train_transform
+from slowfast_ext.data.transforms.pipeline import (
+    ClipTransform,
+    Compose,
+    train_transform,
+    train_transform_from,
+)
 from slowfast_ext.data.transforms.resize_crop import test_crops
 
 __all__ = [
@@ -16,4 +21,5 @@ __all__ = [
     "test_crops",
     "to_model_input",
     "train_transform",
+    "train_transform_from",
 ]

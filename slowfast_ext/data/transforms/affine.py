@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from slowfast_ext.data.transforms.box import Box, Size
+from slowfast_ext.data.transforms.box import Box, HeightWidth
 
 Matrix = tuple[float, float, float, float, float, float]
 
@@ -31,7 +31,7 @@ class Window(NamedTuple):
 
     source: Box
     target: Box
-    size: Size
+    size: HeightWidth
 
 
 def affine(
@@ -68,7 +68,7 @@ def _rows(clip_TCHW: Tensor) -> Tensor:
     return rows_HWTC.view(H * W, T * C)
 
 
-def source_box(matrix: Matrix, target: Box, size: Size) -> Box:
+def source_box(matrix: Matrix, target: Box, size: HeightWidth) -> Box:
     """The pixels that a target depends on, whatever the interpolation, in frames of a size."""
     (top, height), (left, width) = (
         _reach(row, target, length)

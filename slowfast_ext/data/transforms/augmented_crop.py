@@ -25,9 +25,9 @@ def parse_policy(text: str) -> Policy:
 
 
 class AugmentedCrop:
-    """uint8 [T, C, H, W] -> [T, C, S, S], drawing the operations and then the crop.
+    """uint8 [T, C, H, W] -> [T, C, H', W'], drawing the operations and then the crop.
 
-    The plain twin is `apply_steps` on whole frames followed by the crop.
+    Reference: `apply_steps` on whole frames followed by the crop.
     """
 
     def __init__(self, policy: Policy, interpolation: str, crop: RandomCrop) -> None:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-Size = tuple[int, int]
+HeightWidth = tuple[int, int]
 """Height and width in pixels."""
 
 
@@ -17,11 +17,11 @@ class Box(NamedTuple):
     width: int
 
     @classmethod
-    def whole(cls, size: Size) -> "Box":
+    def whole(cls, size: HeightWidth) -> "Box":
         """All of a frame."""
         return cls(0, 0, *size)
 
-    def grown(self, margin: int, size: Size) -> "Box":
+    def grown(self, margin: int, size: HeightWidth) -> "Box":
         """With up to `margin` more pixels on each side, inside a frame of a size."""
         top, left = max(0, self.top - margin), max(0, self.left - margin)
         bottom = min(size[0], self.top + self.height + margin)

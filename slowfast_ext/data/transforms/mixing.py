@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al., 2018), CutMix (Yun et al., 2019) and label smoothing on the batch.
+"""Mixup (Zhang et al., 2018), CutMix (Yun et al., 2019) of a batch.
 
 One lambda for the batch, the partner of clip i is clip B-1-i. Shapes: B batch, C colours, T frames,
 H W pixels, K classes.
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
-from yacs.config import CfgNode
 
 from slowfast_ext.data.transforms.box import Box
 from slowfast_ext.options import Options, option, section
@@ -20,7 +19,7 @@ from slowfast_ext.options import Options, option, section
 @section("MIXUP", "Mixing of a training batch, and label smoothing")
 @dataclass(frozen=True)
 class MixupOptions(Options):
-    """Mixing of a training batch, and label smoothing: the section MIXUP."""
+    """Whether and how the clips of a batch are mixed."""
 
     enable: bool = option(False, "mix clips of a batch")
     alpha: float = option(0.8, "mixup beta parameter; 0: no mixup", low=0)
@@ -33,33 +32,26 @@ Targets = tuple[Tensor, ...]
 
 
 def mix_batch(
-    clip_BCTHW: Tensor,
-    labels: Tensor,
-    num_classes: Sequence[int],
-    mixup: CfgNode,
-    rng: np.random.Generator,
+    clip_BCTHW: Tensor, targets: Targets, options: MixupOptions, rng: np.random.Generator
 ) -> tuple[Tensor, Targets]:
-    """The mixed clips and one soft target [B, K] for each head.
-
-    `labels` are int64 [B, heads], or float multi-hot [B, K] of a multi-label set. `mixup` is the
-    MIXUP section; without MIXUP.ENABLE only the labels are smoothed.
-    """
-    lam, cutmix = draw_lambda(mixup, rng) if mixup.ENABLE else (1.0, False)
-    if lam < 1 and cutmix:
+    """The mixed clips, and their targets [B, ...] (one a head) mixed in the same shares."""
+    lam, cutmix = draw_lambda(options, rng) if options.enable else (1.0, False)
+    if lam == 1:
+        return clip_BCTHW, targets
+    if cutmix:
         clip_BCTHW, lam = _cutmix(clip_BCTHW, lam, rng)
-    elif lam < 1:
+    else:
         clip_BCTHW = torch.lerp(clip_BCTHW.flip(0), clip_BCTHW, lam)
-    targets = soft_targets(labels, num_classes, mixup.LABEL_SMOOTH_VALUE)
     return clip_BCTHW, tuple(torch.lerp(y.flip(0), y, lam) for y in targets)
 
 
-def draw_lambda(mixup: CfgNode, rng: np.random.Generator) -> tuple[float, bool]:
+def draw_lambda(options: MixupOptions, rng: np.random.Generator) -> tuple[float, bool]:
     """The share of a clip in its own mixture, and whether it is mixed by CutMix."""
-    alphas = {False: mixup.ALPHA, True: mixup.CUTMIX_ALPHA}
+    alphas = {False: options.alpha, True: options.cutmix_alpha}
     usable = [cutmix for cutmix, alpha in alphas.items() if alpha > 0]
-    if not usable or rng.random() >= mixup.PROB:
+    if not usable or rng.random() >= options.prob:
         return 1.0, False
-    cutmix = rng.random() < mixup.SWITCH_PROB if len(usable) == 2 else usable[0]
+    cutmix = rng.random() < options.switch_prob if len(usable) == 2 else usable[0]
     return float(rng.beta(alphas[cutmix], alphas[cutmix])), cutmix
 
 

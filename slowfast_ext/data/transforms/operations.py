@@ -14,7 +14,7 @@ from torch import Tensor
 
 from slowfast_ext.data.transforms import photometric
 from slowfast_ext.data.transforms.affine import Matrix, Window, affine, source_box
-from slowfast_ext.data.transforms.box import Box, Size, crop
+from slowfast_ext.data.transforms.box import Box, HeightWidth, crop
 
 
 class Step(NamedTuple):
@@ -28,7 +28,7 @@ class Step(NamedTuple):
 class Operation(Protocol):
     """A change of every frame of a clip."""
 
-    def source(self, step: Step, target: Box, size: Size) -> Box:
+    def source(self, step: Step, target: Box, size: HeightWidth) -> Box:
         """The pixels that a target depends on, in frames of a size."""
         ...
 
@@ -44,7 +44,7 @@ class Colour:
     change: Callable[[Tensor, Step], Tensor]
     reach: int | None = 0
 
-    def source(self, step: Step, target: Box, size: Size) -> Box:
+    def source(self, step: Step, target: Box, size: HeightWidth) -> Box:
         """See `Operation`."""
         return Box.whole(size) if self.reach is None else target.grown(self.reach, size)
 
@@ -60,7 +60,7 @@ class Geometric:
     map: Callable[[float, int, int], Matrix]
     reach: float
 
-    def source(self, step: Step, target: Box, size: Size) -> Box:
+    def source(self, step: Step, target: Box, size: HeightWidth) -> Box:
         """See `Operation`."""
         return source_box(self._matrix(step, size), target, size)
 
@@ -68,7 +68,7 @@ class Geometric:
         """See `Operation`."""
         return affine(clip_TCHW, self._matrix(step, window.size), interpolation, window=window)
 
-    def _matrix(self, step: Step, size: Size) -> Matrix:
+    def _matrix(self, step: Step, size: HeightWidth) -> Matrix:
         return self.map(step.sign * step.level * self.reach, *size)
 
 

@@ -1,4 +1,4 @@
-"""The transforms of a training clip in the published order, built from the configuration.
+"""The transforms of a training clip in the published order.
 
 RandAugment or AutoAugment at the decoded size, then crop, flip, colour jitter, grey, erasing.
 """
@@ -11,11 +11,15 @@ import numpy as np
 from torch import Tensor
 from yacs.config import CfgNode
 
+from slowfast_ext.config import options_of
 from slowfast_ext.data.transforms.augmented_crop import AugmentedCrop, parse_policy
 from slowfast_ext.data.transforms.color_jitter import ColorJitter, Grayscale
+from slowfast_ext.data.transforms.device import PixelOptions
 from slowfast_ext.data.transforms.erasing import RandomErasing
 from slowfast_ext.data.transforms.flip import HorizontalFlip
 from slowfast_ext.data.transforms.resize_crop import (
+    USUAL_ASPECTS,
+    CropOptions,
     JitterCrop,
     MultiScaleCrop,
     RandomCrop,
@@ -28,7 +32,7 @@ from slowfast_ext.options import Options, option, section
 @section("AUG", "Augmentation of a training clip")
 @dataclass(frozen=True)
 class AugOptions(Options):
-    """Augmentation of a training clip: the section AUG."""
+    """Augmentation of a training clip beyond crop and flip."""
 
     enable: bool = option(True, "augment beyond crop and flip; the keys below")
     num_sample: int = option(
@@ -76,54 +80,43 @@ class Compose:
         return clip_TCHW
 
 
-def train_transform(cfg: CfgNode) -> Compose:
-    """Decoded clip -> [T, C, S, S] with S = DATA.TRAIN_CROP_SIZE. Raises ConfigError."""
-    aug = cfg.AUG
-    return Compose(
-        [
-            augmented_crop(cfg) if _on(aug.AA_TYPE, cfg) else random_crop(cfg),
-            *([HorizontalFlip()] if cfg.DATA.RANDOM_FLIP else []),
-            *(
-                [ColorJitter(aug.COLOR_JITTER, aug.COLOR_JITTER_PROB)]
-                if _on(aug.COLOR_JITTER, cfg)
-                else []
-            ),
-            *([Grayscale(aug.GRAYSCALE)] if _on(aug.GRAYSCALE, cfg) else []),
-            *([erasing(cfg)] if _on(aug.RE_PROB, cfg) else []),
-        ]
-    )
+def train_transform(
+    crop: CropOptions = CropOptions(),
+    aug: AugOptions = AugOptions(),
+    pixels: PixelOptions = PixelOptions(),
+) -> Compose:
+    """Decoded clip -> [T, C, H, W] of `crop.train_crop_size`. Raises ConfigError for an unknown policy."""
+    steps: list[ClipTransform] = [random_crop(crop)]
+    if aug.enable and aug.aa_type:
+        policy = parse_policy(aug.aa_type)
+        steps = [AugmentedCrop(policy, aug.interpolation, random_crop(crop))]
+    if crop.random_flip:
+        steps.append(HorizontalFlip())
+    if aug.enable and aug.color_jitter:
+        steps.append(ColorJitter(aug.color_jitter, aug.color_jitter_prob))
+    if aug.enable and aug.grayscale:
+        steps.append(Grayscale(aug.grayscale))
+    if aug.enable and aug.re_prob:
+        # Clips are RGB, mean and std in the model's order of channels.
+        order = -1 if pixels.channel_order == "bgr" else 1
+        mean, std = pixels.mean[::order], pixels.std[::order]
+        steps.append(RandomErasing(aug.re_prob, aug.re_mode, mean, std, aug.re_count))
+    return Compose(steps)
 
 
-def _on(value: str | float, cfg: CfgNode) -> bool:
-    return bool(cfg.AUG.ENABLE and value)
+def train_transform_from(cfg: CfgNode) -> Compose:
+    """The transform that DATA and AUG of a configuration name."""
+    return train_transform(*(options_of(cfg, o) for o in (CropOptions, AugOptions, PixelOptions)))
 
 
-def augmented_crop(cfg: CfgNode) -> AugmentedCrop:
-    """AUG.AA_TYPE before the random crop."""
-    return AugmentedCrop(parse_policy(cfg.AUG.AA_TYPE), cfg.AUG.INTERPOLATION, random_crop(cfg))
-
-
-def random_crop(cfg: CfgNode) -> RandomCrop:
+def random_crop(options: CropOptions) -> RandomCrop:
     """Multi-scale or random-resized crop where its key is given, else short-side jitter."""
-    data = cfg.DATA
-    if data.TRAIN_MULTI_SCALE_CROP:
-        return MultiScaleCrop(data.TRAIN_CROP_SIZE, tuple(data.TRAIN_MULTI_SCALE_CROP), resize(cfg))
-    if data.TRAIN_JITTER_SCALES_RELATIVE:
-        ratio = data.TRAIN_JITTER_ASPECT_RELATIVE or (3 / 4, 4 / 3)
-        scale = data.TRAIN_JITTER_SCALES_RELATIVE
-        return RandomResizedCrop(data.TRAIN_CROP_SIZE, tuple(scale), tuple(ratio), resize(cfg))
-    low, high = data.TRAIN_JITTER_SCALES
-    inverse = data.INV_UNIFORM_SAMPLE
-    return JitterCrop(data.TRAIN_CROP_SIZE, low, high, inverse, resize(cfg))
-
-
-def resize(cfg: CfgNode) -> Resize:
-    """How training and testing resample frames."""
-    return Resize(cfg.DATA.INTERPOLATION, cfg.DATA.ANTIALIAS)
-
-
-def erasing(cfg: CfgNode) -> RandomErasing:
-    """Random erasing; MEAN and STD are in the model's channel order, clips are RGB."""
-    turn = -1 if cfg.DATA.CHANNEL_ORDER == "bgr" else 1
-    mean, std = tuple(cfg.DATA.MEAN[::turn]), tuple(cfg.DATA.STD[::turn])
-    return RandomErasing(cfg.AUG.RE_PROB, cfg.AUG.RE_MODE, mean, std, cfg.AUG.RE_COUNT)
+    size, resize = options.train_crop_size, Resize(options.interpolation, options.antialias)
+    if options.train_multi_scale_crop:
+        return MultiScaleCrop(size, options.train_multi_scale_crop, resize)
+    if options.train_jitter_scales_relative:
+        low, high = options.train_jitter_scales_relative
+        ratio = options.train_jitter_aspect_relative or USUAL_ASPECTS
+        return RandomResizedCrop(size, (low, high), (ratio[0], ratio[1]), resize)
+    shortest, longest = options.train_jitter_scales
+    return JitterCrop(size, shortest, longest, options.inv_uniform_sample, resize)

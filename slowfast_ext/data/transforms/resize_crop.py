@@ -1,5 +1,7 @@
-"""Resizing and cropping of clips: random for training, at fixed places for testing.
+"""Resizing and cropping of clips: random for training, at fixed positions for testing.
 
+A crop has a size (height, width), square or not. Frames are scaled so that they cover it: the scale at which
+they just do is 1, and the short-side scales of training are relative to the crop's short side.
 Shapes: clip_TCHW uint8, any memory layout, channels_last is fast. Sizes in pixels.
 """
 
@@ -11,17 +13,16 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from slowfast_ext import options as sizes
-from slowfast_ext.data.transforms.box import Box, Size, crop
-from slowfast_ext.options import Options, option, section
+from slowfast_ext.data.transforms.box import Box, HeightWidth, crop
+from slowfast_ext.options import Options, Size, option, pair, section
 
 
 @section("DATA", "Videos, clips and views")
 @dataclass(frozen=True)
 class CropOptions(Options):
-    """Videos, clips and views: the section DATA."""
+    """How frames are scaled and cropped."""
 
-    train_crop_size: sizes.Size = option(
+    train_crop_size: Size = option(
         224,
         "side of the square training crop, or [height, width]",
         unit="px",
@@ -29,7 +30,7 @@ class CropOptions(Options):
         length=2,
         types=(int, list, tuple),
     )
-    test_crop_size: sizes.Size = option(
+    test_crop_size: Size = option(
         224,
         "side of the square test crop, or [height, width]",
         unit="px",
@@ -39,22 +40,30 @@ class CropOptions(Options):
     )
     test_crop_ratio: float = option(
         1.0,
-        "test crop as a part of the short side, to which frames are scaled first; 0.875 on ImageNet",
+        "test crop as a part of the frames, which are scaled to cover the crop divided by it; 0.875 on ImageNet",
         low=0.1,
         high=1,
     )
     train_jitter_scales: tuple[int, ...] = option(
-        (256, 320), "range of the short side before a random crop", unit="px", low=1, length=2
+        (256, 320),
+        "range of the short side before a random crop; with a crop of [height, width], frames that just cover it "
+        "count as its short side",
+        unit="px",
+        low=1,
+        length=2,
     )
     train_jitter_scales_relative: tuple[float, ...] = option(
         (), "area range of a random-resized crop; empty: short-side jitter", low=0, high=1, length=2
     )
     train_jitter_aspect_relative: tuple[float, ...] = option(
-        (), "aspect range of a random-resized crop", low=0, length=2
+        (),
+        "range of width / height of a random-resized crop, relative to that of the training crop",
+        low=0,
+        length=2,
     )
     train_multi_scale_crop: tuple[float, ...] = option(
         (),
-        "sides of a crop at fixed places, as parts of the short side (TSN: 1, .875, .75, .66); empty: off",
+        "sides of a crop at fixed positions, as parts of the largest crop (TSN: 1, .875, .75, .66); empty: off",
         low=0.01,
         high=1,
     )
@@ -74,8 +83,10 @@ class CropOptions(Options):
     )
 
 
-PLACES = tuple((y, x) for step in ((0, 2, 4), (1, 3)) for y in step for x in step)
+POSITIONS = tuple((y, x) for step in ((0, 2, 4), (1, 3)) for y in step for x in step)
 """Where a multi-scale crop lies, from the top and the left, in quarters of the room that it leaves."""
+
+USUAL_ASPECTS = (3 / 4, 4 / 3)
 
 
 @dataclass(frozen=True)
@@ -85,46 +96,52 @@ class Resize:
     mode: str = "bilinear"
     antialias: bool = True
 
-    def __call__(self, clip_TCHW: Tensor, size: Size) -> Tensor:
+    def __call__(self, clip_TCHW: Tensor, size: HeightWidth) -> Tensor:
         """Frames of (height, width)."""
         if tuple(clip_TCHW.shape[-2:]) == size:
             return clip_TCHW
         return interpolate(clip_TCHW, size=size, mode=self.mode, antialias=self.antialias)
 
 
-def short_side_size(height: int, width: int, short: int) -> tuple[int, int]:
-    """(height, width) with the short side scaled to `short`, the long side rounded down."""
-    if min(height, width) == short:
-        return height, width
-    if height <= width:
-        return short, math.floor(width / height * short)
-    return math.floor(height / width * short), short
+def largest_box(height: int, width: int, size: Size) -> tuple[float, float]:
+    """(height, width) of the largest box in a frame that has the aspect of a crop."""
+    h, w = pair(size)
+    return min(height, width * h / w), min(width, height * w / h)
 
 
-def crop_box(height: int, width: int, size: int, place: int) -> Box:
-    """Square test crop along the longer side: place 0 left or top, 1 centre, 2 right or bottom."""
+def cover_size(height: int, width: int, size: Size) -> HeightWidth:
+    """(height, width) of a frame scaled so that it just covers `size`; the longer part is rounded down."""
+    h, w = pair(size)
+    if height * w <= width * h:
+        return (height, width) if height == h else (h, max(w, math.floor(width / height * h)))
+    return (height, width) if width == w else (max(h, math.floor(height / width * w)), w)
 
-    def offset(length: int, along: bool) -> int:
-        room = length - size
+
+def crop_box(height: int, width: int, size: Size, position: int) -> Box:
+    """Test crop along the side with more room: position 0 left or top, 1 centre, 2 right or bottom."""
+    h, w = pair(size)
+    downwards = height - h > width - w
+
+    def offset(room: int, along: bool) -> int:
         centre = math.ceil(room / 2)
-        return (0, centre, room)[place] if along else centre
+        return (0, centre, room)[position] if along else centre
 
-    return Box(offset(height, height > width), offset(width, width >= height), size, size)
+    return Box(offset(height - h, downwards), offset(width - w, not downwards), h, w)
 
 
 def test_crops(
-    clip_TCHW: Tensor, size: int, places: Sequence[int], resize: Resize, short: int
+    clip_TCHW: Tensor, size: Size, positions: Sequence[int], resize: Resize, cover: Size
 ) -> list[Tensor]:
-    """Short side to `short`, then one crop of `size` for each place: views of one resized clip."""
-    height, width = short_side_size(*clip_TCHW.shape[-2:], short)
+    """Frames that just cover `cover`, then a crop of `size` at each position: views of one resized clip."""
+    height, width = cover_size(*clip_TCHW.shape[-2:], cover)
     resized = resize(clip_TCHW, (height, width))
-    return [crop(resized, crop_box(height, width, size, place)) for place in places]
+    return [crop(resized, crop_box(height, width, size, position)) for position in positions]
 
 
 class RandomCrop:
-    """A random box of every frame, resized to a square of `size` pixels."""
+    """A random box of every frame, resized to `size`."""
 
-    size: int
+    size: Size
     resize: Resize
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
@@ -133,7 +150,7 @@ class RandomCrop:
 
     def resized(self, patch_TCHW: Tensor) -> Tensor:
         """The pixels of a box at their final size."""
-        return self.resize(patch_TCHW, (self.size, self.size))
+        return self.resize(patch_TCHW, pair(self.size))
 
     def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
         """The drawn crop at its final size."""
@@ -142,12 +159,14 @@ class RandomCrop:
 
 @dataclass(frozen=True)
 class JitterCrop(RandomCrop):
-    """Short side drawn from [low, high], then a random square crop, as one crop and one resize.
+    """Short side drawn from [low, high], then a random crop, as one crop and one resize.
 
+    Where the crop is not square, frames that just cover it count as its own short side: the drawn number
+    divided by the crop's short side is the scale beyond that.
     `inverse` draws uniformly in 1/size (PySlowFast's INV_UNIFORM_SAMPLE).
     """
 
-    size: int
+    size: Size
     low: int
     high: int
     inverse: bool = False
@@ -159,57 +178,75 @@ class JitterCrop(RandomCrop):
             short = round(1 / rng.uniform(1 / self.high, 1 / self.low))
         else:
             short = int(rng.integers(self.low, self.high, endpoint=True))
-        shortest = min(height, width)
-        side = min(shortest, max(1, round(shortest * self.size / short)))
-        top = int(rng.integers(0, height - side, endpoint=True))
-        left = int(rng.integers(0, width - side, endpoint=True))
-        return Box(top, left, side, side)
+        crop_short = min(pair(self.size))
+        h, w = (
+            min(round(side), max(1, round(side * crop_short / short)))
+            for side in largest_box(height, width, self.size)
+        )
+        return _random_box(height, width, h, w, rng)
 
 
 @dataclass(frozen=True)
 class MultiScaleCrop(RandomCrop):
-    """Sides that are parts of the short side, at fixed places (TSN, Wang et al., 2016; XViT).
+    """Sides that are parts of the largest crop, at fixed positions (TSN, Wang et al., 2016; XViT).
 
-    Height and width are the same of the `scales` or neighbours in their list. The places are the
+    Height and width are the same of the `scales` or neighbours in their list. The positions are the
     corners, the centre, and those half way and a quarter of the way between them.
     """
 
-    size: int
+    size: Size
     scales: tuple[float, ...]
     resize: Resize = Resize()
 
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
-        """A box of the drawn sides at the drawn place."""
-        sides = [max(1, int(min(height, width) * scale)) for scale in self.scales]
-        pairs = [(h, w) for i, h in enumerate(sides) for w in sides[max(0, i - 1) : i + 2]]
+        """A box of the drawn sides at the drawn position."""
+        heights, widths = (
+            [max(1, int(side * scale)) for scale in self.scales]
+            for side in largest_box(height, width, self.size)
+        )
+        pairs = [(h, w) for i, h in enumerate(heights) for w in widths[max(0, i - 1) : i + 2]]
         h, w = pairs[int(rng.integers(len(pairs)))]
-        y, x = PLACES[int(rng.integers(len(PLACES)))]
+        y, x = POSITIONS[int(rng.integers(len(POSITIONS)))]
         return Box(y * ((height - h) // 4), x * ((width - w) // 4), h, w)
 
 
 @dataclass(frozen=True)
 class RandomResizedCrop(RandomCrop):
-    """A box of random area and log-uniform aspect ratio (width/height), resized to a square (Inception)."""
+    """A box of random area and log-uniform aspect ratio, resized to `size` (Inception).
 
-    size: int
+    `ratio` is that of width / height relative to the crop's own.
+    """
+
+    size: Size
     scale: tuple[float, float]
-    ratio: tuple[float, float]
+    ratio: tuple[float, float] = USUAL_ASPECTS
     resize: Resize = Resize()
     tries: int = 10
 
+    @property
+    def _aspect(self) -> float:
+        h, w = pair(self.size)
+        return w / h
+
     def box(self, height: int, width: int, rng: np.random.Generator) -> Box:
         """The drawn box; after `tries` misfits the largest central one of a legal ratio."""
+        low, high = (math.log(bound) for bound in self.ratio)
         for _ in range(self.tries):
             area = height * width * rng.uniform(*self.scale)
-            ratio = math.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1])))
+            ratio = math.exp(rng.uniform(low, high)) * self._aspect
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
-                top = int(rng.integers(0, height - h, endpoint=True))
-                return Box(top, int(rng.integers(0, width - w, endpoint=True)), h, w)
+                return _random_box(height, width, h, w, rng)
         return self._central(height, width)
 
     def _central(self, height: int, width: int) -> Box:
-        low, high = self.ratio
+        low, high = (bound * self._aspect for bound in self.ratio)
         w = min(width, round(height * high))
         h = min(height, round(width / low))
         return Box((height - h) // 2, (width - w) // 2, h, w)
+
+
+def _random_box(height: int, width: int, h: int, w: int, rng: np.random.Generator) -> Box:
+    """A box of h x w anywhere in the frame; the top is drawn first."""
+    top = int(rng.integers(0, height - h, endpoint=True))
+    return Box(top, int(rng.integers(0, width - w, endpoint=True)), h, w)
