@@ -98,11 +98,6 @@ class TrainOptions(Options):
         (), "regular expressions of parameter names that are not trained"
     )
     balanced_sampling: bool = option(False, "draw classes equally often")
-    class_weights: str = option(
-        "none",
-        "weight of a class in the loss; inverse: by 1/frequency, mean one",
-        choices=("none", "inverse"),
-    )
 
 
 @section("TEST", "Multi-view testing")

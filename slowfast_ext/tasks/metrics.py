@@ -1,0 +1,148 @@
+"""Metrics: functions of an evaluation, registered by name. Accuracies are in percent.
+
+A metric of one's own is one decorated function, in a file that IMPORT names:
+
+    @metric("f1", tasks=("single_label",))
+    def f1(evaluation: Evaluation) -> float: ...
+
+Shapes: M videos, K classes of a head.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import update_wrapper
+
+import torch
+from torch import Tensor
+
+from slowfast_ext.registry import Registry
+
+METRICS = Registry("METRICS")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores [M, K] of each head for every video of a set, in list order; 0 for one that could not be decoded.
+
+    `labels` is what the task makes of the videos' labels, `decoded` is bool [M], `errors` says by video what failed.
+    """
+
+    scores: tuple[Tensor, ...]
+    labels: Tensor
+    decoded: Tensor
+    errors: dict[int, str]
+
+    def counted(self, policy: str) -> "Evaluation":
+        """The videos that metrics are taken over: all, or only the decoded where `policy` is `skip`."""
+        if policy != "skip":
+            return self
+        scores = tuple(scores_MK[self.decoded] for scores_MK in self.scores)
+        return Evaluation(scores, self.labels[self.decoded], self.decoded[self.decoded], {})
+
+    def of_head(self, head: int) -> "Evaluation":
+        """The same videos with the scores and labels [M, 1] of one head."""
+        labels_M1 = self.labels[:, head : head + 1]
+        return Evaluation((self.scores[head],), labels_M1, self.decoded, self.errors)
+
+
+Compute = Callable[[Evaluation], float]
+
+
+class Metric:
+    """A registered function, the tasks that it was added to, and which way is better."""
+
+    def __init__(self, compute: Compute, tasks: Sequence[str], lower_is_better: bool) -> None:
+        update_wrapper(self, compute)
+        self.compute, self.tasks, self.lower_is_better = compute, tuple(tasks), lower_is_better
+
+    def __call__(self, evaluation: Evaluation) -> float:
+        """The value for these videos."""
+        return self.compute(evaluation)
+
+    def rank(self, value: float) -> float:
+        """A number that is larger for a better value."""
+        return -value if self.lower_is_better else value
+
+
+def metric(
+    name: str, tasks: Sequence[str] = (), lower_is_better: bool = False
+) -> Callable[[Compute], Metric]:
+    """Decorator that puts a function into METRICS. A task computes what it lists, and what lists it in `tasks`."""
+
+    def add(compute: Compute) -> Metric:
+        return METRICS.register(name)(Metric(compute, tasks, lower_is_better))
+
+    return add
+
+
+@metric("top1_acc")
+def top1_acc(evaluation: Evaluation) -> float:
+    """Videos whose label scores best, in every head."""
+    return top_k_accuracy(evaluation, 1)
+
+
+@metric("top5_acc")
+def top5_acc(evaluation: Evaluation) -> float:
+    """Videos whose label is among the five best, in every head."""
+    return top_k_accuracy(evaluation, 5)
+
+
+@metric("mean_class_acc")
+def mean_class_acc(evaluation: Evaluation) -> float:
+    """Mean over the classes that occur of their top-1 accuracy."""
+    (scores_MK,), label_M = evaluation.scores, evaluation.labels[:, 0]
+    hit_M = hits(scores_MK, label_M, evaluation.decoded, 1)
+    return mean_class_accuracy(hit_M, label_M, scores_MK.shape[1])
+
+
+@metric("map")
+def mean_ap(evaluation: Evaluation) -> float:
+    """Mean average precision; `labels` are multi-hot [M, K]."""
+    return mean_average_precision(evaluation.scores[0], evaluation.labels)
+
+
+def top_k_accuracy(evaluation: Evaluation, k: int) -> float:
+    """Videos whose label is among the k best in every head."""
+    per_head = [
+        hits(scores_MK, evaluation.labels[:, head], evaluation.decoded, k)
+        for head, scores_MK in enumerate(evaluation.scores)
+    ]
+    return 100.0 * torch.stack(per_head).all(0).double().mean().item()
+
+
+def hits(scores_MK: Tensor, label_M: Tensor, decoded_M: Tensor, k: int) -> Tensor:
+    """Whether the label is among the k best, bool [M]. A tie counts against the video.
+
+    The rank of the label is the number of classes that score at least as much, so the answer does not
+    depend on how a sort breaks ties. A video that was not decoded, or whose scores are NaN, is never right.
+    """
+    own_M1 = scores_MK.gather(1, label_M[:, None])
+    rank_M = (scores_MK >= own_M1).sum(1)
+    return (rank_M >= 1) & (rank_M <= k) & decoded_M
+
+
+def mean_class_accuracy(hit_M: Tensor, label_M: Tensor, num_classes: int) -> float:
+    """Mean over the classes that occur of their accuracy."""
+    sizes_K = torch.bincount(label_M, minlength=num_classes)
+    right_K = torch.bincount(label_M[hit_M], minlength=num_classes)
+    present_K = sizes_K > 0
+    return 100.0 * (right_K[present_K] / sizes_K[present_K]).double().mean().item()
+
+
+def mean_average_precision(scores_MK: Tensor, target_MK: Tensor) -> float:
+    """Mean over the classes that occur of the average precision (area of the step curve)."""
+    order_MK = scores_MK.argsort(dim=0, descending=True, stable=True)
+    ranked_MK = target_MK.gather(0, order_MK).double()
+    found_MK = ranked_MK.cumsum(0)
+    position_M1 = torch.arange(1, len(ranked_MK) + 1, dtype=torch.float64)[:, None]
+    positives_K = ranked_MK.sum(0)
+    present_K = positives_K > 0
+    precision_K = (ranked_MK * found_MK / position_M1).sum(0)[present_K] / positives_K[present_K]
+    return 100.0 * precision_K.mean().item()
+
+
+def confusion(scores_MK: Tensor, label_M: Tensor) -> Tensor:
+    """Counts [K, K], row: label, column: best class."""
+    count = scores_MK.shape[1]
+    cell_M = label_M * count + scores_MK.argmax(1)
+    return torch.bincount(cell_M, minlength=count * count).view(count, count)

@@ -1,0 +1,98 @@
+"""Each video has one class in each head.
+
+Shapes: B clips, M videos of a set, K classes of a head.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax, one_hot
+
+from slowfast_ext.tasks.base import TASKS, Output, Table, Task, heads_of
+from slowfast_ext.tasks.metrics import Evaluation, confusion, hits
+
+
+@TASKS.register("single_label")
+class SingleLabel(Task):
+    """Softmax classification; what is said here of several heads serves the tasks derived from this one."""
+
+    metrics: ClassVar[tuple[str, ...]] = ("top1_acc", "top5_acc", "mean_class_acc")
+    running = ("top1_acc", "top5_acc")
+
+    def targets(self, labels: Tensor) -> tuple[Tensor, ...]:
+        """One-hot [B, K] of int64 [B, heads], smoothed towards 1/K."""
+        return tuple(
+            one_hot(label_B, K).float() * (1 - self.label_smoothing) + self.label_smoothing / K
+            for label_B, K in zip(labels.unbind(1), self.num_classes, strict=True)
+        )
+
+    def loss(self, output: Output, targets: Sequence[Tensor]) -> Tensor:
+        """Mean over clips of -sum_k w_k target_k log softmax(logits)_k, averaged over heads."""
+        device = targets[
+            0
+        ].device  # the weights are moved once: a copy in every step would make it wait
+        self.class_weights = [w if w is None else w.to(device) for w in self.class_weights]
+        losses = []
+        for logits_BK, target_BK, weight_K in zip(
+            heads_of(output), targets, self.class_weights, strict=True
+        ):
+            weighted_BK = target_BK if weight_K is None else target_BK * weight_K
+            losses.append(-(weighted_BK * log_softmax(logits_BK.float(), dim=-1)).sum(-1).mean())
+        return torch.stack(losses).mean()
+
+    def scores(self, output: Output) -> tuple[Tensor, ...]:
+        """Softmax probabilities, or logits where these are averaged over views."""
+        logits = super().scores(output)
+        if self.ensemble == "logits":
+            return logits
+        return tuple(torch.softmax(logits_BK, dim=-1) for logits_BK in logits)
+
+    def running_sums(self, output: Output, targets: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Percent of clips whose heaviest target class is the best, and among the five best, in every head."""
+        right1 = right5 = torch.ones((), dtype=torch.bool, device=targets[0].device)
+        for logits_BK, target_BK in zip(heads_of(output), targets, strict=True):
+            label_B1 = target_BK.argmax(-1, keepdim=True)
+            best_BK = logits_BK.detach().topk(min(5, logits_BK.shape[-1])).indices
+            hit_BK = best_BK == label_B1
+            right1 = right1 & hit_BK[:, :1].any(1)
+            right5 = right5 & hit_BK.any(1)
+        return 100 * right1.sum().double(), 100 * right5.sum().double()
+
+    def tables(self, evaluation: Evaluation, names: Sequence[Sequence[str]]) -> Iterator[Table]:
+        """Confusion and accuracy of each class, for each head."""
+        for head, head_name in enumerate(self.head_names):
+            prefix = f"{head_name}_" if head_name else ""
+            own = evaluation.of_head(head)
+            yield f"{prefix}confusion.csv", _confusion_rows(own, names[head])
+            yield f"{prefix}per_class.csv", _class_rows(own, names[head])
+
+
+def _confusion_rows(evaluation: Evaluation, names: Sequence[str]) -> Iterator[Sequence[object]]:
+    (scores_MK,), decoded_M, label_M = (
+        evaluation.scores,
+        evaluation.decoded,
+        evaluation.labels[:, 0],
+    )
+    yield ["label \\ predicted", *names]
+    table_KK = confusion(scores_MK[decoded_M], label_M[decoded_M])
+    for name, row in zip(names, table_KK.tolist(), strict=True):
+        yield [name, *row]
+
+
+def _class_rows(evaluation: Evaluation, names: Sequence[str]) -> Iterable[Sequence[object]]:
+    label_M = evaluation.labels[:, 0]
+    hit_M = hits(evaluation.scores[0], label_M, evaluation.decoded, 1)
+    yield "class", "name", "videos", "right", "accuracy"
+    for index, name in enumerate(names):
+        own_M = label_M == index
+        size, right = int(own_M.sum()), int(hit_M[own_M].sum())
+        yield index, name, size, right, f"{100 * right / size:.2f}" if size else ""
+
+
+def inverse_frequency(videos_of_class: Sequence[int]) -> Tensor:
+    """Weights in inverse proportion to the class sizes, mean one over the videos; 0 for an empty class."""
+    sizes_K = torch.tensor(videos_of_class, dtype=torch.float32)
+    present = (sizes_K > 0).sum()
+    return torch.where(sizes_K > 0, sizes_K.sum() / (present * sizes_K.clamp(min=1)), 0.0)
