@@ -25,10 +25,10 @@ from benchmarks.layers import (
 from slowfast_ext.analysis.timing import seconds
 from slowfast_ext.models.attention import Grid, LayerSpec
 
-COLUMNS = ("tokens", "layer", "GMAC", "forward s", "forward+backward s", "faster", "kept MiB")
+COLUMNS = ("tokens", "layer", "GMAC", "forward s", "forward+backward s", "faster", "saved MiB")
 PANELS = {
     "training_s": "forward + backward, s",
-    "kept_mib": "kept for the backward pass, MiB",
+    "saved_mib": "saved for the backward pass, MiB",
 }
 
 
@@ -103,6 +103,6 @@ def _add_rows(table: Table, group: Group, costs: dict[str, LayerCost]) -> None:
             f"{cost.forward_s:.3f}",
             f"{cost.training_s:.3f}",
             f"{costs[plain].training_s / cost.training_s:.1f} x",
-            f"{cost.kept_mib:.0f}",
+            f"{cost.saved_mib:.0f}",
         )
     table.add_section()

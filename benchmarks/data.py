@@ -121,7 +121,7 @@ def one_video(path: str) -> VideoSet:
 
 def ours_decode(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
     """The decoder that the index picks."""
-    source, (record,) = VideoSource(cfg), one_video(path)
+    source, (record,) = VideoSource.from_cfg(cfg), one_video(path)
     return lambda repeat: source.frames(record, _training_frames(cfg, repeat))
 
 
@@ -130,7 +130,7 @@ class GuardedDecode:
 
     def __init__(self, cfg: CfgNode, path: str) -> None:
         cfg.DATA.DECODE_TIMEOUT = 60.0
-        self.cfg, self.source = cfg, VideoSource(cfg)
+        self.cfg, self.source = cfg, VideoSource.from_cfg(cfg)
         (self.record,) = one_video(path)
 
     def __call__(self, repeat: int) -> Tensor:
@@ -153,13 +153,13 @@ def _training_frames(cfg: CfgNode, repeat: int) -> np.ndarray:
 
 def ours_views(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
     """The evaluation loader's item and batch."""
-    views = TestViews.from_cfg(cfg, one_video(path), sampling.views(cfg), VideoSource(cfg))
+    views = TestViews.from_cfg(cfg, one_video(path), sampling.views(cfg), VideoSource.from_cfg(cfg))
     return lambda repeat: stack_clips([views[0].views_VTCHW])
 
 
 def ours_training(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
     """The training loader's items and batch."""
-    clips = TrainClips.from_cfg(cfg, one_video(path), VideoSource(cfg))
+    clips = TrainClips.from_cfg(cfg, one_video(path), VideoSource.from_cfg(cfg))
 
     def batch(repeat: int) -> Tensor:
         items = [clips[Draw(repeat, 0, n)] for n in range(BATCH)]

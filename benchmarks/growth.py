@@ -33,7 +33,7 @@ from slowfast_ext.models.attention import Grid, LayerSpec
 
 PANELS = {
     "training_s": "forward + backward, s",
-    "kept_mib": "kept for the backward pass, MiB",
+    "saved_mib": "saved for the backward pass, MiB",
     "peak_mib": "peak memory, MiB",
 }
 FIXATION = {"FIXATION.MODE": "cooperative", "NEIGHBOUR.TEMPORAL": True, "NEIGHBOUR.SPATIAL": True}
@@ -95,8 +95,8 @@ def main(argv: Sequence[str]) -> int:
     grids = args.grids or map(_grid, group.grids)
     specs = [LayerSpec(args.dim or group.dim, args.heads or group.heads, grid) for grid in grids]
     columns = (f"{spec.grid.tokens:,} tokens" for spec in specs)
-    title = f"forward+backward s, kept / peak MiB; {args.threads} threads, {this_device()}"
-    table = Table("kernel", *columns, *("time", "kept", "peak"), title=title)
+    title = f"forward+backward s, saved / peak MiB; {args.threads} threads, {this_device()}"
+    table = Table("kernel", *columns, *("time", "saved", "peak"), title=title)
     found: dict[str, list[LayerCost]] = {}
     for variant in group.variants:
         if args.kernels and variant.name not in args.kernels:
@@ -173,7 +173,7 @@ def exponent(costs: Sequence[LayerCost], what: str) -> float:
 def _cell(outcome: LayerCost | Failure) -> str:
     if isinstance(outcome, Failure):
         return outcome.reason
-    return f"{outcome.training_s:.3g} s, {outcome.kept_mib:.0f} / {outcome.peak_mib:.0f}"
+    return f"{outcome.training_s:.3g} s, {outcome.saved_mib:.0f} / {outcome.peak_mib:.0f}"
 
 
 def _grid(text: str) -> Grid:

@@ -8,7 +8,7 @@ from benchmarks.layers import LayerCost, Variant
 
 @dataclass(frozen=True)
 class Target:
-    """`fast` takes at most 1/`times` of the time and the kept memory of `slow`."""
+    """`fast` takes at most 1/`times` of the time and the saved memory of `slow`."""
 
     fast: str
     slow: str
@@ -19,7 +19,7 @@ class Target:
         fast, slow = cost[self.fast], cost[self.slow]
         return (
             self.times * fast.training_s <= slow.training_s
-            and self.times * fast.kept_mib <= slow.kept_mib
+            and self.times * fast.saved_mib <= slow.saved_mib
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from slowfast_ext.analysis.cost import count_macs, kept_for_backward
+from slowfast_ext.analysis.cost import count_macs, saved_for_backward
 from slowfast_ext.config.schema import get_cfg, set_dotted
 from slowfast_ext.models.attention import Grid, LayerSpec, build_attention
 
@@ -27,13 +27,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """Of one batch. `kept_mib`: for the backward pass, parameters aside; `peak_mib`: above an idle process."""
+    """Of one batch. `saved_mib`: for the backward pass, parameters aside; `peak_mib`: above an idle process."""
 
     tokens: int
     gmacs: float
     forward_s: float
     training_s: float
-    kept_mib: float
+    saved_mib: float
     peak_mib: float = float("nan")
 
 
@@ -68,9 +68,9 @@ class OnGrid(nn.Module):
     def cost(self, x_BNC: Tensor, forward_s: float, training_s: float) -> LayerCost:
         """The measured times, beside what can be counted. Leaves the layer in evaluation."""
         tokens = x_BNC.shape[1]
-        kept = kept_for_backward(self, x_BNC)
+        saved = saved_for_backward(self, x_BNC)
         macs = count_macs(self.eval(), x_BNC.detach())[""]
-        return LayerCost(tokens, macs / 1e9, forward_s, training_s, kept / 2**20)
+        return LayerCost(tokens, macs / 1e9, forward_s, training_s, saved / 2**20)
 
 
 def example_tokens(spec: LayerSpec, batch: int, device: torch.device) -> Tensor:

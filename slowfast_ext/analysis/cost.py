@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-adds by module, memory kept for the backward pass.
+"""What a model costs: parameters, multiply-adds by module, memory saved for the backward pass.
 
 All is counted from shapes on torch's meta device: nothing is computed, any size fits in any machine.
 One multiply-add counts as one, as in the papers' "GFLOPs"; elementwise work is not counted.
@@ -15,34 +15,39 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 from yacs.config import CfgNode
 
 from slowfast_ext.models import build_model
+from slowfast_ext.options import pair
 
 aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
 class Cost:
-    """`macs` of one view, `by_module` of every module that does any work, `kept_bytes` per clip in training."""
+    """`macs` of one view, `by_module` of every module that does any work, `saved_bytes` per clip in training."""
 
     params: int
     macs: int
     by_module: dict[str, int]
-    kept_bytes: int
+    saved_bytes: int
 
 
 def model_cost(cfg: CfgNode) -> Cost:
     """Cost of one view of the model that `cfg` describes, at test crop size."""
     with torch.device("meta"):
         model = build_model(cfg)
-    clip_BCTHW = meta_clip(cfg)
-    counts = count_macs(model.eval(), clip_BCTHW)
-    params = sum(parameter.numel() for parameter in model.parameters())
-    return Cost(params, counts.pop(""), counts, kept_for_backward(model.train(), clip_BCTHW))
+    return cost_of(model, meta_clip(cfg))
 
 
 def meta_clip(cfg: CfgNode, batch: int = 1) -> Tensor:
     """A clip of the configured size that has a shape and no content."""
-    size = cfg.DATA.TEST_CROP_SIZE
-    return torch.empty(batch, 3, cfg.DATA.NUM_FRAMES, size, size, device="meta")
+    size = pair(cfg.DATA.TEST_CROP_SIZE)
+    return torch.empty(batch, 3, cfg.DATA.NUM_FRAMES, *size, device="meta")
+
+
+def cost_of(model: nn.Module, clip_BCTHW: Tensor) -> Cost:
+    """Cost of a model on the meta device for one clip. Leaves the model in training mode."""
+    counts = count_macs(model.eval(), clip_BCTHW)
+    params = sum(parameter.numel() for parameter in model.parameters())
+    return Cost(params, counts.pop(""), counts, saved_for_backward(model.train(), clip_BCTHW))
 
 
 def count_macs(model: nn.Module, *inputs: Any) -> dict[str, int]:
@@ -68,20 +73,20 @@ def _cpu_attention_flops(
     return sdpa_flop(q_shape, k_shape, v_shape)
 
 
-def kept_for_backward(model: nn.Module, *inputs: Tensor) -> int:
-    """Bytes that a forward pass in training keeps for the backward pass, parameters aside."""
+def saved_for_backward(model: nn.Module, *inputs: Tensor) -> int:
+    """Bytes that a forward pass in training saves for the backward pass, parameters aside."""
     own = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())}
-    kept: dict[int, int] = {}
-    alive: list[Tensor] = []
+    saved: dict[int, int] = {}
+    alive: list[Tensor] = []  # a storage that is freed could come back under the same number
 
-    def keep(tensor: Tensor) -> Tensor:
+    def save(tensor: Tensor) -> Tensor:
         alive.append(tensor)
-        kept[_storage(tensor)] = tensor.untyped_storage().nbytes()
+        saved[_storage(tensor)] = tensor.untyped_storage().nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         model(*inputs)
-    return sum(size for storage, size in kept.items() if storage not in own)
+    return sum(size for storage, size in saved.items() if storage not in own)
 
 
 def _storage(tensor: Tensor) -> int:
@@ -94,13 +99,13 @@ def views_of(cfg: CfgNode) -> int:
 
 
 def summary(cfg: CfgNode) -> dict[str, Any]:
-    """The figures that are compared with the papers: params_m, gflops_view, gflops_total, by_module."""
+    """The numbers that are compared with the papers: params_m, gflops_view, gflops_total, by_module."""
     cost = model_cost(cfg)
     return {
         "params_m": cost.params / 1e6,
         "gflops_view": cost.macs / 1e9,
         "gflops_total": cost.macs * views_of(cfg) / 1e9,
         "views": views_of(cfg),
-        "kept_mib_per_clip": cost.kept_bytes / 2**20,
+        "saved_mib_per_clip": cost.saved_bytes / 2**20,
         "by_module": {name: macs / 1e9 for name, macs in cost.by_module.items() if macs},
     }

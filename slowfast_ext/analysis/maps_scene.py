@@ -58,7 +58,7 @@ class Scene:
 def load_clip(cfg: CfgNode, video: str) -> Tensor:
     """The central test view of a video file or frame folder, uint8 [T, 3, H, W]. Raises DataError."""
     videos = VideoSet("", "test", [VideoRecord(video, (), "--video")])
-    source = VideoSource(cfg)
+    source = VideoSource.from_cfg(cfg)
     try:
         item = TestViews.from_cfg(cfg, videos, centre_view(), source)[0]
     finally:

@@ -31,7 +31,7 @@ def draw_run(cfg: CfgNode, videos: VideoSet, num_clips: int = 6) -> Figure:
 
 
 def _draw_clips(axes: Any, cfg: CfgNode, videos: VideoSet, num_clips: int) -> None:
-    views = TestViews.from_cfg(cfg, videos, centre_view(), VideoSource(cfg))
+    views = TestViews.from_cfg(cfg, videos, centre_view(), VideoSource.from_cfg(cfg))
     names = class_names(videos, 0, cfg.MODEL.NUM_CLASSES)
     for row, index in zip(axes, _of_different_classes(videos, num_clips), strict=True):
         clip_TCHW = views[index].views_VTCHW[0]

@@ -4,21 +4,16 @@ import time
 from collections.abc import Callable
 
 import torch
-from yacs.config import CfgNode
+from torch import Tensor, nn
 
-from slowfast_ext.analysis.cost import meta_clip
 from slowfast_ext.engine.device import wait
-from slowfast_ext.engine.distributed import pick_device
-from slowfast_ext.models import build_model
 
 
-def seconds_per_clip(cfg: CfgNode, repeats: int = 3) -> float:
-    """Median time of an eager fp32 forward pass of one clip in evaluation, after one to warm up."""
-    device = pick_device(cfg)
-    model = build_model(cfg).to(device).eval()
-    clip_BCTHW = torch.randn(meta_clip(cfg).shape, device=device)
+def seconds_per_clip(model: nn.Module, clip_BCTHW: Tensor, repeats: int = 3) -> float:
+    """Median time of an eager fp32 forward pass in evaluation, after one to warm up."""
+    model.eval()
     with torch.inference_mode():
-        return median_seconds(lambda: model(clip_BCTHW), device, repeats)
+        return median_seconds(lambda: model(clip_BCTHW), clip_BCTHW.device, repeats)
 
 
 def median_seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from slowfast_ext.analysis.cost import count_macs, kept_for_backward, model_cost
+from slowfast_ext.analysis.cost import count_macs, model_cost, saved_for_backward
 from slowfast_ext.config import load_config
 
 
@@ -36,9 +36,9 @@ def test_fused_attention_is_counted_on_every_device(device):
     assert count_macs(Attention(), q, k)[""] == 2 * (2 * 3 * 10 * 12 * 8)
 
 
-def test_kept_memory_of_a_linear_layer_is_its_input():
+def test_saved_memory_of_a_linear_layer_is_its_input():
     x = torch.empty(16, 32, requires_grad=True)
-    assert kept_for_backward(nn.Linear(32, 8), x) == x.numel() * 4
+    assert saved_for_backward(nn.Linear(32, 8), x) == x.numel() * 4
 
 
 PUBLISHED = {

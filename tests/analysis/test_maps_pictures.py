@@ -1,6 +1,5 @@
 """Every variant is drawn or says why not; the scene; the command."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +12,12 @@ from torch import nn
 from slowfast_ext.analysis.maps import record
 from slowfast_ext.analysis.maps_pictures import chosen, draw, strongest
 from slowfast_ext.analysis.maps_scene import Scene, load_clip, prepare
+from slowfast_ext.cli import visualize
 from slowfast_ext.config import load_config
 from slowfast_ext.data.motion import write_video
 from slowfast_ext.errors import ConfigError, DataError
 from slowfast_ext.models.attention import ATTENTION, KERNELS, Attention, Grid
 
-ROOT = Path(__file__).resolve().parents[2]
 GRID = Grid(2, 3, 4, prefix=2, framewise=True)
 KINDS = {
     "emim": {"displacement"},
@@ -188,18 +187,14 @@ def test_a_missing_video_is_named(tmp_path):
         load_clip(load_config([], PAIRS), str(tmp_path / "none.mp4"))
 
 
-def run_tool(monkeypatch, *arguments):
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    monkeypatch.setattr(sys, "argv", ["visualize.py", *map(str, arguments)])
-    import visualize
-
-    return visualize.main()
+def run_command(*arguments):
+    return visualize.main([str(argument) for argument in arguments])
 
 
-def test_command_writes_and_names_its_pictures(video, tmp_path, monkeypatch, capsys):
+def test_command_writes_and_names_its_pictures(video, tmp_path, capsys):
     out = tmp_path / "pictures"
     common = ("--video", video, "--out", out, "--opts", *PAIRS)
-    assert run_tool(monkeypatch, "--query", "1,5,30", *common) == 0
+    assert run_command("--query", "1,5,30", *common) == 0
     named = capsys.readouterr().out.split()
     assert sorted(named) == sorted(str(path) for path in out.iterdir())
     assert [Path(name).name for name in named] == [
@@ -209,20 +204,20 @@ def test_command_writes_and_names_its_pictures(video, tmp_path, monkeypatch, cap
     ]
 
 
-def test_command_says_what_is_wrong(video, tmp_path, monkeypatch, capsys):
+def test_command_says_what_is_wrong(video, tmp_path, capsys):
     common = ("--video", video, "--out", tmp_path, "--opts", *PAIRS)
-    assert run_tool(monkeypatch, "--query", "9,0,0", *common) == 2
+    assert run_command("--query", "9,0,0", *common) == 2
     assert "--query 9,0,0" in capsys.readouterr().err
-    assert run_tool(monkeypatch, "--weights", tmp_path / "none.pyth", *common) == 2
+    assert run_command("--weights", tmp_path / "none.pyth", *common) == 2
     assert "none.pyth" in capsys.readouterr().err
 
 
-def test_command_takes_weights(video, tmp_path, monkeypatch, capsys):
+def test_command_takes_weights(video, tmp_path, capsys):
     from slowfast_ext.models import build_model
 
     model = build_model(load_config([], PAIRS))
     torch.save({"model_state": model.state_dict()}, tmp_path / "w.pyth")
     common = ("--video", video, "--out", tmp_path / "p", "--opts", *PAIRS)
     layer = "backbone.blocks.0.attn.layer"
-    assert run_tool(monkeypatch, "--weights", tmp_path / "w.pyth", "--layer", layer, *common) == 0
+    assert run_command("--weights", tmp_path / "w.pyth", "--layer", layer, *common) == 0
     assert [path.name for path in (tmp_path / "p").iterdir()] == [f"{layer}.displacement.png"]

@@ -19,7 +19,7 @@ def cost_at(tokens, power):
 def test_exponent_is_the_power_of_the_growth(power):
     costs = [cost_at(tokens, power) for tokens in (100, 150, 400)]
     assert exponent(costs, "training_s") == pytest.approx(power)
-    assert exponent(costs, "kept_mib") == pytest.approx(1)
+    assert exponent(costs, "saved_mib") == pytest.approx(1)
     assert math.isnan(exponent(costs[:1], "training_s"))
 
 
@@ -31,7 +31,7 @@ def test_exponent_is_the_power_of_the_growth(power):
 def test_every_variant_is_measured(variant):
     cost = measure(variant, LayerSpec(16, 2, Grid(2, 3, 3)), threads=1, repeats=1)
     assert cost.tokens == 18
-    assert min(cost.gmacs, cost.forward_s, cost.training_s, cost.kept_mib) > 0
+    assert min(cost.gmacs, cost.forward_s, cost.training_s, cost.saved_mib) > 0
 
 
 def test_nothing_is_tried_beyond_a_failure(monkeypatch):
