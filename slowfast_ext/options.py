@@ -13,13 +13,21 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from slowfast_ext.errors import ConfigError
 
 Size = int | tuple[int, int]
 """One side of a square, or (height, width)."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a configuration: `key` is dotted, `message` continues "KEY = value ..."."""
+
+    key: str
+    message: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,8 +136,16 @@ def option(
 Self = TypeVar("Self", bound="Options")
 
 
+class OptionError(ConfigError):
+    """An option that cannot be: `key` is its dotted name in the tree."""
+
+    def __init__(self, key: str, message: str, remedy: str) -> None:
+        super().__init__(f"{key} {message}; {remedy}")
+        self.key, self.message, self.remedy = key, message, remedy
+
+
 class Options:
-    """Base of option classes: lists become tuples, and a value out of bounds raises ConfigError."""
+    """Base of option classes: lists become tuples, and a value that does not fit raises OptionError."""
 
     section: ClassVar[str] = ""
 
@@ -139,9 +155,21 @@ class Options:
             object.__setattr__(self, key.field, value)
             complaint = key.complaint(value)
             if complaint:
-                raise ConfigError(
-                    f"{type(self).__name__}.{key.field} = {value!r} {complaint}; allowed: {key.allowed()}"
-                )
+                raise self.error(key.field, f"= {value!r} {complaint}", f"allowed: {key.allowed()}")
+        self.check()
+
+    def check(self) -> None:
+        """Raise `self.error(...)` for values that do not fit together or that bounds cannot describe."""
+
+    def error(self, field: str, message: str, remedy: str) -> OptionError:
+        """What is wrong with an option, by the name that a user types."""
+        (name,) = (key.name for key in keys_of(type(self)) if key.field == field)
+        return OptionError(f"{self.section}.{name}" if self.section else name, message, remedy)
+
+    def is_per_stage(self, field: str) -> bool:
+        """Whether the option holds a list with one value for each stage of a backbone."""
+        (key,) = (key for key in keys_of(type(self)) if key.field == field)
+        return key.is_per_stage(getattr(self, field))
 
     def at_stage(self: Self, index: int) -> Self:
         """The options of one stage of a backbone: lists with a value for each stage become that value.
@@ -153,8 +181,10 @@ class Options:
             value = getattr(self, key.field)
             if key.is_per_stage(value):
                 if index >= len(value):
-                    raise ConfigError(
-                        f"{self.section}.{key.name}: {len(value)} values, one for each stage is needed"
+                    raise self.error(
+                        key.field,
+                        f"has {len(value)} values",
+                        "give one for each stage, or one for all",
                     )
                 chosen[key.field] = value[index]
         return dataclasses.replace(self, **chosen)  # type: ignore[type-var]
@@ -164,16 +194,22 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
 
 
-@cache
+_KEYS: dict[type[Options], tuple[Key, ...]] = {}
+
+
 def keys_of(options: type[Options]) -> tuple[Key, ...]:
     """The settings that a class declares, in order."""
-    keys = []
+    if options not in _KEYS:
+        _KEYS[options] = tuple(_declared(options))
+    return _KEYS[options]
+
+
+def _declared(options: type[Options]) -> Iterator[Key]:
     for item in dataclasses.fields(options):  # type: ignore[arg-type]
         if "option" in item.metadata:
             facts = dict(item.metadata["option"])
             name = facts.pop("name") or item.name.upper()
-            keys.append(Key(field=item.name, name=name, default=item.default, **facts))
-    return tuple(keys)
+            yield Key(field=item.name, name=name, default=item.default, **facts)
 
 
 @dataclass

@@ -124,13 +124,14 @@ def _read_file(path: Path, parents: tuple[Path, ...]) -> Values:
     if path in parents:
         raise ConfigError(f"{path}: _BASE_ leads back to the file itself")
     own = _flatten(_parse(path), path)
-    bases = own.pop("_BASE_", Origin("", [])).value
+    bases: Any = own.pop("_BASE_", Origin("", [])).value
     values: Values = {}
     for base in [bases] if isinstance(bases, str) else bases:
         values.update(_read_file(path.parent / Path(base).expanduser(), (*parents, path)))
     values.update(own)
     if "IMPORT" in own:
-        place, files = own["IMPORT"].place, own["IMPORT"].value
+        place = own["IMPORT"].place
+        files: Any = own["IMPORT"].value
         beside = [
             str(path.parent / file) for file in ([files] if isinstance(files, str) else files)
         ]

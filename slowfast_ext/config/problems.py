@@ -6,16 +6,7 @@ from dataclasses import dataclass
 from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class Problem:
-    """`key` is dotted, `message` continues "KEY = value ...", `remedy` says what to do."""
-
-    key: str
-    message: str
-    remedy: str = ""
-
+from slowfast_ext.options import Problem
 
 Check = Callable[[CfgNode], Iterable[Problem]]
 

@@ -11,7 +11,8 @@ from slowfast_ext.data.records import VideoSet
 from slowfast_ext.errors import CheckpointError
 from slowfast_ext.files import read_weights
 from slowfast_ext.models import VideoModel
-from slowfast_ext.models.weights import Report, import_state
+from slowfast_ext.config import options_of
+from slowfast_ext.models.weights import LoadOptions, Report, load_weights
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +34,10 @@ def load_test_weights(cfg: CfgNode, model: VideoModel, path: Path, videos: Video
 def _load(
     cfg: CfgNode, model: VideoModel, checkpoint: Mapping[str, Any], path: str | Path
 ) -> Report:
-    own = model.state_dict()
     try:
-        state, report = import_state(checkpoint, cfg, own)
+        report = load_weights(model, checkpoint, options_of(cfg, LoadOptions))
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    model.load_state_dict(own | state)
     logger.info("%s: %s", path, report)
     return report
 

@@ -1,32 +1,33 @@
-"""cfg -> model. Shapes: B batch, C channels, T frames, H W pixels, K classes."""
+"""The door to the models: a configuration becomes arguments here. Shapes: B batch, T frames, H W pixels, K classes."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
+from slowfast_ext.config import options_of
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.models.attention import ATTENTION, KERNELS, Attention
-from slowfast_ext.models.attention.neighbour import Neighbour
-from slowfast_ext.models.backbones import BACKBONES
-from slowfast_ext.models.heads import ClassHead
+from slowfast_ext.models.attention import ATTENTION, KERNELS, AttentionOptions
+from slowfast_ext.models.attention.fixation import FixationOptions
+from slowfast_ext.models.attention.neighbour import NeighbourOptions
+from slowfast_ext.models.backbones import BACKBONES, Backbone, BackboneSpec
+from slowfast_ext.models.blocks import BLOCKS, attention_names
 from slowfast_ext.models.layers import init_transformer
-from slowfast_ext.options import Options, option, section
-from slowfast_ext.registry import Registry
-from slowfast_ext.tasks.base import class_counts
+from slowfast_ext.options import OptionError, Options, Problem, option, pair, section
+from slowfast_ext.registry import unknown_name
+from slowfast_ext.tasks import Output, build_task
 
 
 @section("MODEL", "Backbone, head and regularisation")
 @dataclass(frozen=True)
 class ModelOptions(Options):
-    """Backbone, head and regularisation: the section MODEL."""
+    """The backbone and how it is trained."""
 
     backbone: str = option("vit", "name in the BACKBONES registry")
     init_std: float = option(
         0.02,
-        "deviation of linear weights at the start; 0.02 is made for hundreds of channels, a narrow model learns much sooner from about 1 / sqrt(channels)",
+        "standard deviation of linear weights at the start; 0.02 is made for hundreds of channels, a narrow model learns much sooner from about 1 / sqrt(channels)",
         low=0,
     )
     drop_path: float = option(
@@ -40,18 +41,24 @@ class ModelOptions(Options):
 
 
 class VideoModel(nn.Module):
-    """A backbone and its classifiers: normalised clip [B, 3, T, H, W] -> tuple of logits [B, K]."""
+    """A backbone and the head of a task: normalised clip [B, 3, T, H, W] -> what the head gives.
 
-    def __init__(self, cfg: CfgNode) -> None:
+    Logits [B, K] for one label; for verb and noun a named tuple of two.
+    """
+
+    def __init__(
+        self, backbone: Backbone, head: nn.Module, dropout: float = 0.0, init_std: float = 0.02
+    ) -> None:
+        """`dropout` before the head, `init_std` of its weights at the start."""
         super().__init__()
-        self.backbone = BACKBONES.get(cfg.MODEL.BACKBONE)(cfg)
-        counts = class_counts(cfg)
-        self.head = ClassHead(self.backbone.feature_dim, counts, cfg.MODEL.DROPOUT_RATE)
-        self.head.apply(init_transformer(cfg.MODEL.INIT_STD))
+        self.backbone = backbone
+        self.head_drop = nn.Dropout(dropout)
+        self.head = head
+        self.head.apply(init_transformer(init_std))
 
-    def forward(self, clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
-        """Logits of each head."""
-        return self.head(self.backbone(clip_BCTHW))
+    def forward(self, clip_BCTHW: Tensor) -> Output:
+        """What the head makes of the clip's feature."""
+        return self.head(self.head_drop(self.backbone(clip_BCTHW)))
 
 
 def build_model(cfg: CfgNode) -> VideoModel:
@@ -59,29 +66,73 @@ def build_model(cfg: CfgNode) -> VideoModel:
     problems = list(check_model(cfg))
     if problems:
         raise ConfigError("\n".join(f"{p.key}: {p.message}; {p.remedy}" for p in problems))
-    return VideoModel(cfg)
+    model = options_of(cfg, ModelOptions)
+    own = (options_of(cfg, kind) for kind in BACKBONES.options(model.backbone))
+    backbone = BACKBONES.get(model.backbone)(_spec(cfg, model), *own)
+    head = build_task(cfg).head(backbone.feature_dim)
+    return VideoModel(backbone, head, cfg.MODEL.DROPOUT_RATE, model.init_std)
 
 
 def check_model(cfg: CfgNode) -> Iterable[Problem]:
-    """Names that are in no registry, and what the backbone cannot be built from."""
-    named = [("MODEL.BACKBONE", cfg.MODEL.BACKBONE, BACKBONES)]
-    named += [("ATTENTION.CYCLE", name, ATTENTION) for name in cfg.ATTENTION.CYCLE]
-    named += [("ATTENTION.KERNEL", cfg.ATTENTION.KERNEL, KERNELS)]
-    unknown = [
-        _unknown(key, name, registry) for key, name, registry in named if name not in registry
-    ]
+    """Names that are in no registry, options that do not fit, and what the backbone cannot be built from."""
+    unknown = list(_unknown_names(cfg))
     yield from unknown
-    if not unknown:
-        yield from BACKBONES.get(cfg.MODEL.BACKBONE).check(cfg)
-        yield from Neighbour.check(cfg)
-        for variant in map(ATTENTION.get, dict.fromkeys(cfg.ATTENTION.CYCLE)):
-            if issubclass(variant, Attention):
-                yield from variant.check(cfg)
+    if unknown:
+        return
+    wrong = list(_wrong_options(cfg))
+    yield from wrong
+    if wrong:
+        return
+    model = options_of(cfg, ModelOptions)
+    own = (options_of(cfg, kind) for kind in BACKBONES.options(model.backbone))
+    test_size = pair(cfg.DATA.TEST_CROP_SIZE)
+    yield from BACKBONES.get(model.backbone).check(_spec(cfg, model), test_size, *own)
 
 
-def _unknown(key: str, name: str, registry: Registry) -> Problem:
-    try:
-        registry.get(name)
-    except ConfigError as error:
-        return Problem(key, str(error), "see docs/attention.md")
-    raise AssertionError(f"{name} is registered")
+def _spec(cfg: CfgNode, model: ModelOptions) -> BackboneSpec:
+    attention = replace(
+        options_of(cfg, AttentionOptions),
+        parts=tuple(options_of(cfg, kind) for kind in _attention_parts(cfg)),
+    )
+    return BackboneSpec(
+        num_frames=cfg.DATA.NUM_FRAMES,
+        img_size=pair(cfg.DATA.TRAIN_CROP_SIZE),
+        attention=attention,
+        drop_path=model.drop_path,
+        init_std=model.init_std,
+        checkpoint_blocks=model.checkpoint_blocks,
+    )
+
+
+def _cycle(cfg: CfgNode) -> Iterator[str]:
+    """The names in ATTENTION.CYCLE, of all stages where each has its own."""
+    for item in cfg.ATTENTION.CYCLE:
+        yield from [item] if isinstance(item, str) else item
+
+
+def _unknown_names(cfg: CfgNode) -> Iterator[Problem]:
+    named = [("MODEL.BACKBONE", cfg.MODEL.BACKBONE, BACKBONES.names())]
+    named += [("ATTENTION.CYCLE", name, attention_names()) for name in _cycle(cfg)]
+    named += [("ATTENTION.KERNEL", cfg.ATTENTION.KERNEL, KERNELS.names())]
+    for key, name, allowed in named:
+        if name not in allowed:
+            yield Problem(
+                key, f"'{name}' is unknown: {unknown_name(name, allowed)}", "see docs/attention.md"
+            )
+
+
+def _attention_parts(cfg: CfgNode) -> list[type[Options]]:
+    """Option classes of everything that the attention of `cfg` is made of."""
+    parts = [FixationOptions, NeighbourOptions, *KERNELS.options(cfg.ATTENTION.KERNEL)]
+    for name in _cycle(cfg):
+        parts += (BLOCKS if name in BLOCKS else ATTENTION).options(name)
+    return list(dict.fromkeys(parts))
+
+
+def _wrong_options(cfg: CfgNode) -> Iterator[Problem]:
+    kinds = [ModelOptions, AttentionOptions, *BACKBONES.options(cfg.MODEL.BACKBONE)]
+    for kind in [*kinds, *_attention_parts(cfg)]:
+        try:
+            options_of(cfg, kind)
+        except OptionError as error:
+            yield Problem(error.key, error.message, error.remedy)

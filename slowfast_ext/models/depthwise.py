@@ -8,6 +8,7 @@ At stride one the input gradient is a forward pass with the flipped kernel; the 
 Shapes: B batch, C channels, T H W grid, k kernel size per axis, N frames of a batch.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -34,29 +35,28 @@ class DepthwiseConv3d(nn.Conv3d):
 def depthwise_conv3d(
     x_BTHWC: Tensor, weight: Tensor, bias_C: Tensor | None = None, stride: Size3d = (1, 1, 1)
 ) -> Tensor:
-    """conv3d with kernels `weight` [C, 1, kt, kh, kw] of odd sizes, same padding; its plain twin is conv3d.
+    """conv3d with kernels `weight` [C, 1, kt, kh, kw] of odd sizes, same padding; its reference implementation is conv3d.
 
     [B, T, H, W, C] -> [B, T', H', W', C], sizes rounded up after the stride.
     """
     x_BCTHW = x_BTHWC.permute(0, 4, 1, 2, 3)
     if x_BCTHW.device.type == "cpu":
-        x_BCTHW, weight, bias_C = _autocast(x_BCTHW, weight, bias_C)
+        x_BCTHW, weight = _autocast(x_BCTHW), _autocast(weight)
+        bias_C = None if bias_C is None else _autocast(bias_C)
         y_BCTHW = _DepthwiseConv3d.apply(x_BCTHW, weight, bias_C, stride)
     else:
         y_BCTHW = _same_conv(x_BCTHW, weight, bias_C, stride)
     return y_BCTHW.permute(0, 2, 3, 4, 1)
 
 
-def _autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+def _autocast(x: Tensor) -> Tensor:
     """What autocast does for a convolution, which it cannot do for the inside of our function."""
-    if not torch.is_autocast_enabled("cpu"):
-        return tensors
-    dtype = torch.get_autocast_dtype("cpu")
-    return tuple(None if tensor is None else tensor.to(dtype) for tensor in tensors)
+    return x.to(torch.get_autocast_dtype("cpu")) if torch.is_autocast_enabled("cpu") else x
 
 
-def _same(kernel: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(size // 2 for size in kernel)
+def _same(kernel: Sequence[int]) -> Size3d:
+    kt, kh, kw = (size // 2 for size in kernel)
+    return kt, kh, kw
 
 
 def _same_conv(x_BCTHW: Tensor, weight: Tensor, bias_C: Tensor | None, stride: Size3d) -> Tensor:

@@ -1,14 +1,14 @@
-"""Attention: patterns say which tokens meet, kernels how scores become weights."""
+"""Attention layers: which tokens meet (ATTENTION), and how scores become weights (KERNELS)."""
 
 from slowfast_ext.models.attention.base import (
     ATTENTION,
     KERNELS,
     Attention,
+    AttentionOptions,
+    AttentionSpec,
     Grid,
     Kernel,
-    LayerSpec,
     build_attention,
-    variant_of_block,
 )
 from slowfast_ext.registry import import_submodules
 
@@ -18,9 +18,9 @@ __all__ = [
     "ATTENTION",
     "KERNELS",
     "Attention",
+    "AttentionOptions",
+    "AttentionSpec",
     "Grid",
     "Kernel",
-    "LayerSpec",
     "build_attention",
-    "variant_of_block",
 ]

@@ -1,79 +1,132 @@
-"""What every attention variant shares: the token grid, the layer's facts, the projections.
+"""What every attention layer shares: its options, the projections, the kernel that turns scores into weights.
 
 Shapes: B batch, N tokens (prefix first, then time-major), C channels, h heads, D head dim.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
-from slowfast_ext.models.attention.fixation import build_fixation
-from slowfast_ext.models.attention.grid import Grid, LayerSpec
-from slowfast_ext.models.attention.neighbour import Neighbour
+from slowfast_ext.models.attention.fixation import FixationOptions, build_fixation
+from slowfast_ext.models.attention.grid import Grid
+from slowfast_ext.models.attention.neighbour import Neighbour, NeighbourOptions
 from slowfast_ext.options import Options, option, section
 from slowfast_ext.registry import Registry
+
+ATTENTION = Registry("ATTENTION")
+KERNELS = Registry("KERNELS")
+
+Part = TypeVar("Part", bound=Options)
+QkvStep = Callable[[Tensor, Tensor, Tensor, Grid], tuple[Tensor, Tensor, Tensor]]
+"""(q, k, v, grid) -> (q, k, v), all [B, h, N, D]: what is done to the projections before tokens meet."""
 
 
 @section("ATTENTION", "Attention of every block")
 @dataclass(frozen=True)
 class AttentionOptions(Options):
-    """Attention of every block: the section ATTENTION."""
+    """Which attention a backbone has.
+
+    `parts` are the options of variants, kernels, feature fixation and neighbourhood association, each an object of
+    its class; a class that is not among them has its defaults.
+    """
 
     cycle: tuple[str, ...] = option(
-        ("joint",), "attention variants that repeat through the depth of each stage"
+        ("joint",),
+        "attention variants that repeat through the depth of each stage",
+        per_stage=True,
     )
     kernel: str = option("softmax", "name in the KERNELS registry")
-    reference: bool = option(False, "plain twin instead of the fast form (slow; for checks)")
+    reference: bool = option(
+        False, "reference implementation instead of the fast form (slow; for checks)"
+    )
     dropout: float = option(0.0, "dropout of the attention weights", low=0, high=1)
     proj_dropout: float = option(0.0, "dropout after the output projection", low=0, high=1)
+    parts: tuple[Options, ...] = ()
+
+    def of(self, kind: type[Part]) -> Part:
+        """The options of a class."""
+        return next((part for part in self.parts if isinstance(part, kind)), kind())
+
+    def at_stage(self, index: int) -> "AttentionOptions":
+        """The options of one stage of attention blocks, counted from 0."""
+        own = super().at_stage(index)
+        return replace(own, parts=tuple(part.at_stage(index) for part in self.parts))
+
+    def variant(self, block: int) -> str:
+        """Name of the attention of a block of the stage."""
+        return self.cycle[block % len(self.cycle)]
 
 
-ATTENTION = Registry("ATTENTION")
-KERNELS = Registry("KERNELS")
+@dataclass(frozen=True)
+class AttentionSpec:
+    """What a backbone tells an attention layer.
+
+    `grid` is the one the model is built for; only layers with a parameter per position may depend on it, all others
+    take any grid in forward.
+    """
+
+    dim: int
+    num_heads: int
+    grid: Grid
+    qkv_bias: bool = True
+    attention: AttentionOptions = AttentionOptions()
+
+    @property
+    def head_dim(self) -> int:
+        """Channels of one head."""
+        return self.dim // self.num_heads
 
 
 class Kernel(nn.Module):
     """How scores become weights: `attend` over keys that all queries of a row may see.
 
-    `activate` is the elementwise feature map of queries and keys (identity but for the linear kernels);
-    feature fixation acts between the two. Both grids name the layout of their tokens. `fixed_keys`: the number
-    of keys is that of the `key_grid` it is built with.
+    Both grids name the layout of their tokens. `has_feature_map`: queries and keys pass through `feature_map`
+    (elementwise) first, before feature fixation. `fixed_keys`: the number of keys is that of `key_grid`.
     """
 
+    has_feature_map: ClassVar[bool] = False
     fixed_keys: ClassVar[bool] = False
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
-        """`key_grid` is the layout of the keys of one row in the pattern that owns the kernel."""
+    def __init__(self, num_heads: int, head_dim: int, key_grid: Grid, dropout: float = 0.0) -> None:
+        """`key_grid` is the layout of the keys of one row in the layer that owns the kernel."""
         super().__init__()
-        self.scale = spec.head_dim**-0.5
-        self.dropout = cfg.DROPOUT
+        self.scale = head_dim**-0.5
+        self.dropout = dropout
 
-    def activate(self, x_BhND: Tensor) -> Tensor:
-        """Feature map of queries and keys."""
+    def feature_map(self, x_BhND: Tensor) -> Tensor:
+        """What linear kernels do to queries and keys."""
         return x_BhND
 
     def attend(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
-        """Weighted values [B, h, N, D] of activated queries and keys."""
+        """Weighted values [B, h, N, D] of mapped queries and keys.
+
+        `valid_BM` marks the keys that are no padding; queries, keys and values of padding are zero.
+        """
         raise NotImplementedError
 
-    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
-        """The weights [B, h, N, M] that `attend` implies: its plain twin, and the picture of attention."""
-        raise NotImplementedError
-
-    def forward(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+    def weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
-        """Weighted values [B, h, N, D]; N may differ from M."""
-        return self.attend(self.activate(q_BhND), self.activate(k_BhMD), v_BhMD, q_grid, k_grid)
+        """The weights [B, h, N, M] that `attend` implies: for the reference form, and for pictures."""
+        raise NotImplementedError
 
     def attend_frames(
         self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
@@ -93,43 +146,40 @@ class Kernel(nn.Module):
 class Attention(nn.Module):
     """Base of all variants: `forward(x_BNC, grid) -> x_BNC`, queries, keys and values in one projection.
 
-    The pre-norm residual around it belongs to the block, unless `composite` is set: a composite variant
-    (time then space, say) consists of several residual steps, and its forward returns the whole stream.
+    Neighbourhood association and feature fixation are steps on (q, k, v) that exist only where they are asked for.
     """
 
-    composite: ClassVar[bool] = False
-
-    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
+    def __init__(self, spec: AttentionSpec) -> None:
         super().__init__()
         self.num_heads = spec.num_heads
         self.qkv = nn.Linear(spec.dim, 3 * spec.dim, bias=spec.qkv_bias)
         self.proj = nn.Linear(spec.dim, spec.dim)
-        self.proj_drop = nn.Dropout(cfg.PROJ_DROPOUT)
-        self.neighbour = Neighbour(spec, cfg.NEIGHBOUR)
-        self.fixation = build_fixation(spec, cfg.FIXATION)
+        self.proj_drop = nn.Dropout(spec.attention.proj_dropout)
+        association = spec.attention.of(NeighbourOptions)
+        fixation = spec.attention.of(FixationOptions)
+        is_on = association.temporal or association.spatial
+        self.neighbour = Neighbour(spec.dim, association) if is_on else None
+        self.fixation = build_fixation(spec.head_dim, fixation)
+        self.qkv_steps = self._steps()
 
-    @classmethod
-    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
-        """What in the whole `cfg` this variant cannot be built from."""
-        return ()
+    def _steps(self, feature_map: QkvStep | None = None) -> list[QkvStep]:
+        """What there is of association, feature map and fixation, in their order."""
+        first = self.neighbour if self.neighbour and self.neighbour.before_fixation else None
+        last = None if first else self.neighbour
+        return [step for step in (first, feature_map, self.fixation, last) if step is not None]
 
     def split_heads(self, x_BNC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each [B, h, N, D]."""
         qkv_BNC = self.qkv(x_BNC).unflatten(-1, (3, self.num_heads, -1))
-        return qkv_BNC.permute(2, 0, 3, 1, 4).unbind(0)
+        q, k, v = qkv_BNC.permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
 
-    def mix(
-        self, q: Tensor, k: Tensor, v: Tensor, grid: Grid, activate: Callable[[Tensor], Tensor]
+    def apply_steps(
+        self, q: Tensor, k: Tensor, v: Tensor, grid: Grid
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Neighbourhood association, the kernel's feature map `activate` and feature fixation.
-
-        All [B, h, N, D], the tokens of `grid`, before they are regrouped; `kernel.attend` comes after.
-        """
-        if self.neighbour.before_fixation:
-            k, v = self.neighbour(k, v, grid)
-        q, k = self.fixation(activate(q), activate(k), v)
-        if not self.neighbour.before_fixation:
-            k, v = self.neighbour(k, v, grid)
+        """The steps on (q, k, v), all [B, h, N, D], the tokens of `grid`, before they are regrouped."""
+        for step in self.qkv_steps:
+            q, k, v = step(q, k, v, grid)
         return q, k, v
 
     def merge_heads(self, y_BhND: Tensor) -> Tensor:
@@ -141,41 +191,57 @@ class Attention(nn.Module):
         raise NotImplementedError
 
 
-def build_kernel(spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> Kernel:
-    """The kernel that ATTENTION.KERNEL names, for rows of keys laid out as `key_grid`.
+class KernelAttention(Attention):
+    """A pattern of tokens that meet, with any kernel. The kernel's feature map is a step on queries and keys."""
 
-    With ATTENTION.REFERENCE it forms its weights in full.
+    def __init__(self, spec: AttentionSpec, key_grid: Grid) -> None:
+        """`key_grid` is the layout of the keys of one row."""
+        super().__init__(spec)
+        self.kernel = build_kernel(spec, key_grid)
+        if self.kernel.has_feature_map:
+            self.qkv_steps = self._steps(self._feature_map)
+
+    def _feature_map(
+        self, q: Tensor, k: Tensor, v: Tensor, grid: Grid
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return self.kernel.feature_map(q), self.kernel.feature_map(k), v
+
+
+def build_kernel(spec: AttentionSpec, key_grid: Grid) -> Kernel:
+    """The kernel that `spec.attention` names, for rows of keys laid out as `key_grid`.
+
+    With `reference` it forms its weights in full.
     """
-    kind = KERNELS.get(cfg.KERNEL)
-    return (explicit(kind) if cfg.REFERENCE else kind)(spec, cfg, key_grid)
+    options = spec.attention
+    kind = (
+        explicit(KERNELS.get(options.kernel)) if options.reference else KERNELS.get(options.kernel)
+    )
+    own = map(options.of, KERNELS.options(options.kernel))
+    return kind(spec.num_heads, spec.head_dim, key_grid, options.dropout, *own)
 
 
 @cache
 def explicit(kind: type[Kernel]) -> type[Kernel]:
-    """The plain twin of a kernel, with the same parameters: `weights` in full times the values."""
+    """The reference form of a kernel, with the same parameters: `weights` in full times the values."""
 
     def attend(
-        self: Kernel, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self: Kernel,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
-        weights_BhNM = self.weights(q_BhND, k_BhMD, q_grid, k_grid)
+        weights_BhNM = self.weights(q_BhND, k_BhMD, q_grid, k_grid, valid_BM)
         return (weights_BhNM @ v_BhMD.to(weights_BhNM.dtype)).to(v_BhMD.dtype)
 
     return type(f"Explicit{kind.__name__}", (kind,), {"attend": attend})
 
 
-def build_attention(name: str, spec: LayerSpec, cfg: CfgNode) -> Attention:
-    """The variant called `name`. `cfg` is the ATTENTION node."""
-    return ATTENTION.get(name)(spec, cfg)
-
-
-def variant_of_block(cfg: CfgNode, index: int) -> str:
-    """Name of the variant of the block `index` of a stage: ATTENTION.CYCLE, repeated."""
-    return cfg.CYCLE[index % len(cfg.CYCLE)]
-
-
-def stack_heads(x_BhND: Tensor) -> Tensor:
-    """[B, h, N, D] -> [B, N, C], channels head-major."""
-    return x_BhND.transpose(1, 2).flatten(2)
+def build_attention(name: str, spec: AttentionSpec) -> Attention:
+    """The attention layer called `name`."""
+    return ATTENTION.get(name)(spec, *map(spec.attention.of, ATTENTION.options(name)))
 
 
 def fp32(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -187,4 +253,4 @@ def without_autocast(x: Tensor) -> AbstractContextManager[None]:
     """Products inside keep the precision of their inputs on the device of `x` (of any kind, meta too)."""
     kind = x.device.type
     known = torch.amp.is_autocast_available(kind)
-    return torch.autocast(kind, enabled=False) if known else nullcontext()
+    return torch.autocast(kind, enabled=False) if known else nullcontext()  # type: ignore[return-value]

@@ -6,25 +6,23 @@ Shapes: B batch, N tokens (prefix P first, then time-major), C channels, h heads
 D head dim, K cells of the window.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
-from slowfast_ext.models.attention.base import ATTENTION, Attention
+from slowfast_ext.models.attention.base import ATTENTION, Attention, AttentionSpec
 from slowfast_ext.models.attention.emim_window import explicit_window_attention, window_attention
-from slowfast_ext.models.attention.grid import Grid, LayerSpec
+from slowfast_ext.models.attention.grid import Grid
 from slowfast_ext.options import Options, option, section
 
 
 @section("ATTENTION.EMIM", "Explicit motion information mining, the variant `emim`")
 @dataclass(frozen=True)
 class EmimOptions(Options):
-    """Explicit motion information mining, the variant `emim`: the section ATTENTION.EMIM."""
+    """The window, and what the published CUDA kernels leave out."""
 
     window: tuple[int, ...] = option(
         (7, 7),
@@ -41,6 +39,12 @@ class EmimOptions(Options):
         types=(str, int),
     )
 
+    def check(self) -> None:
+        """Windows are centred."""
+        sizes: Any = self.window if self.is_per_stage("window") else (self.window,)
+        if not all(len(size) == 2 and all(side % 2 for side in size) for size in sizes):
+            raise self.error("window", "has no centre", "give two odd sizes, e.g. [7, 7]")
+
 
 class QuickGelu(nn.Module):
     """x * sigmoid(1.702 x)."""
@@ -50,7 +54,7 @@ class QuickGelu(nn.Module):
         return x * torch.sigmoid(1.702 * x)
 
 
-@ATTENTION.register("emim")
+@ATTENTION.register("emim", EmimOptions)
 class Emim(Attention):
     """Appearance (softmax of the affinities with the window, on values) plus motion (an MLP of the affinities).
 
@@ -60,37 +64,32 @@ class Emim(Attention):
     n = max(T - 1, 1)*S of them looking ahead.
     """
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
-        super().__init__(spec, cfg)
-        rows, columns = cfg.EMIM.WINDOW
+    def __init__(self, spec: AttentionSpec, options: EmimOptions = EmimOptions()) -> None:
+        super().__init__(spec)
+        rows, columns = options.window
         cells = rows * columns
         self.position_bias = nn.Parameter(torch.zeros(spec.num_heads, rows, columns))
-        self.motion = nn.Sequential(
-            nn.Linear(cells, 4 * cells), QuickGelu(), nn.Linear(4 * cells, spec.head_dim)
+        first, last = nn.Linear(cells, 4 * cells), nn.Linear(4 * cells, spec.head_dim)
+        self.motion = nn.Sequential(first, QuickGelu(), last)
+        channels = options.context_channels
+        self.context_channels = (
+            min(channels, spec.head_dim) if isinstance(channels, int) else spec.head_dim
         )
-        channels = cfg.EMIM.CONTEXT_CHANNELS
-        self.context_channels = spec.head_dim if channels == "all" else min(channels, spec.head_dim)
-        self.attend = explicit_window_attention if cfg.REFERENCE else window_attention
-        self.dropout = cfg.DROPOUT
-
-    @classmethod
-    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
-        """Windows are centred."""
-        sizes = cfg.ATTENTION.EMIM.WINDOW
-        if len(sizes) != 2 or not all(size % 2 for size in sizes):
-            message, remedy = "has no centre", "give two odd sizes, e.g. [7, 7]"
-            yield Problem("ATTENTION.EMIM.WINDOW", message, remedy)
+        self.attend = explicit_window_attention if spec.attention.reference else window_attention
+        self.dropout = spec.attention.dropout
 
     def init_weights(self) -> None:
         """Small position bias; the motion branch starts at zero."""
         nn.init.trunc_normal_(self.position_bias, std=0.02)
-        nn.init.xavier_uniform_(self.motion[0].weight)
-        for parameter in (self.motion[0].bias, *self.motion[2].parameters()):
-            nn.init.zeros_(parameter)
+        for name, parameter in self.motion.named_parameters():
+            if name == "0.weight":
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
-        q, k, v = self.mix(*self.split_heads(x_BNC), grid, nn.Identity())
+        q, k, v = self.apply_steps(*self.split_heads(x_BNC), grid)
         affinity_BhTSK, context_BhTSD = self._look_ahead(q, k, v, grid)
         y_BhTSD = context_BhTSD + self.motion(affinity_BhTSK)
         repeated = grid.t - y_BhTSD.shape[2]
@@ -103,7 +102,7 @@ class Emim(Attention):
 
     def affinity(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """Affinities with the window of the next frame [B, h, T-1, S, rows, columns], bias included."""
-        q, k, v = self.mix(*self.split_heads(x_BNC), grid, nn.Identity())
+        q, k, v = self.apply_steps(*self.split_heads(x_BNC), grid)
         return self._look_ahead(q, k, v, grid)[0].unflatten(-1, self.position_bias.shape[1:])
 
     def _look_ahead(self, q: Tensor, k: Tensor, v: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
@@ -118,10 +117,10 @@ class Emim(Attention):
 
     def _as_published(self, x_BhTSD: Tensor) -> Tensor:
         """The published kernels compute affinities from all channels, but gradients for 32 only."""
-        kept, rest = x_BhTSD.tensor_split([self.context_channels], dim=-1)
-        return torch.cat([kept, rest.detach()], dim=-1) if rest.numel() else x_BhTSD
+        trained, rest = x_BhTSD.tensor_split([self.context_channels], dim=-1)
+        return torch.cat([trained, rest.detach()], dim=-1) if rest.numel() else x_BhTSD
 
     def _as_published_context(self, context_BhTSD: Tensor) -> Tensor:
         """They leave the other channels of the context at zero, though their gradient reaches the weights."""
-        kept, rest = context_BhTSD.tensor_split([self.context_channels], dim=-1)
-        return torch.cat([kept, rest - rest.detach()], dim=-1) if rest.numel() else context_BhTSD
+        trained, rest = context_BhTSD.tensor_split([self.context_channels], dim=-1)
+        return torch.cat([trained, rest - rest.detach()], dim=-1) if rest.numel() else context_BhTSD

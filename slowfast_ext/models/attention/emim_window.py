@@ -7,6 +7,7 @@ Recognition", and the published kernels. Windows are always centred; cells beyon
 Shapes: B batch, h heads, T frames, S = H*W tokens of a frame, D head dim, K cells of a window (row, then column).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ def window_attention(
     frame pair come from one matrix product, of which the band that the windows need is taken: S*(S + K)
     numbers a frame, where windows of keys and values would be 2*S*K*D.
     """
-    index_SK = _window_index(size, tuple(bias_hij.shape[1:]), q_BhTSD.device)
+    index_SK = _window_index(size, bias_hij.shape[1:], q_BhTSD.device)
     cells = index_SK.shape[1]
     k_BhTMD, v_BhTMD = (pad(x, (0, 0, 0, cells), value=_BORDER) for x in (k_BhTSD, v_BhTSD))
     scores_BhTSM = q_BhTSD * q_BhTSD.shape[-1] ** -0.5 @ k_BhTMD.mT
@@ -48,7 +49,7 @@ def explicit_window_attention(
     size: tuple[int, int],
     drop: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """The plain twin: keys and values of every window side by side."""
+    """The reference form: keys and values of every window side by side."""
     k_BhTSDK, v_BhTSDK = (_unfold(x, size, bias_hij.shape[1:]) for x in (k_BhTSD, v_BhTSD))
     scores_BhTSK = (
         torch.einsum("bhtsd,bhtsdk->bhtsk", q_BhTSD, k_BhTSDK) * q_BhTSD.shape[-1] ** -0.5
@@ -66,7 +67,7 @@ def _unfold(x_BhTSD: Tensor, size: tuple[int, int], window: torch.Size) -> Tenso
     return x_BhTHWDij.flatten(6, 7).flatten(3, 4)
 
 
-def _window_index(size: tuple[int, int], window: tuple[int, int], device: torch.device) -> Tensor:
+def _window_index(size: tuple[int, int], window: Sequence[int], device: torch.device) -> Tensor:
     """[S, K]: the token in each cell, or S + the cell's own number beyond the border: unique in a row."""
     (height, width), (rows, columns) = size, window
     y_HW11, x_HW11 = torch.meshgrid(

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
-from slowfast_ext.models.attention.grid import LayerSpec
+from slowfast_ext.models.attention.grid import Grid
 from slowfast_ext.options import Options, option, section
 
 
 @section("ATTENTION.FIXATION", "Feature fixation, for any pattern and kernel")
 @dataclass(frozen=True)
 class FixationOptions(Options):
-    """Feature fixation, for any pattern and kernel: the section ATTENTION.FIXATION."""
+    """How the weights of channels are made."""
 
     mode: str = option(
         "none",
@@ -32,26 +31,20 @@ class FixationOptions(Options):
     layers: int = option(2, "linear layers of the weighing, with ReLU between", choices=(1, 2))
 
 
-class NoFixation(nn.Module):
-    """Queries and keys as they are."""
-
-    def forward(self, q_BhND: Tensor, k_BhND: Tensor, v_BhND: Tensor) -> tuple[Tensor, Tensor]:
-        """(q, k)."""
-        return q_BhND, k_BhND
-
-
 class SeparateFixation(nn.Module):
     """q * sigmoid(phi_q(q)), k * sigmoid(phi_k(k)) (Eq. 4). Cost: 2*layers*h*N*D^2, D head width."""
 
-    def __init__(self, head_dim: int, cfg: CfgNode) -> None:
+    def __init__(self, head_dim: int, options: FixationOptions) -> None:
         super().__init__()
-        self.phi_q = _phi(head_dim, head_dim, head_dim, cfg.LAYERS)
-        self.phi_k = _phi(head_dim, head_dim, head_dim, cfg.LAYERS)
+        self.phi_q = _phi(head_dim, head_dim, head_dim, options.layers)
+        self.phi_k = _phi(head_dim, head_dim, head_dim, options.layers)
 
-    def forward(self, q_BhND: Tensor, k_BhND: Tensor, v_BhND: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighed queries and keys."""
+    def forward(
+        self, q_BhND: Tensor, k_BhND: Tensor, v_BhND: Tensor, grid: Grid
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Weighed queries and keys, values as they are."""
         gamma_q, gamma_k = self.phi_q(q_BhND).sigmoid(), self.phi_k(k_BhND).sigmoid()
-        return gamma_q * q_BhND, gamma_k * k_BhND
+        return gamma_q * q_BhND, gamma_k * k_BhND, v_BhND
 
 
 class CooperativeFixation(nn.Module):
@@ -61,27 +54,29 @@ class CooperativeFixation(nn.Module):
     Cost: h*N*D*(3*D + D) for two layers on concatenated q, k, v, shared; h*N*3*D^2 for one layer.
     """
 
-    def __init__(self, head_dim: int, cfg: CfgNode) -> None:
+    def __init__(self, head_dim: int, options: FixationOptions) -> None:
         super().__init__()
-        self.with_values = cfg.TARGETS == "qkv"
-        self.combine = cfg.COMBINE
-        self.outputs = 1 if cfg.SHARED else 2
+        self.with_values = options.targets == "qkv"
+        self.combine = options.combine
+        self.outputs = 1 if options.shared else 2
         parts = (3 if self.with_values else 2) if self.combine == "concat" else 1
-        self.phi = _phi(parts * head_dim, head_dim, self.outputs * head_dim, cfg.LAYERS)
+        self.phi = _phi(parts * head_dim, head_dim, self.outputs * head_dim, options.layers)
 
-    def forward(self, q_BhND: Tensor, k_BhND: Tensor, v_BhND: Tensor) -> tuple[Tensor, Tensor]:
-        """Weighed queries and keys."""
+    def forward(
+        self, q_BhND: Tensor, k_BhND: Tensor, v_BhND: Tensor, grid: Grid
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Weighed queries and keys, values as they are."""
         parts = (q_BhND, k_BhND, v_BhND) if self.with_values else (q_BhND, k_BhND)
         gammas = self.phi(_combined(parts, self.combine)).sigmoid().chunk(self.outputs, dim=-1)
-        return gammas[0] * q_BhND, gammas[-1] * k_BhND
+        return gammas[0] * q_BhND, gammas[-1] * k_BhND, v_BhND
 
 
 MODES = {"separate": SeparateFixation, "cooperative": CooperativeFixation}
 
 
-def build_fixation(spec: LayerSpec, cfg: CfgNode) -> nn.Module:
-    """What ATTENTION.FIXATION (`cfg`) asks for: (q, k, v) [B, h, N, D] each -> weighed (q, k)."""
-    return NoFixation() if cfg.MODE == "none" else MODES[cfg.MODE](spec.head_dim, cfg)
+def build_fixation(head_dim: int, options: FixationOptions) -> nn.Module | None:
+    """What the mode asks for: (q, k, v, grid) -> weighed (q, k) and v, [B, h, N, D] each; None for `none`."""
+    return None if options.mode == "none" else MODES[options.mode](head_dim, options)
 
 
 def _phi(width_in: int, hidden: int, width_out: int, layers: int) -> nn.Module:

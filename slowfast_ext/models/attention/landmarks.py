@@ -20,8 +20,8 @@ def segment_means(x_BhND: Tensor, count: int) -> Tensor:
     return torch.cat(means, dim=2)
 
 
-def place_major(x_BhND: Tensor, grid: Grid) -> Tensor:
-    """Patch tokens of a place one after another, over time, then those of the next place; prefix first."""
+def position_major(x_BhND: Tensor, grid: Grid) -> Tensor:
+    """Patch tokens of a position one after another, over time, then those of the next; prefix first."""
     prefix, patches = x_BhND.tensor_split([grid.prefix], dim=2)
     patches = patches.unflatten(2, (grid.t, grid.space)).transpose(2, 3).flatten(2, 3)
     return torch.cat([prefix, patches], dim=2)
@@ -64,8 +64,8 @@ def orthogonal_tokens(x_BhND: Tensor, count: int, start_Bh: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def orthogonal_tokens_plain(x_BhND: Tensor, count: int, start_Bh: Tensor) -> Tensor:
-    """orthogonal_tokens, a row at a time from the table of all cosines: its plain twin."""
+def orthogonal_tokens_reference(x_BhND: Tensor, count: int, start_Bh: Tensor) -> Tensor:
+    """orthogonal_tokens, a row at a time from the table of all cosines: the reference implementation."""
     rows = x_BhND.flatten(0, 1).double()
     chosen = [
         _orthogonal_row(x, count, int(i)) for x, i in zip(rows, start_Bh.flatten(), strict=True)

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
-from yacs.config import CfgNode
 
 from slowfast_ext.models.attention.base import (
     KERNELS,
     Grid,
     Kernel,
-    LayerSpec,
     fp32,
     without_autocast,
 )
@@ -27,7 +25,7 @@ from slowfast_ext.options import Options, option, section
 @section("ATTENTION.LARA", "The lara kernel (LARA, RALA)")
 @dataclass(frozen=True)
 class LaraOptions(Options):
-    """The lara kernel (LARA, RALA): the section ATTENTION.LARA."""
+    """Landmarks, and the weights of the proposals."""
 
     landmarks: int = option(49, "landmarks of a row (2-D: the next smaller square)", low=1)
     pool: str = option(
@@ -45,7 +43,7 @@ class LaraOptions(Options):
     alpha: float = option(1.0, "weight of the query-specific part of mis-opt (ImageNet 2.0)", low=0)
 
 
-@KERNELS.register("lara")
+@KERNELS.register("lara", LaraOptions)
 class Lara(Kernel):
     """Weights of a query over R proposals, of a proposal over the keys (Eq. 13; their Sec. 4).
 
@@ -55,16 +53,28 @@ class Lara(Kernel):
     (1-D pooling: h*(N + M)*D^2). To T frames h*R*N*(T - 1)*D more.
     """
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
-        super().__init__(spec, cfg, key_grid)
-        lara = cfg.LARA
-        self.landmarks, self.pool = lara.LANDMARKS, lara.POOL
-        self.mixed, self.estimator, self.alpha = lara.MIXED, lara.ESTIMATOR, lara.ALPHA
-        self.q_project = _projection(spec.head_dim, lara.PROJECT)
-        self.k_project = _projection(spec.head_dim, lara.PROJECT)
+    def __init__(
+        self,
+        num_heads: int,
+        head_dim: int,
+        key_grid: Grid,
+        dropout: float = 0.0,
+        options: LaraOptions = LaraOptions(),
+    ) -> None:
+        super().__init__(num_heads, head_dim, key_grid, dropout)
+        self.landmarks, self.pool = options.landmarks, options.pool
+        self.mixed, self.estimator, self.alpha = options.mixed, options.estimator, options.alpha
+        self.q_project = _projection(head_dim, options.project)
+        self.k_project = _projection(head_dim, options.project)
 
     def attend(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
         """Weighted values [B, h, N, D]."""
         with without_autocast(v_BhMD):
@@ -72,7 +82,14 @@ class Lara(Kernel):
             over_R, over_M = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
             return (over_R @ (over_M @ v)).to(v_BhMD.dtype)
 
-    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+    def weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
         """The implied weights [B, h, N, M] (of the proposals drawn now, in training)."""
         over_R, over_M = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
         return over_R @ over_M

@@ -6,16 +6,15 @@ Shapes: B batch, N queries, M keys, h heads, D head dim.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from yacs.config import CfgNode
 
 from slowfast_ext.models.attention.base import (
     KERNELS,
     Grid,
     Kernel,
-    LayerSpec,
     fp32,
     without_autocast,
 )
@@ -27,7 +26,7 @@ from slowfast_ext.options import Options, option, section
 )
 @dataclass(frozen=True)
 class LinearOptions(Options):
-    """Kernels with an elementwise feature map (relu, elu, sigmoid, cosformer): the section ATTENTION.LINEAR."""
+    """What the elementwise feature maps have in common."""
 
     offset: float = option(0.0, "added to every feature (LARA's baselines: 0.1)", low=0)
     clamp: float = option(1e-06, "least normaliser of a row (LARA's baselines: 0.01)", low=0)
@@ -39,30 +38,52 @@ class Linear(Kernel):
     Cost: h*(M + N)*D^2 + h*N*D multiply-adds, the last term for the normaliser.
     """
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
-        super().__init__(spec, cfg, key_grid)
-        self.offset, self.clamp = cfg.LINEAR.OFFSET, cfg.LINEAR.CLAMP
+    has_feature_map: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        num_heads: int,
+        head_dim: int,
+        key_grid: Grid,
+        dropout: float = 0.0,
+        options: LinearOptions = LinearOptions(),
+    ) -> None:
+        super().__init__(num_heads, head_dim, key_grid, dropout)
+        self.offset, self.clamp = options.offset, options.clamp
 
     def feature(self, x_BhND: Tensor) -> Tensor:
         """A function of each element, nowhere negative."""
         raise NotImplementedError
 
-    def activate(self, x_BhND: Tensor) -> Tensor:
-        """Feature map of queries and keys."""
+    def feature_map(self, x_BhND: Tensor) -> Tensor:
+        """f(x) of queries and keys."""
         return self.feature(x_BhND) + self.offset
 
     def attend(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
-        """Weighted values [B, h, N, D] of activated queries and keys."""
+        """Weighted values [B, h, N, D] of mapped queries and keys."""
         return linear_attention(q_BhND, k_BhMD, v_BhMD, self.clamp)
 
-    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+    def weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
         """The implied weights [B, h, N, M]."""
         return linear_weights(q_BhND, k_BhMD, self.clamp)
 
 
-@KERNELS.register("relu")
+@KERNELS.register("relu", LinearOptions)
 class Relu(Linear):
     """f = ReLU."""
 
@@ -71,7 +92,7 @@ class Relu(Linear):
         return torch.relu(x_BhND)
 
 
-@KERNELS.register("elu")
+@KERNELS.register("elu", LinearOptions)
 class Elu(Linear):
     """f = ELU + 1."""
 
@@ -80,7 +101,7 @@ class Elu(Linear):
         return x_BhND.clamp(max=0).exp() + torch.relu(x_BhND)
 
 
-@KERNELS.register("sigmoid")
+@KERNELS.register("sigmoid", LinearOptions)
 class Sigmoid(Linear):
     """f = sigmoid."""
 
@@ -99,6 +120,6 @@ def linear_attention(q_BhNE: Tensor, k_BhME: Tensor, v_BhMD: Tensor, clamp: floa
 
 
 def linear_weights(q_BhNE: Tensor, k_BhME: Tensor, clamp: float) -> Tensor:
-    """The weights [B, h, N, M] of linear_attention in full: its plain twin."""
+    """The weights [B, h, N, M] of linear_attention in full: its reference form."""
     scores_BhNM = q_BhNE @ k_BhME.mT
     return scores_BhNM / scores_BhNM.sum(-1, keepdim=True).clamp(min=clamp)

@@ -9,22 +9,21 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec
+from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel
 from slowfast_ext.options import Options, option, section
 
 
 @section("ATTENTION.LINFORMER", "The linformer kernel")
 @dataclass(frozen=True)
 class LinformerOptions(Options):
-    """The linformer kernel: the section ATTENTION.LINFORMER."""
+    """How many mixtures."""
 
     dim: int = option(256, "mixtures that stand for the keys of a row", low=1)
 
 
-@KERNELS.register("linformer")
+@KERNELS.register("linformer", LinformerOptions)
 class Linformer(Kernel):
     """softmax(q (E k)^T / sqrt(D)) (F v), with E, F [R, M] shared by the heads.
 
@@ -34,15 +33,28 @@ class Linformer(Kernel):
 
     fixed_keys: ClassVar[bool] = True
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
-        super().__init__(spec, cfg, key_grid)
-        shape = (cfg.LINFORMER.DIM, key_grid.tokens)
+    def __init__(
+        self,
+        num_heads: int,
+        head_dim: int,
+        key_grid: Grid,
+        dropout: float = 0.0,
+        options: LinformerOptions = LinformerOptions(),
+    ) -> None:
+        super().__init__(num_heads, head_dim, key_grid, dropout)
+        shape = (options.dim, key_grid.tokens)
         self.key_mix, self.value_mix = (nn.Parameter(torch.empty(shape)) for _ in range(2))
         for mix in (self.key_mix, self.value_mix):
             nn.init.normal_(mix, std=key_grid.tokens**-0.5)
 
     def attend(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
         """Weighted values [B, h, N, D]. Raises ConfigError for another number of keys than built for."""
         self._check(k_BhMD)
@@ -50,7 +62,14 @@ class Linformer(Kernel):
         dropout = self.dropout if self.training else 0.0
         return scaled_dot_product_attention(q_BhND, k, v, dropout_p=dropout)
 
-    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+    def weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
         """The implied weights [B, h, N, M]; of either sign, as E and F are."""
         scores_BhNR = q_BhND @ (self.key_mix @ k_BhMD).mT * self.scale
         return torch.softmax(scores_BhNR, dim=-1) @ self.value_mix

@@ -6,22 +6,19 @@ for time and for space). Channels are counted over the concatenated heads.
 Shapes: B batch, N tokens, C channels, h heads, D head dim.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
-from slowfast_ext.models.attention.grid import Grid, LayerSpec
-from slowfast_ext.models.attention.shift import spatial_shift, temporal_shift
+from slowfast_ext.models.attention.grid import Grid
+from slowfast_ext.models.attention.shift import over_heads, spatial_shift, temporal_shift
 from slowfast_ext.options import Options, option, section
 
 
 @section("ATTENTION.NEIGHBOUR", "Neighbourhood association, for any pattern and kernel")
 @dataclass(frozen=True)
 class NeighbourOptions(Options):
-    """Neighbourhood association, for any pattern and kernel: the section ATTENTION.NEIGHBOUR."""
+    """Which neighbours, and how many channels of each."""
 
     temporal: bool = option(False, "take channels from the next and the previous frame")
     spatial: bool = option(False, "take channels from the four neighbours in the frame")
@@ -38,37 +35,40 @@ class NeighbourOptions(Options):
         "before", "association before or after the feature fixation", choices=("before", "after")
     )
 
+    def check(self) -> None:
+        """The fractions must not add up to more channels than there are."""
+        if 2 * self.temporal_fraction + 4 * self.spatial_fraction > 1:
+            raise self.error(
+                "temporal_fraction",
+                f"2 * {self.temporal_fraction} of the channels and 4 * {self.spatial_fraction} are more than all",
+                "lower ATTENTION.NEIGHBOUR.TEMPORAL_FRACTION or SPATIAL_FRACTION",
+            )
+
 
 class Neighbour(nn.Module):
     """Temporal, then spatial channel shift of keys and values. Cost: no multiply-add."""
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
-        """`cfg` is the node ATTENTION.NEIGHBOUR."""
+    def __init__(self, dim: int, options: NeighbourOptions) -> None:
+        """`dim` channels over all heads."""
         super().__init__()
-        self.temporal, self.spatial = cfg.TEMPORAL, cfg.SPATIAL
-        self.before_fixation = cfg.ORDER == "before"
-        self.temporal_fold = int(spec.dim * cfg.TEMPORAL_FRACTION)
-        self.spatial_fold = int(spec.dim * cfg.SPATIAL_FRACTION)
+        self.temporal, self.spatial = options.temporal, options.spatial
+        self.before_fixation = options.order == "before"
+        self.temporal_fold = int(dim * options.temporal_fraction)
+        self.spatial_fold = int(dim * options.spatial_fraction)
 
-    @staticmethod
-    def check(cfg: CfgNode) -> Iterable[Problem]:
-        """Fractions of the whole `cfg` that add up to more channels than there are."""
-        node = cfg.ATTENTION.NEIGHBOUR
-        if 2 * node.TEMPORAL_FRACTION + 4 * node.SPATIAL_FRACTION > 1:
-            message = f"2 * {node.TEMPORAL_FRACTION} of the channels and 4 * {node.SPATIAL_FRACTION} are more than all"
-            remedy = "lower ATTENTION.NEIGHBOUR.TEMPORAL_FRACTION or SPATIAL_FRACTION"
-            yield Problem("ATTENTION.NEIGHBOUR.TEMPORAL_FRACTION", message, remedy)
-
-    def forward(self, k_BhND: Tensor, v_BhND: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-        """Keys and values with shifted channels, [B, h, N, D] each."""
-        if not (self.temporal or self.spatial):
-            return k_BhND, v_BhND
-        return self._associate(k_BhND, grid), self._associate(v_BhND, grid)
+    def forward(
+        self, q_BhND: Tensor, k_BhND: Tensor, v_BhND: Tensor, grid: Grid
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries as they are, keys and values with shifted channels, [B, h, N, D] each."""
+        return q_BhND, self._associate(k_BhND, grid), self._associate(v_BhND, grid)
 
     def _associate(self, x_BhND: Tensor, grid: Grid) -> Tensor:
-        x_BNC = x_BhND.transpose(1, 2).flatten(2)
-        if self.temporal:
-            x_BNC = temporal_shift(x_BNC, grid, self.temporal_fold)
-        if self.spatial:
-            x_BNC = spatial_shift(x_BNC, grid, self.spatial_fold, start=2 * self.temporal_fold)
-        return x_BNC.unflatten(2, (x_BhND.shape[1], -1)).transpose(1, 2)
+        def shift(x_BNC: Tensor) -> Tensor:
+            if self.temporal:
+                x_BNC = temporal_shift(x_BNC, grid, self.temporal_fold)
+            if self.spatial:
+                # The channels behind those of time.
+                x_BNC = spatial_shift(x_BNC, grid, self.spatial_fold, start=2 * self.temporal_fold)
+            return x_BNC
+
+        return over_heads(shift, x_BhND)

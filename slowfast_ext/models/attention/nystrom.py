@@ -1,7 +1,7 @@
 """Nystromformer: softmax attention through means of queries and of keys (Xiong et al., 2021).
 
 weights = softmax(Q k^T) pinv(softmax(q k^T)) softmax(q K^T), with the means q, k of segments of tokens that
-follow one another in time at a place, then from place to place, without a gradient (Motionformer).
+follow one another in time at a position, then from position to position, without a gradient (Motionformer).
 Shapes: B batch, N queries, M keys, R segments, h heads, D head dim, T frames, S tokens of a frame.
 """
 
@@ -10,26 +10,24 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import (
     KERNELS,
     Grid,
     Kernel,
-    LayerSpec,
     fp32,
     without_autocast,
 )
-from slowfast_ext.models.attention.landmarks import place_major, segment_means
-from slowfast_ext.models.attention.softmax import key_softmax
+from slowfast_ext.models.attention.landmarks import position_major, segment_means
+from slowfast_ext.models.attention.softmax import key_mask, key_softmax
 from slowfast_ext.options import Options, option, section
 
 
 @section("ATTENTION.NYSTROM", "The nystrom kernel (Nystromformer)")
 @dataclass(frozen=True)
 class NystromOptions(Options):
-    """The nystrom kernel (Nystromformer): the section ATTENTION.NYSTROM."""
+    """Segments, pseudo-inverse and the convolution beside."""
 
     landmarks: int = option(128, "segments of a row; at most its tokens", low=1)
     inverse_steps: int = option(6, "iterations of the pseudo-inverse", low=1)
@@ -40,8 +38,13 @@ class NystromOptions(Options):
         low=0,
     )
 
+    def check(self) -> None:
+        """The convolution has a centre."""
+        if self.conv and self.conv % 2 == 0:
+            raise self.error("conv", f"= {self.conv} is even", "give an odd size, or 0 for none")
 
-@KERNELS.register("nystrom")
+
+@KERNELS.register("nystrom", NystromOptions)
 class Nystrom(Kernel):
     """Linear in the tokens; ATTENTION.DROPOUT has no effect.
 
@@ -51,26 +54,46 @@ class Nystrom(Kernel):
     The convolution adds h*CONV*N*D.
     """
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
-        super().__init__(spec, cfg, key_grid)
-        self.most, self.steps = cfg.NYSTROM.LANDMARKS, cfg.NYSTROM.INVERSE_STEPS
-        self.conv = _token_conv(spec.num_heads, cfg.NYSTROM.CONV)
+    def __init__(
+        self,
+        num_heads: int,
+        head_dim: int,
+        key_grid: Grid,
+        dropout: float = 0.0,
+        options: NystromOptions = NystromOptions(),
+    ) -> None:
+        super().__init__(num_heads, head_dim, key_grid, dropout)
+        self.most, self.steps = options.landmarks, options.inverse_steps
+        self.conv = _token_conv(num_heads, options.conv)
 
     def attend(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
         """Weighted values [B, h, N, D]."""
         weights_BhNR, means_BhRD = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
         gathered_BhRD = scaled_dot_product_attention(
-            means_BhRD, k_BhMD, v_BhMD, k_grid.key_mask, scale=1.0
+            means_BhRD, k_BhMD, v_BhMD, key_mask(valid_BM), scale=1.0
         )
         y_BhND = weights_BhNR @ gathered_BhRD
         return y_BhND if self.conv is None else y_BhND + self._beside(v_BhMD, q_grid, k_grid)
 
-    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+    def weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
         """The implied weights [B, h, N, M]; not all are positive."""
         weights_BhNR, means_BhRD = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
-        weights_BhNM = weights_BhNR @ key_softmax(means_BhRD @ k_BhMD.mT, k_grid)
+        weights_BhNM = weights_BhNR @ key_softmax(means_BhRD @ k_BhMD.mT, valid_BM)
         if self.conv is None:
             return weights_BhNM
         identity = torch.eye(k_BhMD.shape[2], dtype=k_BhMD.dtype, device=k_BhMD.device)
@@ -87,12 +110,13 @@ class Nystrom(Kernel):
         k_BhMD = k_BhTSD.flatten(2, 3)
         weights_BhNR, means_BhRD = self._factors(q_BhND, k_BhMD, q_grid, q_grid)
         rows = means_BhRD[:, :, None].expand(-1, -1, T, -1, -1)
-        folded = (x.flatten(1, 2) for x in (rows, k_BhTSD, v_BhTSD))
-        gathered_BhTRD = scaled_dot_product_attention(*folded, scale=1.0).unflatten(1, (-1, T))
+        rows_TR, keys_TS, values_TS = (x.flatten(1, 2) for x in (rows, k_BhTSD, v_BhTSD))
+        gathered = scaled_dot_product_attention(rows_TR, keys_TS, values_TS, scale=1.0)
+        gathered_BhTRD = gathered.unflatten(1, (-1, T))
         return (weights_BhNR @ gathered_BhTRD.transpose(2, 3).flatten(3)).unflatten(-1, (T, D))
 
     def _beside(self, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
-        if q_grid != k_grid:
+        if self.conv is None or q_grid != k_grid:
             raise ConfigError(_NO_CONV)
         return self.conv(v_BhMD)
 
@@ -103,8 +127,8 @@ class Nystrom(Kernel):
         count = min(self.most, q_BhND.shape[2], k_BhMD.shape[2])
         with without_autocast(q_BhND):
             q, k = fp32(q_BhND * self.scale, k_BhMD)
-            q_means_BhRD = segment_means(place_major(q.detach(), q_grid), count)
-            k_means_BhRD = segment_means(place_major(k.detach(), k_grid), count)
+            q_means_BhRD = segment_means(position_major(q.detach(), q_grid), count)
+            k_means_BhRD = segment_means(position_major(k.detach(), k_grid), count)
             core_BhRR = (q_means_BhRD @ k_means_BhRD.mT).softmax(-1)
             to_segments_BhNR = (q @ k_means_BhRD.mT).softmax(-1)
             weights_BhNR = to_segments_BhNR @ iterative_inverse(core_BhRR, self.steps)
@@ -121,8 +145,6 @@ def _token_conv(heads: int, size: int) -> nn.Conv2d | None:
     """[B, h, N, D] -> the same: along the tokens, one kernel a head."""
     if not size:
         return None
-    if size % 2 == 0:
-        raise ConfigError(f"ATTENTION.NYSTROM.CONV = {size}: must be odd, or 0 for none")
     return nn.Conv2d(heads, heads, (size, 1), padding=(size // 2, 0), groups=heads, bias=False)
 
 

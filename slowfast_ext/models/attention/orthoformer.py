@@ -9,24 +9,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
-from yacs.config import CfgNode
 
-from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel, LayerSpec
+from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel
 from slowfast_ext.models.attention.landmarks import (
     gather_tokens,
     orthogonal_tokens,
-    place_major,
+    position_major,
     random_tokens,
     segment_means,
 )
-from slowfast_ext.models.attention.softmax import key_softmax
+from slowfast_ext.models.attention.softmax import key_mask, key_softmax
 from slowfast_ext.options import Options, option, section
 
 
 @section("ATTENTION.ORTHOFORMER", "The orthoformer kernel (Motionformer, Sec. 3.2 and Table 3)")
 @dataclass(frozen=True)
 class OrthoformerOptions(Options):
-    """The orthoformer kernel (Motionformer, Sec. 3.2 and Table 3): the section ATTENTION.ORTHOFORMER."""
+    """Which queries become landmarks."""
 
     landmarks: int = option(128, "landmarks of a row; at most its queries", low=1)
     selection: str = option(
@@ -40,7 +39,7 @@ class OrthoformerOptions(Options):
     subsample: float = option(1.0, "share of the queries that are candidates", low=0, high=1)
 
 
-@KERNELS.register("orthoformer")
+@KERNELS.register("orthoformer", OrthoformerOptions)
 class Orthoformer(Kernel):
     """Linear in the tokens; ATTENTION.DROPOUT has no effect.
 
@@ -50,28 +49,47 @@ class Orthoformer(Kernel):
     landmarks of each query frame on its own: T times the last term.
     """
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
-        super().__init__(spec, cfg, key_grid)
-        options = cfg.ORTHOFORMER
-        self.most, self.selection = options.LANDMARKS, options.SELECTION
-        self.share_time, self.subsample = options.SHARE_TIME, options.SUBSAMPLE
+    def __init__(
+        self,
+        num_heads: int,
+        head_dim: int,
+        key_grid: Grid,
+        dropout: float = 0.0,
+        options: OrthoformerOptions = OrthoformerOptions(),
+    ) -> None:
+        super().__init__(num_heads, head_dim, key_grid, dropout)
+        self.most, self.selection = options.landmarks, options.selection
+        self.share_time, self.subsample = options.share_time, options.subsample
 
     def attend(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
         """Weighted values [B, h, N, D]."""
         q, k = self._scaled(q_BhND, k_BhMD)
-        landmarks_BhRD = self.landmarks(q, q_grid)
+        landmarks_BhRD = self.landmarks(q, q_grid, valid_BM)
         gathered_BhRD = scaled_dot_product_attention(
-            landmarks_BhRD, k, v_BhMD, k_grid.key_mask, scale=1.0
+            landmarks_BhRD, k, v_BhMD, key_mask(valid_BM), scale=1.0
         )
         return scaled_dot_product_attention(q, landmarks_BhRD, gathered_BhRD, scale=1.0)
 
-    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+    def weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
         """The implied weights [B, h, N, M] (with the landmarks drawn now, in training)."""
         q, k = self._scaled(q_BhND, k_BhMD)
-        landmarks_BhRD = self.landmarks(q, q_grid)
-        return (q @ landmarks_BhRD.mT).softmax(-1) @ key_softmax(landmarks_BhRD @ k.mT, k_grid)
+        landmarks_BhRD = self.landmarks(q, q_grid, valid_BM)
+        return (q @ landmarks_BhRD.mT).softmax(-1) @ key_softmax(landmarks_BhRD @ k.mT, valid_BM)
 
     def attend_frames(
         self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
@@ -92,25 +110,27 @@ class Orthoformer(Kernel):
         T, D = k.shape[2], k.shape[4]
         landmarks_BhRD = self.landmarks(q, q_grid)
         rows = landmarks_BhRD[:, :, None].expand(-1, -1, T, -1, -1)
-        folded = (x.flatten(1, 2) for x in (rows, k, v))
-        gathered_BhTRD = scaled_dot_product_attention(*folded, scale=1.0).unflatten(1, (-1, T))
+        rows_TR, keys_TS, values_TS = (x.flatten(1, 2) for x in (rows, k, v))
+        gathered = scaled_dot_product_attention(rows_TR, keys_TS, values_TS, scale=1.0)
+        gathered_BhTRD = gathered.unflatten(1, (-1, T))
         gathered_BhRE = gathered_BhTRD.transpose(2, 3).flatten(3)
         weights_BhNR = (q @ landmarks_BhRD.mT).softmax(-1).to(gathered_BhRE.dtype)
         return (weights_BhNR @ gathered_BhRE).unflatten(-1, (T, D))
 
-    def landmarks(self, q_BhND: Tensor, grid: Grid) -> Tensor:
+    def landmarks(self, q_BhND: Tensor, grid: Grid, valid_BN: Tensor | None = None) -> Tensor:
         """Landmarks [B, h, R, D] of scaled queries, detached.
 
         Padding stands for the first token: parallel to where the search starts, it is chosen last.
         """
         q_BhND = q_BhND.detach()
-        if grid.valid_BN is not None:
-            first_BhN = grid.valid_BN.int().argmax(1)[:, None, None].expand(q_BhND.shape[:3])
-            q_BhND = torch.where(grid.key_mask.mT, q_BhND, gather_tokens(q_BhND, first_BhN))
+        if valid_BN is not None:
+            first_BhN = valid_BN.int().argmax(1)[:, None, None].expand(q_BhND.shape[:3])
+            keep_B1N1 = valid_BN[:, None, :, None]
+            q_BhND = torch.where(keep_B1N1, q_BhND, gather_tokens(q_BhND, first_BhN))
         N = q_BhND.shape[2]
         count = min(self.most, N)
         if self.selection == "segment_means":
-            return segment_means(place_major(q_BhND, grid), count)
+            return segment_means(position_major(q_BhND, grid), count)
         if self.selection == "random":
             return gather_tokens(q_BhND, random_tokens(q_BhND, count, self.training))
         if self.subsample < 1:

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from yacs.config import CfgNode
 
 from slowfast_ext.models.attention.base import (
     KERNELS,
     Grid,
     Kernel,
-    LayerSpec,
     fp32,
     without_autocast,
 )
@@ -27,7 +25,7 @@ from slowfast_ext.options import Options, option, section
 @section("ATTENTION.PERFORMER", "The performer kernel (FAVOR+)")
 @dataclass(frozen=True)
 class PerformerOptions(Options):
-    """The performer kernel (FAVOR+): the section ATTENTION.PERFORMER."""
+    """The random features."""
 
     features: int = option(256, "random features of a head (LARA's baseline: 64)", low=1)
     variant: str = option(
@@ -42,7 +40,7 @@ class PerformerOptions(Options):
     )
 
 
-@KERNELS.register("performer")
+@KERNELS.register("performer", PerformerOptions)
 class Performer(Kernel):
     """Linear in the tokens; ATTENTION.DROPOUT has no effect.
 
@@ -54,24 +52,43 @@ class Performer(Kernel):
 
     projection: Tensor
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode, key_grid: Grid) -> None:
-        super().__init__(spec, cfg, key_grid)
-        options = cfg.PERFORMER
-        self.redraws = options.REDRAW == "step"
-        self.per_head = options.VARIANT == "per_head"
-        self.offset = 1e-4 if self.per_head else 1e-6 * options.FEATURES**-0.5
+    def __init__(
+        self,
+        num_heads: int,
+        head_dim: int,
+        key_grid: Grid,
+        dropout: float = 0.0,
+        options: PerformerOptions = PerformerOptions(),
+    ) -> None:
+        super().__init__(num_heads, head_dim, key_grid, dropout)
+        self.redraws = options.redraw == "step"
+        self.per_head = options.variant == "per_head"
+        self.offset = 1e-4 if self.per_head else 1e-6 * options.features**-0.5
         self.clamp = 1e-2 if self.per_head else 0.0
-        heads = spec.num_heads if self.per_head else 1
-        drawn = orthogonal_features(heads, options.FEATURES, spec.head_dim)
+        heads = num_heads if self.per_head else 1
+        drawn = orthogonal_features(heads, options.features, head_dim)
         self.register_buffer("projection", drawn)
 
     def attend(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
         """Weighted values [B, h, N, D]."""
         return linear_attention(*self.features(q_BhND, k_BhMD), v_BhMD, self.clamp)
 
-    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+    def weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
         """The implied weights [B, h, N, M] (of the features drawn now, in training)."""
         return linear_weights(*self.features(q_BhND, k_BhMD), self.clamp)
 
@@ -113,7 +130,8 @@ class Performer(Kernel):
             return self.projection
         if self.per_head:
             return torch.randn_like(self.projection)
-        return orthogonal_features(*self.projection.shape, device=self.projection.device)
+        heads, features, head_dim = self.projection.shape
+        return orthogonal_features(heads, features, head_dim, self.projection.device)
 
 
 def orthogonal_features(

@@ -4,6 +4,8 @@ Shapes: B batch, N tokens (prefix P first, then time-major), C channels, T frame
 H W rows and columns.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -15,6 +17,12 @@ def shifted(x: Tensor, dim: int, step: int) -> Tensor:
     """x[i + step] along `dim`, zeros where there is no such i."""
     step = max(-x.shape[dim], min(step, x.shape[dim]))
     return pad(x, [0, 0] * (x.ndim - 1 - dim % x.ndim) + [-step, step])
+
+
+def over_heads(shift: Callable[[Tensor], Tensor], x_BhND: Tensor) -> Tensor:
+    """`shift` of [B, N, C], with the channels of all heads side by side, on [B, h, N, D]."""
+    x_BNC = shift(x_BhND.transpose(1, 2).flatten(2))
+    return x_BNC.unflatten(2, (x_BhND.shape[1], -1)).transpose(1, 2)
 
 
 def temporal_shift(x_BNC: Tensor, grid: Grid, fold: int, group: int = 0) -> Tensor:

@@ -15,11 +15,17 @@ class Softmax(Kernel):
     """softmax(q k^T / sqrt(D)) v. Cost: 2*N*M*D multiply-adds per head."""
 
     def attend(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
         """Weighted values; dropout of the weights in training only."""
         dropout = self.dropout if self.training else 0.0
-        return scaled_dot_product_attention(q_BhND, k_BhMD, v_BhMD, k_grid.key_mask, dropout)
+        return scaled_dot_product_attention(q_BhND, k_BhMD, v_BhMD, key_mask(valid_BM), dropout)
 
     def attend_frames(
         self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
@@ -31,15 +37,28 @@ class Softmax(Kernel):
         y_TEND = self.attend(q_TEND, k_TESD, v_TESD, q_grid, q_grid.frame(prefix=0))
         return y_TEND.permute(1, 2, 0, 3).unflatten(0, clips)
 
-    def weights(self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
+    def weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
         """The weights [B, h, N, M], without dropout."""
-        return key_softmax(q_BhND @ k_BhMD.mT * q_BhND.shape[-1] ** -0.5, k_grid)
+        return key_softmax(q_BhND @ k_BhMD.mT * q_BhND.shape[-1] ** -0.5, valid_BM)
 
 
-def key_softmax(scores_BhNM: Tensor, k_grid: Grid) -> Tensor:
+def key_mask(valid_BM: Tensor | None) -> Tensor | None:
+    """Keys that are no padding as [B, 1, 1, M], for scores of any heads and queries."""
+    return None if valid_BM is None else valid_BM[:, None, None]
+
+
+def key_softmax(scores_BhNM: Tensor, valid_BM: Tensor | None) -> Tensor:
     """Softmax over the keys that are no padding, zero for the others."""
-    if k_grid.key_mask is not None:
-        scores_BhNM = scores_BhNM.masked_fill(~k_grid.key_mask, -torch.inf)
+    mask = key_mask(valid_BM)
+    if mask is not None:
+        scores_BhNM = scores_BhNM.masked_fill(~mask, -torch.inf)
     return scores_BhNM.softmax(-1)
 
 
@@ -49,5 +68,5 @@ def softmax_weights(q_BhND: Tensor, k_BhMD: Tensor) -> Tensor:
 
 
 def explicit_softmax(q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor) -> Tensor:
-    """The plain twin: the N x M weights in full."""
+    """The reference form: the N x M weights in full."""
     return softmax_weights(q_BhND, k_BhMD) @ v_BhMD

@@ -8,27 +8,27 @@ Shapes: B batch, N tokens (prefix P first, then time-major), C channels, h heads
 E structures (the paper's D), N' = T * ceil(H/stride) * ceil(W/stride), M = E*N' keys.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
-from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
-from slowfast_ext.models.attention.base import ATTENTION, Attention
-from slowfast_ext.models.attention.grid import Grid, LayerSpec
+from slowfast_ext.models.attention.base import ATTENTION, Attention, AttentionSpec
+from slowfast_ext.models.attention.grid import Grid
 from slowfast_ext.models.attention.softmax import explicit_softmax
 from slowfast_ext.models.attention.structsa_map import correlation_map_attention
 from slowfast_ext.models.depthwise import depthwise_conv3d
 from slowfast_ext.options import Options, option, section
 
+Size3d = tuple[int, int, int]
+
 
 @section("ATTENTION.STRUCTSA", "Structural self-attention (StructViT), the variant `struct`")
 @dataclass(frozen=True)
 class StructsaOptions(Options):
-    """Structural self-attention (StructViT), the variant `struct`: the section ATTENTION.STRUCTSA."""
+    """What a structure is, and where keys and values are taken."""
 
     structures: int = option(
         4, "structures that are told apart; 1: convolutional projections (ConvSA)", key="D", low=1
@@ -57,8 +57,11 @@ class StructsaOptions(Options):
         False, "one set of structures for all channels, as in the paper's equations"
     )
 
-
-Size3d = tuple[int, int, int]
+    def check(self) -> None:
+        """Structures are centred."""
+        sizes: Any = self.kernel if self.is_per_stage("kernel") else (self.kernel,)
+        if not all(len(size) == 3 and all(side % 2 for side in size) for size in sizes):
+            raise self.error("kernel", "has no centre", "give three odd sizes, e.g. [3, 3, 3]")
 
 
 class Structures(nn.Module):
@@ -96,7 +99,7 @@ class Structures(nn.Module):
         return kernels_CE.expand(self.dim, *kernels_CE.shape[1:]).transpose(0, 1).flatten(0, 1)
 
 
-@ATTENTION.register("struct")
+@ATTENTION.register("struct", StructsaOptions)
 class Struct(Attention):
     """Attention to E structures at each position; one softmax over all of them.
 
@@ -105,36 +108,28 @@ class Struct(Attention):
     for N patches (element aggregation: M*C*(kt*kh*kw + 1) for the convolutions).
     """
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
-        super().__init__(spec, cfg)
-        node = cfg.STRUCTSA
-        kernel = tuple(node.KERNEL)
-        around = kernel if node.AGGREGATION == "context" else (1, 1, 1)
-        self.keys = Structures(spec.dim, node.D, kernel, node.STRIDE, node.SHARED)
-        self.values = Structures(spec.dim, node.D, around, node.STRIDE, node.SHARED)
-        self.reference, self.shared = cfg.REFERENCE, node.SHARED
-        self.dropout = cfg.DROPOUT
-
-    @classmethod
-    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
-        """Structures are centred."""
-        sizes = cfg.ATTENTION.STRUCTSA.KERNEL
-        if len(sizes) != 3 or not all(size % 2 for size in sizes):
-            message, remedy = "has no centre", "give three odd sizes, e.g. [3, 3, 3]"
-            yield Problem("ATTENTION.STRUCTSA.KERNEL", message, remedy)
+    def __init__(self, spec: AttentionSpec, options: StructsaOptions = StructsaOptions()) -> None:
+        super().__init__(spec)
+        kt, kh, kw = options.kernel
+        around = (kt, kh, kw) if options.aggregation == "context" else (1, 1, 1)
+        shape = (options.stride, options.shared)
+        self.keys = Structures(spec.dim, options.structures, (kt, kh, kw), *shape)
+        self.values = Structures(spec.dim, options.structures, around, *shape)
+        self.reference, self.shared = spec.attention.reference, options.shared
+        self.dropout = spec.attention.dropout
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
-        q, k, v = self.mix(*self.split_heads(x_BNC), grid, nn.Identity())
+        q, k, v = self.apply_steps(*self.split_heads(x_BNC), grid)
         if self.reference:
-            return self.merge_heads(self._plain(q, k, v, grid))
+            return self.merge_heads(self._reference(q, k, v, grid))
         drop = self.dropout if self.training else 0.0
         k, v = self._structured(self.keys, k, grid), self._structured(self.values, v, grid)
         return self.merge_heads(scaled_dot_product_attention(q, k, v, dropout_p=drop))
 
     def weights(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """Attention of the patches to structures [B, h, N, N', E], what prefix keys take left out."""
-        q, k, _ = self.mix(*self.split_heads(x_BNC), grid, nn.Identity())
+        q, k, _ = self.apply_steps(*self.split_heads(x_BNC), grid)
         k = self._structured(self.keys, k, grid)
         weights_BhNM = torch.softmax(q @ k.mT * q.shape[-1] ** -0.5, dim=-1)
         return weights_BhNM[:, :, grid.prefix :, grid.prefix :].unflatten(
@@ -146,8 +141,8 @@ class Struct(Attention):
         found_BhMD = structures(patches, grid)
         return torch.cat([prefix, found_BhMD], dim=2) if grid.prefix else found_BhMD
 
-    def _plain(self, q: Tensor, k: Tensor, v: Tensor, grid: Grid) -> Tensor:
-        """The plain twins: the paper's convolution of the correlation map where channels share it."""
+    def _reference(self, q: Tensor, k: Tensor, v: Tensor, grid: Grid) -> Tensor:
+        """The reference form: the paper's convolution of the correlation map where channels share it."""
         if self.shared and not grid.prefix:
             return correlation_map_attention(
                 q, k, v, self.keys.weight, self.values.weight, self.keys.stride, grid

@@ -8,7 +8,7 @@ The second half never projects the N*T trajectory tokens. Per head, with q the q
     softmax_t' <q, W_k y[t']> = softmax_t' <W_k^T q, y[t']>,
     sum_t' a[t'] (W_v y[t'] + b) = W_v (sum_t' a[t'] y[t']) + b,
 and a key bias would add the same to all scores and cancel, so there is none. Of the second half only
-queries, weights over time and trajectory tokens are kept for the backward pass.
+queries, weights over time and trajectory tokens are saved for the backward pass.
 
 Shapes: B batch, N patch tokens, P prefix tokens, C channels, h heads, D head dim, T frames, S tokens of a frame.
 """
@@ -20,10 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
-from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, LayerSpec, build_kernel
+from slowfast_ext.models.attention.base import ATTENTION, AttentionSpec, Grid, KernelAttention
 from slowfast_ext.models.attention.softmax import Softmax, softmax_weights
 from slowfast_ext.options import Options, option, section
 
@@ -31,7 +30,7 @@ from slowfast_ext.options import Options, option, section
 @section("ATTENTION.TRAJECTORY", "Trajectory attention (Motionformer, Sec. 3.1 and Table 4)")
 @dataclass(frozen=True)
 class TrajectoryOptions(Options):
-    """Trajectory attention (Motionformer, Sec. 3.1 and Table 4): the section ATTENTION.TRAJECTORY."""
+    """The variants of Table 4."""
 
     temporal: str = option(
         "attention",
@@ -50,45 +49,48 @@ class TrajectoryOptions(Options):
     )
 
 
-@ATTENTION.register("trajectory")
-class Trajectory(Attention):
+@ATTENTION.register("trajectory", TrajectoryOptions)
+class Trajectory(KernelAttention):
     """Any kernel for the trajectory tokens, exact attention over time; the prefix attends to all tokens.
 
     Patch queries do not see the prefix (as published). There is no projection of values where the
     published model has one but skips it (VALUES original): every parameter takes part.
     Cost, N patches: 4*(N + P)*C^2 + 2*P*(N + P)*C, the kernel's (softmax: 2*N^2*C),
     2*N*C^2 + (h + 1)*N*T*C over time, projected values: + (h - 1)*N*T*C + N*C^2.
-    Plain: N*T*C^2 (projected values: 2*N*T*C^2) + N*C^2 + 2*N*T*C over time.
+    Reference form: N*T*C^2 (projected values: 2*N*T*C^2) + N*C^2 + 2*N*T*C over time.
     NORM space_time: + h*N^2*(D + max(T, D)).
     """
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
-        super().__init__(spec, cfg)
-        options = cfg.TRAJECTORY
-        self.reference = cfg.REFERENCE
-        self.over_all_frames = options.NORM == "space_time"
-        self.kernel = build_kernel(spec, cfg, spec.grid.frame(prefix=0))
+    def __init__(
+        self, spec: AttentionSpec, options: TrajectoryOptions = TrajectoryOptions()
+    ) -> None:
+        super().__init__(spec, key_grid=spec.grid.frame(prefix=0))
+        self.reference = spec.attention.reference
+        self.over_all_frames = options.norm == "space_time"
         if self.over_all_frames and not isinstance(self.kernel, Softmax):
             raise ConfigError(
-                f"ATTENTION.TRAJECTORY.NORM space_time is exact attention, not the kernel {cfg.KERNEL}; "
+                f"ATTENTION.TRAJECTORY.NORM space_time is exact attention, not the kernel {spec.attention.kernel}; "
                 "set ATTENTION.KERNEL softmax, or NORM space"
             )
         if spec.grid.prefix:
-            self.prefix_kernel = Softmax(spec, cfg, spec.grid)
-        self.averages = options.TEMPORAL == "average"
+            self.prefix_kernel = Softmax(
+                spec.num_heads, spec.head_dim, spec.grid, spec.attention.dropout
+            )
+        self.averages = options.temporal == "average"
         if not self.averages:
             self.proj_q = nn.Linear(spec.dim, spec.dim)
             self.proj_k = nn.Linear(spec.dim, spec.dim, bias=False)
-            projected = options.VALUES == "projected"
+            projected = options.values == "projected"
             self.proj_v = nn.Linear(spec.dim, spec.dim) if projected else None
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, P + N, C] -> [B, P + N, C]."""
         q, k, v = self.split_heads(x_BNC)
         P = grid.prefix
-        mixed = self.mix(q, k, v, grid, self.kernel.activate)
-        y_BhNTD = self.trajectories(*(x[:, :, P:] for x in mixed), grid)
-        out_BNC = self.pool(y_BhNTD, grid)
+        mixed = self.apply_steps(q, k, v, grid)
+        q_patches, k_patches, v_patches = (x[:, :, P:] for x in mixed)
+        y_BhNTD = self.trajectories(q_patches, k_patches, v_patches, grid)  # Eq. 4
+        out_BNC = self.pool_over_time(y_BhNTD, grid)  # Eq. 5, 6
         if P:
             prefix_grid = Grid(0, 0, 0, P)
             cls_BhPD = self.prefix_kernel.attend(q[:, :, :P], k, v, prefix_grid, grid)
@@ -105,26 +107,26 @@ class Trajectory(Attention):
             y_BhNTD = y_BhNTD * frame_shares(q_BhND, k_BhTSD)[..., None]
         return y_BhNTD
 
-    def pool(self, y_BhNTD: Tensor, grid: Grid) -> Tensor:
+    def pool_over_time(self, y_BhNTD: Tensor, grid: Grid) -> Tensor:
         """Trajectories pooled over time, [B, N, C] (Eq. 5, 6)."""
         if self.averages:
             return y_BhNTD.mean(dim=3).transpose(1, 2).flatten(2)
         if self.reference:
-            return self._pool_plain(y_BhNTD, grid)
+            return self._pool_reference(y_BhNTD, grid)
         frames = y_BhNTD.split(grid.space, dim=2)
         return torch.cat([self._pool_frame(y, own) for own, y in enumerate(frames)], dim=1)
 
     def _pool_frame(self, y_BhSTD: Tensor, own: int) -> Tensor:
         """The trajectories of the queries of frame `own`, [B, S, C]: as much as a cache holds."""
         q_BSC = self.proj_q(y_BhSTD[:, :, :, own].transpose(1, 2).flatten(2))
-        weights_BShT = _kept_as_inputs(scores, q_BSC, y_BhSTD, self.proj_k.weight).softmax(-1)
+        weights_BShT = _recomputed(scores, q_BSC, y_BhSTD, self.proj_k.weight).softmax(-1)
         if self.proj_v is None:
-            return _kept_as_inputs(weighted_sum, weights_BShT, y_BhSTD)
-        v_BSC = _kept_as_inputs(projected_sum, weights_BShT, y_BhSTD, self.proj_v.weight)
+            return _recomputed(weighted_sum, weights_BShT, y_BhSTD)
+        v_BSC = _recomputed(projected_sum, weights_BShT, y_BhSTD, self.proj_v.weight)
         return v_BSC + self.proj_v.bias
 
-    def _pool_plain(self, y_BhNTD: Tensor, grid: Grid) -> Tensor:
-        """The plain twin: keys and values of all N*T trajectory tokens, then attention over time."""
+    def _pool_reference(self, y_BhNTD: Tensor, grid: Grid) -> Tensor:
+        """The reference form: keys and values of all N*T trajectory tokens, then attention over time."""
         h, D = y_BhNTD.shape[1], y_BhNTD.shape[-1]
         q_BNC = self.proj_q(own_frame(y_BhNTD, grid))
         y_BNTC = beside_each_other(y_BhNTD)
@@ -154,7 +156,7 @@ def frame_shares(q_BhND: Tensor, k_BhTSD: Tensor) -> Tensor:
 
 
 def explicit_shares(q_BhND: Tensor, k_BhND: Tensor, v_BhTSD: Tensor) -> Tensor:
-    """Trajectory tokens of one softmax over all keys, from its N x N weights: the plain twin."""
+    """Trajectory tokens of one softmax over all keys, from its N x N weights: the reference form."""
     weights_BhNTS = softmax_weights(q_BhND, k_BhND).unflatten(-1, v_BhTSD.shape[2:4])
     return torch.einsum("bhnts,bhtsd->bhntd", weights_BhNTS, v_BhTSD)
 
@@ -184,6 +186,6 @@ def projected_sum(weights_BNhT: Tensor, y_BhNTD: Tensor, weight_v: Tensor) -> Te
     return torch.einsum("bnhc,hdc->bnhd", mixed_BNhC, weight_hDC).flatten(2)
 
 
-def _kept_as_inputs(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+def _recomputed(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
     """function(*inputs), recomputed for the backward pass: cheap, and it spares h*N*C numbers."""
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)

@@ -9,10 +9,9 @@ from itertools import groupby
 
 import torch
 from torch import Tensor
-from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.models.attention.base import ATTENTION, Attention, Grid, LayerSpec, build_kernel
+from slowfast_ext.models.attention.base import ATTENTION, AttentionSpec, Grid, KernelAttention
 from slowfast_ext.models.attention.frames import from_frames, split_frames, to_frames
 from slowfast_ext.options import Options, option, section
 
@@ -20,36 +19,35 @@ from slowfast_ext.options import Options, option, section
 @section("ATTENTION.WINDOW", "The window pattern")
 @dataclass(frozen=True)
 class WindowOptions(Options):
-    """The window pattern: the section ATTENTION.WINDOW."""
+    """How far a window reaches."""
 
     reach: int = option(1, "frames seen on each side", unit="frames", low=0)
 
 
-@ATTENTION.register("window")
-class Window(Attention):
+@ATTENTION.register("window", WindowOptions)
+class Window(KernelAttention):
     """Tokens of frame t meet those of frames t - reach .. t + reach, as far as the clip goes.
 
     A window holds the prefix tokens of its frames, or those of the clip once; their queries: frames.py.
     Cost: 4*N*C^2 + 2*F*C*(keys of the windows of all frames) with the softmax kernel.
     """
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
-        super().__init__(spec, cfg)
-        self.reach = cfg.WINDOW.REACH
-        frames = min(2 * self.reach + 1, spec.grid.t)
-        self.kernel = build_kernel(spec, cfg, _window_grid(spec.grid, frames))
+    def __init__(self, spec: AttentionSpec, options: WindowOptions = WindowOptions()) -> None:
+        frames = min(2 * options.reach + 1, spec.grid.t)
+        super().__init__(spec, key_grid=_window_grid(spec.grid, frames))
+        self.reach = options.reach
         if self.kernel.fixed_keys and len(windows(spec.grid.t, self.reach)) > 1:
             raise ConfigError(
-                f"ATTENTION.KERNEL {cfg.KERNEL} takes one number of keys, and windows are shorter at both ends "
+                f"ATTENTION.KERNEL {spec.attention.kernel} takes one number of keys, and windows are shorter at both ends "
                 "of a clip; take another kernel or another pattern than 'window' in ATTENTION.CYCLE"
             )
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
-        q, k, v = self.mix(*self.split_heads(x_BNC), grid, self.kernel.activate)
+        q, k, v = self.apply_steps(*self.split_heads(x_BNC), grid)
         q_BThFD = to_frames(q, grid).unflatten(0, (-1, grid.t))
         q_grid = grid.frame(grid.frame_prefix)
-        y = []
+        y: list[Tensor] = []
         for starts, length in windows(grid.t, self.reach):
             first = sum(part.shape[1] for part in y)
             rows = q_BThFD[:, first : first + len(starts)].flatten(0, 1)

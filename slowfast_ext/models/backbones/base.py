@@ -4,19 +4,38 @@ Shapes: B batch, C channels, T frames, H W pixels.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
+from slowfast_ext.models.attention import AttentionOptions
+from slowfast_ext.options import Options, Problem, Size
 from slowfast_ext.registry import Registry
 
 BACKBONES = Registry("BACKBONES")
 
 
-class Backbone(nn.Module):
-    """Base class; register with `@BACKBONES.register("name")`, construct with the whole cfg.
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What every backbone is told: the clips it is built for [frames, px], its attention, how it is trained.
 
+    `drop_path` is the rate of the last block, rising from 0; `init_std` the standard deviation of linear weights at
+    the start; `checkpoint_blocks` the first blocks of each stage (one value: of the whole) whose activations are
+    recomputed for the backward pass.
+    """
+
+    num_frames: int = 16
+    img_size: Size = 224
+    attention: AttentionOptions = AttentionOptions()
+    drop_path: float = 0.0
+    init_std: float = 0.02
+    checkpoint_blocks: tuple[int, ...] = (0,)
+
+
+class Backbone(nn.Module):
+    """Base class; register with `@BACKBONES.register("name", MyOptions)`.
+
+    A backbone is constructed with a BackboneSpec and the options that it is registered with.
     `feature_dim` is the width of the feature the classifier reads; `num_layers` counts the groups of
     layer-wise learning-rate decay, of which `layer_index` names one per parameter.
     """
@@ -25,8 +44,10 @@ class Backbone(nn.Module):
     num_layers: int
 
     @classmethod
-    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
-        """What in `cfg` this backbone cannot be built from."""
+    def check(
+        cls, spec: BackboneSpec, test_size: tuple[int, int], *options: Options
+    ) -> Iterable[Problem]:
+        """What does not fit together; `test_size` is the (height, width) of test crops."""
         return ()
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:

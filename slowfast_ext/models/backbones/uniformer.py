@@ -3,25 +3,28 @@
 Shapes: B batch, C channels, T frames, H W pixels or grid.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
-from slowfast_ext.models.attention import ATTENTION, Grid, LayerSpec, variant_of_block
-from slowfast_ext.models.backbones.base import BACKBONES, Backbone
+from slowfast_ext.models.attention import AttentionSpec, Grid
+from slowfast_ext.models.backbones.base import BACKBONES, Backbone, BackboneSpec
 from slowfast_ext.models.backbones.uniformer_blocks import AttentionBlock, ConvBlock, PatchEmbed
+from slowfast_ext.models.blocks import BlockSpec
 from slowfast_ext.models.layers import drop_path_rates, init_transformer, run_blocks
-from slowfast_ext.options import Options, option, section
+from slowfast_ext.options import Options, Problem, option, pair, section
+
+_STEM_PX = 4
+_SMALLEST_CROP = 32
+_CONV_STAGES = 2
 
 
 @section("UNIFORMER", "UniFormer and its descendants (EMIM, StructViT)")
 @dataclass(frozen=True)
 class UniformerOptions(Options):
-    """UniFormer and its descendants (EMIM, StructViT): the section UNIFORMER."""
+    """Sizes of the four stages."""
 
     embed_dim: tuple[int, ...] = option(
         (64, 128, 320, 512), "width of each stage", unit="channels", low=1, length=4
@@ -47,13 +50,17 @@ class UniformerOptions(Options):
     )
     pos_dropout: float = option(0.0, "dropout after the first patch embedding", low=0, high=1)
 
+    def check(self) -> None:
+        """Four stages, and heads that share the width."""
+        for field in ("embed_dim", "depth"):
+            if len(getattr(self, field)) != 4:
+                raise self.error(field, "has no values", "give one for each of the four stages")
+        for dim in self.embed_dim[_CONV_STAGES:]:
+            if dim % self.head_dim:
+                raise self.error("head_dim", f"does not divide the width {dim}", "change either")
 
-_STEM_PX = 4
-_SMALLEST_CROP = 32
-_CONV_STAGES = 2
 
-
-@BACKBONES.register("uniformer")
+@BACKBONES.register("uniformer", UniformerOptions)
 class UniFormer(Backbone):
     """S, B and L by UNIFORMER.EMBED_DIM and DEPTH; the attention of stages 3 and 4 by ATTENTION.CYCLE.
 
@@ -61,25 +68,37 @@ class UniFormer(Backbone):
     of one frame. Video kernels on T = 1 compute the same with their central slices.
     """
 
-    def __init__(self, cfg: CfgNode) -> None:
+    def __init__(
+        self, spec: BackboneSpec = BackboneSpec(), options: UniformerOptions = UniformerOptions()
+    ) -> None:
         super().__init__()
-        node = cfg.UNIFORMER
-        self.feature_dim = node.EMBED_DIM[-1]
-        self.num_layers = sum(node.DEPTH) + 2
-        self.first_block = [0, *accumulate(node.DEPTH)]
-        self.recomputed = recomputed_blocks(cfg.MODEL.CHECKPOINT_BLOCKS, node.DEPTH)
-        self.embeds = nn.ModuleList(_patch_embed(node, stage) for stage in range(4))
-        self.pos_drop = nn.Dropout(node.POS_DROPOUT)
-        self.stages = nn.ModuleList(_stage(cfg, stage) for stage in range(4))
+        self.feature_dim = options.embed_dim[-1]
+        self.num_layers = sum(options.depth) + 2
+        self.first_block = [0, *accumulate(options.depth)]
+        self.recomputed = recomputed_blocks(spec.checkpoint_blocks, options.depth)
+        self.patch_embeds = nn.ModuleList(_patch_embed(options, stage) for stage in range(4))
+        self.pos_drop = nn.Dropout(options.pos_dropout)
+        self.stages = nn.ModuleList(_stage(spec, options, stage) for stage in range(4))
         self.norm = nn.BatchNorm1d(self.feature_dim)
         for stage in self.stages[_CONV_STAGES:]:
-            stage.apply(init_transformer(cfg.MODEL.INIT_STD))
+            stage.apply(init_transformer(spec.init_std))
 
     @classmethod
-    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
-        """Widths, sizes and variants that do not fit together."""
-        yield from _check_sizes(cfg)
-        yield from _check_blocks(cfg)
+    def check(
+        cls, spec: BackboneSpec, test_size: tuple[int, int], *options: Options
+    ) -> Iterable[Problem]:
+        """Crops without tokens in the last stage, and numbers of checkpoints."""
+        for key, size in (("TRAIN", pair(spec.img_size)), ("TEST", test_size)):
+            name = f"DATA.{key}_CROP_SIZE"
+            if any(side % _STEM_PX for side in size):
+                message = f"the stem's patches are {_STEM_PX} px wide"
+                yield Problem(name, message, "take multiples of 32")
+            elif min(size) < _SMALLEST_CROP:
+                message = "stage 4 would have no tokens"
+                yield Problem(name, message, f"take {_SMALLEST_CROP} px or more")
+        if len(spec.checkpoint_blocks) not in (1, 4):
+            message = "needs one value or four"
+            yield Problem("MODEL.CHECKPOINT_BLOCKS", message, "one for each stage")
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Normalised clip [B, 3, T, H, W] -> feature [B, C], the mean over the last stage's normed tokens."""
@@ -89,7 +108,8 @@ class UniFormer(Backbone):
     def stage_outputs(self, clip_BCTHW: Tensor) -> list[Tensor]:
         """What each of the four stages puts out, [B, T, H, W, C]."""
         x_BTHWC, outputs = clip_BCTHW.permute(0, 2, 3, 4, 1), []
-        for index, (embed, blocks) in enumerate(zip(self.embeds, self.stages, strict=True)):
+        for index, (embed, blocks) in enumerate(zip(self.patch_embeds, self.stages, strict=True)):
+            assert isinstance(blocks, nn.ModuleList)
             x_BTHWC = embed(x_BTHWC)
             x_BTHWC = self.pos_drop(x_BTHWC) if index == 0 else x_BTHWC
             x_BTHWC = run_blocks(blocks, x_BTHWC, recomputed=self.recomputed[index])
@@ -99,14 +119,14 @@ class UniFormer(Backbone):
     def layer_index(self, name: str) -> int:
         """Blocks count through all stages; a patch embedding belongs to the block before it."""
         kind, stage, *rest = name.split(".")
-        if kind == "embeds":
+        if kind == "patch_embeds":
             return self.first_block[int(stage)]
         if kind == "stages":
             return self.first_block[int(stage)] + int(rest[0]) + 1
         return self.num_layers - 1
 
 
-def recomputed_blocks(wanted: list[int], depth: list[int]) -> list[int]:
+def recomputed_blocks(wanted: Sequence[int], depth: Sequence[int]) -> list[int]:
     """MODEL.CHECKPOINT_BLOCKS for each stage; a single value counts through all stages."""
     if len(wanted) == len(depth):
         return list(wanted)
@@ -116,75 +136,43 @@ def recomputed_blocks(wanted: list[int], depth: list[int]) -> list[int]:
     ]
 
 
-def _kernel(node: CfgNode, size: int) -> tuple[int, int, int]:
-    return (1 if node.IMAGE else size, size, size)
+def _kernel(options: UniformerOptions, size: int) -> tuple[int, int, int]:
+    return (1 if options.image else size, size, size)
 
 
-def _patch_embed(node: CfgNode, stage: int) -> PatchEmbed:
+def _patch_embed(options: UniformerOptions, stage: int) -> PatchEmbed:
     if stage == 0:
-        kernel, stride = (3, _STEM_PX, _STEM_PX), (node.TEMPORAL_STRIDE, _STEM_PX, _STEM_PX)
+        kernel, stride = (3, _STEM_PX, _STEM_PX), (options.temporal_stride, _STEM_PX, _STEM_PX)
     else:
-        kernel, stride = (3 if node.STD else 1, 2, 2), (1, 2, 2)
-    if node.IMAGE:
+        kernel, stride = (3 if options.std else 1, 2, 2), (1, 2, 2)
+    if options.image:
         kernel, stride = (1, *kernel[1:]), (1, *stride[1:])
-    in_dim = node.EMBED_DIM[stage - 1] if stage else 3
-    return PatchEmbed(in_dim, node.EMBED_DIM[stage], kernel, stride)
+    in_dim = options.embed_dim[stage - 1] if stage else 3
+    return PatchEmbed(in_dim, options.embed_dim[stage], kernel, stride)
 
 
-def _stage(cfg: CfgNode, stage: int) -> nn.ModuleList:
-    node = cfg.UNIFORMER
-    first = sum(node.DEPTH[:stage])
-    rates = drop_path_rates(cfg.MODEL.DROP_PATH, sum(node.DEPTH))[first : first + node.DEPTH[stage]]
+def _stage(spec: BackboneSpec, options: UniformerOptions, stage: int) -> nn.ModuleList:
+    first, depth = sum(options.depth[:stage]), options.depth[stage]
+    rates = drop_path_rates(spec.drop_path, sum(options.depth))[first : first + depth]
     if stage < _CONV_STAGES:
-        dim, kernels = node.EMBED_DIM[stage], (_kernel(node, 3), _kernel(node, 5))
-        hidden = int(dim * node.MLP_RATIO)
+        dim, kernels = options.embed_dim[stage], (_kernel(options, 3), _kernel(options, 5))
+        hidden = int(dim * options.mlp_ratio)
         return nn.ModuleList(ConvBlock(dim, hidden, kernels, rate) for rate in rates)
+    attention = _attention(spec, options, stage)
     return nn.ModuleList(
         AttentionBlock(
-            variant_of_block(cfg.ATTENTION, index),
-            _layer_spec(cfg, stage, rate),
-            cfg.ATTENTION,
-            node.MLP_RATIO,
-            node.LAYER_SCALE,
-            _kernel(node, 3),
+            attention.attention.variant(index),
+            BlockSpec(attention, options.mlp_ratio, rate, options.layer_scale),
+            _kernel(options, 3),
         )
         for index, rate in enumerate(rates)
     )
 
 
-def _layer_spec(cfg: CfgNode, stage: int, rate: float) -> LayerSpec:
-    node, dim = cfg.UNIFORMER, cfg.UNIFORMER.EMBED_DIM[stage]
-    stride = 1 if node.IMAGE else node.TEMPORAL_STRIDE
-    side = cfg.DATA.TRAIN_CROP_SIZE // _STEM_PX // 2**stage
-    grid = Grid((cfg.DATA.NUM_FRAMES - 1) // stride + 1, side, side)
-    return LayerSpec(dim, dim // node.HEAD_DIM, grid, node.QKV_BIAS, drop_path=rate)
-
-
-def _check_sizes(cfg: CfgNode) -> Iterable[Problem]:
-    for key in ("DATA.TRAIN_CROP_SIZE", "DATA.TEST_CROP_SIZE"):
-        size = cfg.DATA[key.rpartition(".")[2]]
-        if size % _STEM_PX:
-            yield Problem(
-                key, f"the stem's patches are {_STEM_PX} px wide", "take a multiple of 32"
-            )
-        elif 0 < size < _SMALLEST_CROP:
-            yield Problem(key, "stage 4 would have no tokens", f"take {_SMALLEST_CROP} px or more")
-
-
-def _check_blocks(cfg: CfgNode) -> Iterable[Problem]:
-    node = cfg.UNIFORMER
-    for key in ("EMBED_DIM", "DEPTH"):
-        if len(node[key]) != 4:
-            yield Problem(
-                f"UNIFORMER.{key}", "has no values", "give one for each of the four stages"
-            )
-            return
-    for dim in node.EMBED_DIM[_CONV_STAGES:]:
-        if dim % node.HEAD_DIM:
-            yield Problem("UNIFORMER.HEAD_DIM", f"does not divide the width {dim}", "change either")
-    if len(cfg.MODEL.CHECKPOINT_BLOCKS) not in (1, 4):
-        yield Problem("MODEL.CHECKPOINT_BLOCKS", "needs one value or four", "one for each stage")
-    composite = [name for name in cfg.ATTENTION.CYCLE if ATTENTION.get(name).composite]
-    if node.LAYER_SCALE and composite:
-        remedy = "set it to 0 or change ATTENTION.CYCLE"
-        yield Problem("UNIFORMER.LAYER_SCALE", f"does not reach into '{composite[0]}'", remedy)
+def _attention(spec: BackboneSpec, options: UniformerOptions, stage: int) -> AttentionSpec:
+    dim = options.embed_dim[stage]
+    stride = 1 if options.image else options.temporal_stride
+    height, width = (side // _STEM_PX // 2**stage for side in pair(spec.img_size))
+    grid = Grid((spec.num_frames - 1) // stride + 1, height, width)
+    own = spec.attention.at_stage(stage - _CONV_STAGES)
+    return AttentionSpec(dim, dim // options.head_dim, grid, options.qkv_bias, own)

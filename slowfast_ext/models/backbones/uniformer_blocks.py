@@ -10,11 +10,11 @@ Shapes: B batch, C channels, T H W grid, N = B*T*H*W, M hidden channels.
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from yacs.config import CfgNode
 
-from slowfast_ext.models.attention import Grid, LayerSpec
+from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.blocks import BlockSpec, build_block
 from slowfast_ext.models.depthwise import DepthwiseConv3d
-from slowfast_ext.models.layers import Block, drop_path
+from slowfast_ext.models.layers import DropPath, Mlp
 
 Kernel3d = tuple[int, int, int]
 
@@ -33,9 +33,9 @@ class PatchEmbed(nn.Module):
         return self.norm(y_BCTHW.permute(0, 2, 3, 4, 1).contiguous())
 
 
-def norm_linear(norm: nn.Module, layer: nn.Linear, x_NC: Tensor) -> Tensor:
+def norm_linear(norm: nn.BatchNorm1d, layer: nn.Linear, x_NC: Tensor) -> Tensor:
     """layer(norm(x)); in evaluation the BatchNorm is folded into the weights, which saves a pass over x."""
-    if norm.training:
+    if norm.training or norm.running_var is None or norm.running_mean is None:
         return layer(norm(x_NC))
     scale_C = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     shift_C = norm.bias - norm.running_mean * scale_C
@@ -43,53 +43,43 @@ def norm_linear(norm: nn.Module, layer: nn.Linear, x_NC: Tensor) -> Tensor:
 
 
 class ConvBlock(nn.Module):
-    """Local relation aggregation: position, 5x5x5 depthwise mixing and MLP, each a residual step."""
+    """Local relation aggregation: position, 5x5x5 depthwise mixing and MLP, each a residual step. Names are UniFormer's."""
 
     def __init__(
         self, dim: int, hidden: int, kernels: tuple[Kernel3d, Kernel3d], rate: float
     ) -> None:
         """`kernels` of the position encoding and of the mixing; `rate` of stochastic depth."""
         super().__init__()
-        self.pos = DepthwiseConv3d(dim, kernels[0])
+        self.pos_embed = DepthwiseConv3d(dim, kernels[0])
         self.norm1 = nn.BatchNorm1d(dim)
         self.conv1 = nn.Linear(dim, dim)
-        self.mix = DepthwiseConv3d(dim, kernels[1])
+        self.attn = DepthwiseConv3d(dim, kernels[1])
         self.conv2 = nn.Linear(dim, dim)
         self.norm2 = nn.BatchNorm1d(dim)
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-        self.act = nn.GELU()
-        self.drop_path = drop_path(rate)
+        self.mlp = Mlp(dim, hidden)
+        self.drop_path = DropPath(rate)
 
     def forward(self, x_BTHWC: Tensor) -> Tensor:
         """[B, T, H, W, C] -> [B, T, H, W, C]."""
-        x_BTHWC = x_BTHWC + self.pos(x_BTHWC)
+        x_BTHWC = x_BTHWC + self.pos_embed(x_BTHWC)
         y_NC = norm_linear(self.norm1, self.conv1, x_BTHWC.flatten(0, 3))
-        y_BTHWC = self.conv2(self.mix(y_NC.view_as(x_BTHWC)))
+        y_BTHWC = self.conv2(self.attn(y_NC.view_as(x_BTHWC)))
         x_BTHWC = x_BTHWC + self.drop_path(y_BTHWC)
-        y_NM = self.act(norm_linear(self.norm2, self.fc1, x_BTHWC.flatten(0, 3)))
-        return x_BTHWC + self.drop_path(self.fc2(y_NM).view_as(x_BTHWC))
+        y_NM = self.mlp.act(norm_linear(self.norm2, self.mlp.fc1, x_BTHWC.flatten(0, 3)))
+        return x_BTHWC + self.drop_path(self.mlp.fc2(y_NM).view_as(x_BTHWC))
 
 
 class AttentionBlock(nn.Module):
-    """Position encoding, then any attention variant and an MLP on the tokens of the grid."""
+    """Position encoding, then a transformer block with any attention on the tokens of the grid."""
 
-    def __init__(
-        self,
-        name: str,
-        spec: LayerSpec,
-        cfg: CfgNode,
-        mlp_ratio: float,
-        layer_scale: float,
-        kernel: Kernel3d,
-    ) -> None:
-        """`cfg` is the ATTENTION node, `kernel` that of the position encoding."""
+    def __init__(self, name: str, spec: BlockSpec, kernel: Kernel3d) -> None:
+        """`name` as in ATTENTION.CYCLE; `kernel` is that of the position encoding."""
         super().__init__()
-        self.pos = DepthwiseConv3d(spec.dim, kernel)
-        self.block = Block(name, spec, cfg, mlp_ratio, layer_scale)
+        self.pos_embed = DepthwiseConv3d(spec.attention.dim, kernel)
+        self.block = build_block(name, spec)
 
     def forward(self, x_BTHWC: Tensor) -> Tensor:
         """[B, T, H, W, C] -> [B, T, H, W, C]."""
-        x_BTHWC = x_BTHWC + self.pos(x_BTHWC)
+        x_BTHWC = x_BTHWC + self.pos_embed(x_BTHWC)
         grid = Grid(*x_BTHWC.shape[1:4])
         return self.block(x_BTHWC.flatten(1, 3), grid).view_as(x_BTHWC)

@@ -1,28 +1,28 @@
-"""The plain vision transformer on space-time tokens: ViT, DeiT, TimeSformer, Motionformer.
+"""The plain vision transformer on space-time tokens: ViT, DeiT, TimeSformer, Motionformer. Names are timm's.
 
-Shapes: B batch, N tokens, C channels, T frames, H W pixels.
+Shapes: B batch, N tokens (class token first, then time-major), C channels, T frames, H W pixels, S tokens of a frame.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
-from slowfast_ext.models.attention import Grid, LayerSpec, variant_of_block
-from slowfast_ext.models.backbones.base import BACKBONES, Backbone
-from slowfast_ext.models.backbones.vit_embed import Embedding
-from slowfast_ext.models.layers import Block, drop_path_rates, init_transformer, run_blocks
-from slowfast_ext.options import Options, option, section
+from slowfast_ext.models.attention import AttentionSpec, Grid
+from slowfast_ext.models.backbones.base import BACKBONES, Backbone, BackboneSpec
+from slowfast_ext.models.backbones.vit_embed import PatchEmbed, resize_space, resize_time
+from slowfast_ext.models.blocks import Block, BlockSpec, build_block
+from slowfast_ext.models.layers import drop_path_rates, init_transformer, run_blocks
+from slowfast_ext.options import Options, Problem, Size, option, pair, section
 
 
 @section("VIT", "Vision transformer (ViT, DeiT, TimeSformer, Motionformer)")
 @dataclass(frozen=True)
 class VitOptions(Options):
-    """Vision transformer (ViT, DeiT, TimeSformer, Motionformer): the section VIT."""
+    """Sizes of the transformer, its positions, and what the head reads."""
 
-    patch_size: tuple[int, ...] = option(
+    patch_size: tuple[int, int, int] = option(
         (2, 16, 16), "token size", unit="frames, px, px", low=1, length=3
     )
     embed_dim: int = option(768, "width", unit="channels", low=1)
@@ -35,11 +35,13 @@ class VitOptions(Options):
         "position embedding: one table for space and one for time, or one joint table",
         choices=("separate", "joint"),
     )
-    pos_crop_size: int = option(
+    pos_crop_size: Size = option(
         0,
-        "crop the spatial position table is made for, resized to any other; 0: the training crop",
+        "crop the spatial position table is made for (a side, or [height, width]), resized to any other; 0: the training crop",
         unit="px",
         low=0,
+        length=2,
+        types=(int, list, tuple),
     )
     pool: str = option(
         "cls",
@@ -54,69 +56,124 @@ class VitOptions(Options):
     )
     layer_norm_eps: float = option(1e-06, "epsilon of the layer norms", low=0)
 
+    def token_sides(self, num_frames: int, size: Size) -> tuple[int, int, int]:
+        """Tokens along time, height and width of a clip of so many frames and pixels."""
+        (frames, height, width), (h, w) = self.patch_size, pair(size)
+        return num_frames // frames, h // height, w // width
+
+    def check(self) -> None:
+        """Heads share the width."""
+        if self.embed_dim % self.num_heads:
+            remedy = f"choose a multiple of {self.num_heads} or another VIT.NUM_HEADS"
+            raise self.error("embed_dim", f"{self.embed_dim} is not divisible by NUM_HEADS", remedy)
+
 
 PRE_LOGITS = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
 
 
-@BACKBONES.register("vit")
+@BACKBONES.register("vit", VitOptions)
 class VisionTransformer(Backbone):
     """Tubelet tokens through pre-norm blocks; the feature is the class token or the mean of the tokens.
 
+    Separate positions are a table for space, `pos_embed`, tiled over the frames, and one for time, `temp_embed`,
+    repeated over a frame (Motionformer, Sec. 3); a joint `pos_embed` has a row per token. The class token has a row
+    in `pos_embed` and none in time. Tables are resized when a clip's grid is not theirs.
     Cost: embedding 3*N*prod(patch)*C; per block 2*mlp_ratio*N*C^2 and the attention's own; C^2 for
-    pre-logits. Motionformer-B, 16x224 (N = 1568 + 1): 369.5 G plain, 204.3 G in the fast form of
+    pre-logits. Motionformer-B, 16x224 (N = 1568 + 1): 369.5 G in the reference form, 204.3 G in the fast form of
     trajectory attention with original values, 216.7 G with projected ones.
     """
 
-    def __init__(self, cfg: CfgNode) -> None:
+    def __init__(
+        self, spec: BackboneSpec = BackboneSpec(), options: VitOptions = VitOptions()
+    ) -> None:
         super().__init__()
-        vit = cfg.VIT
-        self.feature_dim = vit.EMBED_DIM
-        self.num_layers = vit.DEPTH + 2
-        self.recomputed = cfg.MODEL.CHECKPOINT_BLOCKS[0]
-        self.mean_pooled = vit.POOL == "mean"
-        self.embed = self.build_embedding(cfg)
-        self.blocks = nn.ModuleList(_blocks(cfg, self.embed.token_grid(*token_sides(cfg))))
-        self.norm = nn.LayerNorm(vit.EMBED_DIM, eps=vit.LAYER_NORM_EPS)
-        self.pre_logits = _pre_logits(vit)
+        self.feature_dim = options.embed_dim
+        self.num_layers = options.depth + 2
+        self.recomputed = spec.checkpoint_blocks[0]
+        self.mean_pooled = options.pool == "mean"
+        self.patch_embed = PatchEmbed(options.patch_size, options.embed_dim)
+        self.table = self.position_table(spec, options)
+        self._add_positions(options)
+        grid = self.token_grid(*options.token_sides(spec.num_frames, spec.img_size))
+        self.blocks = nn.ModuleList(_blocks(spec, options, grid))
+        self.norm = nn.LayerNorm(options.embed_dim, eps=options.layer_norm_eps)
+        self.pre_logits = _pre_logits(options)
         for module in (self.blocks, self.pre_logits):
-            module.apply(init_transformer(cfg.MODEL.INIT_STD))
+            module.apply(init_transformer(spec.init_std))
 
-    def build_embedding(self, cfg: CfgNode) -> Embedding:
-        """What turns a clip into tokens."""
-        vit = cfg.VIT
-        table = Grid(*token_sides(cfg, vit.POS_CROP_SIZE), prefix=0 if vit.POOL == "mean" else 1)
-        joint = vit.POS_EMBED == "joint"
-        return Embedding(tuple(vit.PATCH_SIZE), vit.EMBED_DIM, table, joint, vit.POS_DROPOUT)
+    def position_table(self, spec: BackboneSpec, options: VitOptions) -> Grid:
+        """The grid that the position tables are made for; its prefix, 0 or 1, says whether there is a class token."""
+        size = options.pos_crop_size or spec.img_size
+        prefix = 0 if options.pool == "mean" else 1
+        return Grid(*options.token_sides(spec.num_frames, size), prefix)
+
+    def _add_positions(self, options: VitOptions) -> None:
+        table, dim, joint = self.table, options.embed_dim, options.pos_embed == "joint"
+        rows = table.prefix + (table.patches if joint else table.space)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, dim)) if table.prefix else None
+        self.pos_embed = nn.Parameter(torch.empty(1, rows, dim))
+        self.temp_embed = None if joint else nn.Parameter(torch.zeros(1, table.t, dim))
+        self.pos_drop = nn.Dropout(options.pos_dropout)
+        for parameter in (self.cls_token, self.pos_embed):
+            if parameter is not None:
+                nn.init.trunc_normal_(parameter, std=0.02)
 
     @classmethod
-    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
+    def check(
+        cls, spec: BackboneSpec, test_size: tuple[int, int], *options: Options
+    ) -> Iterable[Problem]:
         """Sizes that do not divide, and checkpoints beyond the depth."""
-        vit, data = cfg.VIT, cfg.DATA
-        frames, height, width = vit.PATCH_SIZE
-        if data.NUM_FRAMES % frames:
-            yield _indivisible("DATA.NUM_FRAMES", data.NUM_FRAMES, "PATCH_SIZE", frames)
-        for key in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):
-            for side in sorted({height, width}):
-                if data[key] % side:
-                    yield _indivisible(f"DATA.{key}", data[key], "PATCH_SIZE", side)
-        for side in sorted({height, width}):
-            if vit.POS_CROP_SIZE % side:
-                yield _indivisible("VIT.POS_CROP_SIZE", vit.POS_CROP_SIZE, "PATCH_SIZE", side)
-        if vit.EMBED_DIM % vit.NUM_HEADS:
-            yield _indivisible("VIT.EMBED_DIM", vit.EMBED_DIM, "NUM_HEADS", vit.NUM_HEADS)
-        counts = cfg.MODEL.CHECKPOINT_BLOCKS
-        if len(counts) != 1 or counts[0] > vit.DEPTH:
-            yield Problem(
-                "MODEL.CHECKPOINT_BLOCKS",
-                f"{counts} does not fit the one stage of {vit.DEPTH} blocks (VIT.DEPTH)",
-                f"give one value up to {vit.DEPTH}",
-            )
+        vit = options[0]
+        assert isinstance(vit, VitOptions)
+        frames, height, width = vit.patch_size
+        if spec.num_frames % frames:
+            yield _indivisible("DATA.NUM_FRAMES", spec.num_frames, frames)
+        sizes = {
+            "DATA.TRAIN_CROP_SIZE": pair(spec.img_size),
+            "DATA.TEST_CROP_SIZE": test_size,
+            "VIT.POS_CROP_SIZE": pair(vit.pos_crop_size),
+        }
+        for key, size in sizes.items():
+            for pixels, side in sorted(set(zip(size, (height, width), strict=True))):
+                if pixels % side:
+                    yield _indivisible(key, pixels, side)
+        counts = spec.checkpoint_blocks
+        if len(counts) != 1 or counts[0] > vit.depth:
+            message = f"{list(counts)} does not fit the one stage of {vit.depth} blocks (VIT.DEPTH)"
+            yield Problem("MODEL.CHECKPOINT_BLOCKS", message, f"give one value up to {vit.depth}")
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Clip [B, 3, T, H, W] -> feature [B, C]. Raises ConfigError for an indivisible clip."""
         x_BNC, grid = self.embed(clip_BCTHW)
         x_BNC = run_blocks(self.blocks, x_BNC, grid, recomputed=self.recomputed)
         return self.pre_logits(self.pool(x_BNC))
+
+    def embed(self, clip_BCTHW: Tensor) -> tuple[Tensor, Grid]:
+        """Tokens [B, N, C] with positions, class token first, and their grid."""
+        x_BCthw = self.patch_embed(clip_BCTHW)
+        grid = self.token_grid(*x_BCthw.shape[2:])
+        x_BNC = x_BCthw.flatten(2).transpose(1, 2)
+        if self.cls_token is not None:
+            cls_BPC = self.cls_token.expand(len(x_BNC), grid.prefix, -1)
+            x_BNC = torch.cat([cls_BPC, x_BNC], dim=1)
+        return self.pos_drop(x_BNC + self.positions(grid)), grid
+
+    def token_grid(self, t: int, h: int, w: int) -> Grid:
+        """The grid of a clip of t x h x w tubelets."""
+        return Grid(t, h, w, self.table.prefix)
+
+    def positions(self, grid: Grid) -> Tensor:
+        """Position embedding [1, N, C] of all tokens of `grid`."""
+        prefix, table = self.pos_embed.tensor_split([grid.prefix], dim=1)
+        time_rows = 1 if self.temp_embed is not None else self.table.t
+        frames_1thwC = table.unflatten(1, (time_rows, self.table.h, self.table.w))
+        frames_1tSC = resize_space(frames_1thwC, grid.h, grid.w).flatten(2, 3)
+        if self.temp_embed is None:
+            S, C = frames_1tSC.shape[2:]
+            patches = resize_time(frames_1tSC.flatten(2), grid.t).unflatten(2, (S, C))
+        else:
+            patches = frames_1tSC + resize_time(self.temp_embed, grid.t)[:, :, None]
+        return torch.cat([prefix, patches.flatten(1, 2)], dim=1)
 
     def pool(self, x_BNC: Tensor) -> Tensor:
         """What the head reads of the normalised tokens, [B, C]."""
@@ -127,36 +184,26 @@ class VisionTransformer(Backbone):
         part, *rest = name.split(".")
         if part == "blocks":
             return int(rest[0]) + 1
-        return 0 if part == "embed" else self.num_layers - 1
+        embedding = ("patch_embed", "cls_token", "pos_embed", "temp_embed")
+        return 0 if part in embedding else self.num_layers - 1
 
 
-def token_sides(cfg: CfgNode, crop: int = 0) -> tuple[int, int, int]:
-    """Tokens along time, height and width of a clip of DATA.NUM_FRAMES frames; crop 0: the training crop."""
-    frames, height, width = cfg.VIT.PATCH_SIZE
-    crop = crop or cfg.DATA.TRAIN_CROP_SIZE
-    return cfg.DATA.NUM_FRAMES // frames, crop // height, crop // width
+def _blocks(spec: BackboneSpec, options: VitOptions, grid: Grid) -> Iterable[Block]:
+    attention = AttentionSpec(
+        options.embed_dim, options.num_heads, grid, options.qkv_bias, spec.attention.at_stage(0)
+    )
+    for index, rate in enumerate(drop_path_rates(spec.drop_path, options.depth)):
+        block = BlockSpec(attention, options.mlp_ratio, rate, norm_eps=options.layer_norm_eps)
+        yield build_block(attention.attention.variant(index), block)
 
 
-def _blocks(cfg: CfgNode, grid: Grid) -> Iterable[Block]:
-    vit = cfg.VIT
-    for index, rate in enumerate(drop_path_rates(cfg.MODEL.DROP_PATH, vit.DEPTH)):
-        spec = LayerSpec(
-            vit.EMBED_DIM,
-            vit.NUM_HEADS,
-            grid,
-            qkv_bias=vit.QKV_BIAS,
-            norm_eps=vit.LAYER_NORM_EPS,
-            drop_path=rate,
-        )
-        yield Block(variant_of_block(cfg.ATTENTION, index), spec, cfg.ATTENTION, vit.MLP_RATIO)
-
-
-def _pre_logits(vit: CfgNode) -> nn.Module:
-    if vit.PRE_LOGITS == "none":
+def _pre_logits(options: VitOptions) -> nn.Module:
+    if options.pre_logits == "none":
         return nn.Identity()
-    return nn.Sequential(nn.Linear(vit.EMBED_DIM, vit.EMBED_DIM), PRE_LOGITS[vit.PRE_LOGITS]())
+    dim = options.embed_dim
+    return nn.Sequential(nn.Linear(dim, dim), PRE_LOGITS[options.pre_logits]())
 
 
-def _indivisible(key: str, value: int, divisor: str, by: int) -> Problem:
-    remedy = f"choose a multiple of {by} or another VIT.{divisor}"
-    return Problem(key, f"{value} is not divisible by {by} (VIT.{divisor})", remedy)
+def _indivisible(key: str, value: int, by: int) -> Problem:
+    remedy = f"choose a multiple of {by} or another VIT.PATCH_SIZE"
+    return Problem(key, f"{value} is not divisible by {by} (VIT.PATCH_SIZE)", remedy)

@@ -13,15 +13,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem, get_cfg
-from slowfast_ext.models.attention import Grid, LayerSpec
-from slowfast_ext.models.backbones.base import BACKBONES
-from slowfast_ext.models.backbones.vit import VisionTransformer, token_sides
-from slowfast_ext.models.backbones.vit_embed import Embedding, resize_space
-from slowfast_ext.models.layers import Block, init_transformer, run_blocks
-from slowfast_ext.options import Options, option, section
+from slowfast_ext.models.attention import AttentionSpec, Grid
+from slowfast_ext.models.backbones.base import BACKBONES, BackboneSpec
+from slowfast_ext.models.backbones.vit import VisionTransformer, VitOptions
+from slowfast_ext.models.backbones.vit_embed import resize_space
+from slowfast_ext.models.blocks import BlockSpec, build_block
+from slowfast_ext.models.layers import init_transformer, run_blocks
+from slowfast_ext.options import Options, Problem, option, section
 
 
 @section(
@@ -29,7 +28,7 @@ from slowfast_ext.options import Options, option, section
 )
 @dataclass(frozen=True)
 class XvitOptions(Options):
-    """XViT: a ViT with a class token a frame (its sizes: VIT; its mixing: ATTENTION.MIXING): the section XVIT."""
+    """Temporal positions, and how the frames become one feature."""
 
     time_rows: int = option(
         0,
@@ -54,27 +53,6 @@ class XvitOptions(Options):
     )
 
 
-class FrameEmbedding(Embedding):
-    """Tubelets and a class token a frame; the temporal row of a frame is added to all its tokens.
-
-    A clip with more frames than the temporal table has rows uses them over again.
-    """
-
-    def token_grid(self, t: int, h: int, w: int) -> Grid:
-        """The grid of a clip of t x h x w tubelets."""
-        return Grid(t, h, w, prefix=t, framewise=True)
-
-    def positions(self, grid: Grid) -> Tensor:
-        """Position embedding [1, N, C] of all tokens of `grid`."""
-        cls_11C, space = self.pos_embed.tensor_split([1], dim=1)
-        space = space.unflatten(1, (1, self.table.h, self.table.w))
-        space_1hwC = resize_space(space, grid.h, grid.w).flatten(1, 3)
-        rows = torch.arange(grid.t, device=space.device) % self.table.t
-        time_1tC = self.time_embed[:, rows]
-        patches = space_1hwC[:, None] + time_1tC[:, :, None]
-        return torch.cat([cls_11C + time_1tC, patches.flatten(1, 2)], dim=1)
-
-
 class Consensus(nn.Module):
     """Class tokens of the frames -> one feature: blocks behind a learned token, a norm and a hidden layer.
 
@@ -82,20 +60,22 @@ class Consensus(nn.Module):
     and all norms here have epsilon 1e-5. Cost, T frames: depth*(12*(T + 1)*C^2 + 2*(T + 1)^2*C) + C*D.
     """
 
-    def __init__(self, dim: int, heads: int, depth: int, dim_out: int, init_std: float) -> None:
+    def __init__(self, dim: int, options: XvitOptions, init_std: float) -> None:
         super().__init__()
-        spec = LayerSpec(dim, heads, Grid(0, 0, 0), qkv_bias=False, norm_eps=1e-5)
-        plain = get_cfg().ATTENTION
+        attention = AttentionSpec(dim, options.consensus_heads, Grid(0, 0, 0), qkv_bias=False)
+        spec = BlockSpec(attention, norm_eps=1e-5)
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
-        self.blocks = nn.ModuleList(Block("joint", spec, plain, 4.0) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            build_block("joint", spec) for _ in range(options.consensus_depth)
+        )
         self.norm = nn.LayerNorm(dim)
-        self.fc = nn.Linear(dim, dim_out)
+        self.fc = nn.Linear(dim, options.consensus_dim)
         self.act = nn.GELU()
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         self.apply(init_transformer(init_std))
 
     def forward(self, cls_BTC: Tensor) -> Tensor:
-        """[B, T, C] -> [B, dim_out]."""
+        """[B, T, C] -> [B, consensus_dim]."""
         x_BNC = torch.cat([self.cls_token.expand(len(cls_BTC), -1, -1), cls_BTC], dim=1)
         x_BNC = run_blocks(self.blocks, x_BNC, Grid(0, 0, 0, prefix=x_BNC.shape[1]))
         return self.act(self.fc(self.norm(x_BNC[:, 0])))
@@ -109,51 +89,66 @@ class Mean(nn.Module):
         return cls_BTC.mean(dim=1)
 
 
-@BACKBONES.register("xvit")
+@BACKBONES.register("xvit", VitOptions, XvitOptions)
 class XViT(VisionTransformer):
     """Blocks of any attention on framewise tokens, then a consensus of the frames.
 
     Cost: embedding 3*N*prod(patch)*C; per block 2*mlp_ratio*(N + T)*C^2 and the attention's own; consensus.
     """
 
-    def __init__(self, cfg: CfgNode) -> None:
-        super().__init__(cfg)
-        xvit, dim = cfg.XVIT, cfg.VIT.EMBED_DIM
-        self.frame_dropout = nn.Dropout(xvit.FRAME_DROPOUT)
-        if xvit.CONSENSUS == "avg":
-            self.consensus = Mean()
-        else:
-            self.feature_dim = xvit.CONSENSUS_DIM
-            self.consensus = Consensus(
-                dim,
-                xvit.CONSENSUS_HEADS,
-                xvit.CONSENSUS_DEPTH,
-                xvit.CONSENSUS_DIM,
-                cfg.MODEL.INIT_STD,
-            )
+    def __init__(
+        self,
+        spec: BackboneSpec = BackboneSpec(),
+        vit: VitOptions = VitOptions(),
+        options: XvitOptions = XvitOptions(),
+    ) -> None:
+        self.time_rows = options.time_rows or vit.token_sides(spec.num_frames, 0)[0]
+        super().__init__(spec, vit)
+        self.frame_dropout = nn.Dropout(options.frame_dropout)
+        self.consensus: nn.Module = Mean()
+        if options.consensus == "vit":
+            self.feature_dim = options.consensus_dim
+            self.consensus = Consensus(vit.embed_dim, options, spec.init_std)
 
     @classmethod
-    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
+    def check(
+        cls, spec: BackboneSpec, test_size: tuple[int, int], *options: Options
+    ) -> Iterable[Problem]:
         """What ViT asks for, and keys of VIT that XViT has no use for."""
-        yield from super().check(cfg)
-        vit, heads = cfg.VIT, cfg.XVIT.CONSENSUS_HEADS
-        for key, value in (("POOL", "cls"), ("POS_EMBED", "separate"), ("PRE_LOGITS", "none")):
-            if vit[key] != value:
-                yield Problem(
-                    f"VIT.{key}", f"MODEL.BACKBONE xvit knows only {value}", f"set it to {value}"
-                )
-        if cfg.XVIT.CONSENSUS == "vit" and vit.EMBED_DIM % heads:
-            message = f"{heads} heads do not divide VIT.EMBED_DIM {vit.EMBED_DIM}"
+        vit, xvit = options
+        assert isinstance(vit, VitOptions)
+        assert isinstance(xvit, XvitOptions)
+        yield from super().check(spec, test_size, vit)
+        for field, value in (("pool", "cls"), ("pos_embed", "separate"), ("pre_logits", "none")):
+            if getattr(vit, field) != value:
+                message = f"MODEL.BACKBONE xvit knows only {value}"
+                yield Problem(f"VIT.{field.upper()}", message, f"set it to {value}")
+        if xvit.consensus == "vit" and vit.embed_dim % xvit.consensus_heads:
+            message = f"{xvit.consensus_heads} heads do not divide VIT.EMBED_DIM {vit.embed_dim}"
             yield Problem("XVIT.CONSENSUS_HEADS", message, "choose a divisor")
 
-    def build_embedding(self, cfg: CfgNode) -> FrameEmbedding:
-        """Tokens with a class token a frame."""
-        vit = cfg.VIT
-        t, h, w = token_sides(cfg, vit.POS_CROP_SIZE)
-        table = Grid(cfg.XVIT.TIME_ROWS or t, h, w, prefix=1)
-        return FrameEmbedding(
-            tuple(vit.PATCH_SIZE), vit.EMBED_DIM, table, joint=False, dropout=vit.POS_DROPOUT
-        )
+    def position_table(self, spec: BackboneSpec, options: VitOptions) -> Grid:
+        """A row for the class token in space; `time_rows` in time."""
+        _, h, w = options.token_sides(spec.num_frames, options.pos_crop_size or spec.img_size)
+        return Grid(self.time_rows, h, w, prefix=1)
+
+    def token_grid(self, t: int, h: int, w: int) -> Grid:
+        """The grid of a clip of t x h x w tubelets: a class token a frame."""
+        return Grid(t, h, w, prefix=t, framewise=True)
+
+    def positions(self, grid: Grid) -> Tensor:
+        """Position embedding [1, N, C] of all tokens of `grid`; the temporal row of a frame is added to all its tokens.
+
+        A clip with more frames than the temporal table has rows uses them over again.
+        """
+        assert self.temp_embed is not None
+        cls_11C, space = self.pos_embed.tensor_split([1], dim=1)
+        space = space.unflatten(1, (1, self.table.h, self.table.w))
+        space_1SC = resize_space(space, grid.h, grid.w).flatten(1, 3)
+        rows = torch.arange(grid.t, device=space.device) % self.table.t
+        time_1tC = self.temp_embed[:, rows]
+        patches = space_1SC[:, None] + time_1tC[:, :, None]
+        return torch.cat([cls_11C + time_1tC, patches.flatten(1, 2)], dim=1)
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Clip [B, 3, T, H, W] -> feature [B, feature_dim]. Raises ConfigError for an indivisible clip."""

@@ -1,17 +1,18 @@
 """What an importer is: pure functions between the names of a published family and ours.
 
-An importer renames and reshapes, without loss; what the model of a configuration then lacks or has too much of
-(classes, frames, resolution, 2-D kernels) is the business of fit.py.
+An importer renames and reshapes, without loss; what the model then lacks or has too much of (classes, frames,
+resolution, 2-D kernels) is the business of fit.py.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from yacs.config import CfgNode
 
 from slowfast_ext.errors import CheckpointError
+from slowfast_ext.models.build import VideoModel
 from slowfast_ext.registry import Registry
 
 WEIGHTS = Registry("WEIGHTS")
@@ -30,10 +31,14 @@ class Resized:
     change: str
 
 
+Rules = Iterable[tuple[str, str]]
+"""Regular expressions and what takes their place in a key, each in turn."""
+
+
 class Importer:
     """Base class; register with `@WEIGHTS.register("family")`. All methods are pure functions.
 
-    `to_theirs(to_ours(state, cfg), cfg)` is `state` again for a complete state of the model of `cfg`.
+    `to_theirs(to_ours(state, model), model)` is `state` again for a complete state of the model's family.
     """
 
     @staticmethod
@@ -42,46 +47,26 @@ class Importer:
         raise NotImplementedError
 
     @staticmethod
-    def to_ours(state: State, cfg: CfgNode) -> State:
+    def to_ours(state: State, model: VideoModel) -> State:
         """Our names. A key this family does not know keeps its name, so that it is reported."""
         raise NotImplementedError
 
     @staticmethod
-    def to_theirs(state: State, cfg: CfgNode) -> State:
-        """Their names, for the state of a model of `cfg`."""
+    def to_theirs(state: State, model: VideoModel) -> State:
+        """Their names, for the state of the model."""
         raise NotImplementedError
 
     @staticmethod
-    def idle(name: str, cfg: CfgNode) -> bool:
-        """Whether the published model of `cfg` holds the tensor `name` (after to_ours) but never uses it."""
+    def idle(name: str, model: VideoModel) -> bool:
+        """Whether the published model holds the tensor `name` (after to_ours) but never uses it."""
         return False
 
     @staticmethod
-    def resize(name: str, tensor: Tensor, shape: tuple[int, ...], cfg: CfgNode) -> Resized | None:
+    def resize(
+        name: str, tensor: Tensor, shape: tuple[int, ...], model: VideoModel
+    ) -> Resized | None:
         """A position table (our name) for another grid; None where the family has no way to resize it."""
         return None
-
-
-@WEIGHTS.register("ours")
-class Ours(Importer):
-    """Checkpoints that are written here."""
-
-    @staticmethod
-    def recognise(shapes: Shapes) -> bool:
-        """All keys lie below the backbone or the head."""
-        return bool(shapes) and all(
-            key.startswith(("backbone.", "head.classifiers.")) for key in shapes
-        )
-
-    @staticmethod
-    def to_ours(state: State, cfg: CfgNode) -> State:
-        """The state itself."""
-        return dict(state)
-
-    @staticmethod
-    def to_theirs(state: State, cfg: CfgNode) -> State:
-        """The state itself."""
-        return dict(state)
 
 
 def shapes_of(state: State) -> Shapes:
@@ -121,15 +106,17 @@ def unwrap(checkpoint: Mapping[str, Any]) -> State:
     return state
 
 
-def rename(state: State, prefixes: Mapping[str, str]) -> State:
-    """Keys with their longest prefix of whole dotted parts exchanged; others stay as they are."""
-    return {_rename_key(key, prefixes): tensor for key, tensor in state.items()}
-
-
-def _rename_key(key: str, prefixes: Mapping[str, str]) -> str:
-    parts = key.split(".")
-    for count in range(len(parts), 0, -1):
-        prefix = ".".join(parts[:count])
-        if prefix in prefixes:
-            return ".".join([prefixes[prefix], *parts[count:]])
-    return key
+def rename(state: State, rules: Rules) -> State:
+    """Keys with the rules applied; raises CheckpointError where two become one."""
+    compiled = [(re.compile(pattern), new) for pattern, new in rules]
+    renamed: State = {}
+    for key, tensor in state.items():
+        name = key
+        for pattern, new in compiled:
+            name = pattern.sub(new, name)
+        if name in renamed:
+            raise CheckpointError(
+                f"two tensors of the checkpoint would be called {name}, one is {key}"
+            )
+        renamed[name] = tensor
+    return renamed

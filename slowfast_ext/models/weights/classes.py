@@ -23,17 +23,15 @@ def class_permutation(have: Sequence[str], wanted: Sequence[str]) -> Tensor:
 
 
 def reorder_classes(
-    state: State, have: Sequence[str], wanted: Sequence[str], head: int = 0
+    state: State, have: Sequence[str], wanted: Sequence[str], head: str = "head"
 ) -> State:
     """Our state with the rows of a classifier, trained for classes `have`, in the order of `wanted`."""
     order = class_permutation(have, wanted)
-    prefix = f"head.classifiers.{head}."
+    prefix = f"{head}."
     rows = {name for name in state if name.startswith(prefix)}
     wrong = [name for name in rows if len(state[name]) != len(order)]
     if not rows or wrong:
-        raise CheckpointError(
-            f"classifier {head} of the checkpoint has not the {len(order)} classes listed"
-        )
+        raise CheckpointError(f"{head} of the checkpoint has not the {len(order)} classes listed")
     return {name: tensor[order] if name in rows else tensor for name, tensor in state.items()}
 
 

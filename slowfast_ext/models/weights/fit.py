@@ -1,22 +1,23 @@
 """A foreign or older state onto a model: every tensor of either side is accounted for in a report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
-from yacs.config import CfgNode
 
 from slowfast_ext.errors import CheckpointError
+from slowfast_ext.models.build import VideoModel
 from slowfast_ext.models.weights.base import (
     WEIGHTS,
     Importer,
-    Ours,
+    Resized,
     State,
     recognise,
     shapes_of,
     unwrap,
 )
 from slowfast_ext.models.weights.inflate import can_inflate, inflate
+from slowfast_ext.models.weights.ours import Ours
 from slowfast_ext.options import Options, option, section
 
 
@@ -85,77 +86,79 @@ class Report:
         return [name for name, change in self.resized.items() if change == kind]
 
 
-def import_state(
-    checkpoint: Mapping[str, object], cfg: CfgNode, model: Mapping[str, Tensor]
+def fit_weights(
+    checkpoint: Mapping[str, object], model: VideoModel, options: LoadOptions = LoadOptions()
 ) -> tuple[State, Report]:
-    """The tensors of `checkpoint` for a model of `cfg` whose state dict is `model`, and what was done.
+    """The tensors of `checkpoint` under the names and in the shapes of `model`, and what was done.
 
-    Reads TRAIN.CHECKPOINT_SOURCE (our own names are known whatever it says), CHECKPOINT_INFLATE and
-    CHECKPOINT_CHANGED; tensors that start anew are not in the result. Raises CheckpointError for differences
-    that are not allowed there.
+    Our own names are known whatever `options.source` says; tensors that start anew are not in the result.
+    Raises CheckpointError for differences that `options.changed` does not allow.
     """
     state = unwrap(checkpoint)
-    source = cfg.TRAIN.CHECKPOINT_SOURCE
+    source = options.source
     if source == "auto" or Ours.recognise(shapes_of(state)):
         source = recognise(state)
-    importer = WEIGHTS.get(source)
-    fitted, report = fit(importer.to_ours(state, cfg), cfg, model, importer, source)
-    _require_allowed(report, cfg.TRAIN.CHECKPOINT_CHANGED)
+    fitted, report = fit(state, model, source, options.inflate)
+    _require_allowed(report, options.changed)
     return fitted, report
 
 
-def fit(
-    state: State, cfg: CfgNode, model: Mapping[str, Tensor], importer: type[Importer], source: str
-) -> tuple[State, Report]:
-    """`state` (our names) as far as it goes onto `model`: inflated, resized, and an account of the rest."""
-    report, fitted = Report(source), {}
-    for name, tensor in state.items():
-        if name not in model:
-            (report.idle if importer.idle(name, cfg) else report.unused).append(name)
+def load_weights(
+    model: VideoModel, checkpoint: Mapping[str, object], options: LoadOptions = LoadOptions()
+) -> Report:
+    """`fit_weights` into the model itself; tensors that the checkpoint lacks stay as they are."""
+    state, report = fit_weights(checkpoint, model, options)
+    model.load_state_dict(state, strict=False)
+    return report
+
+
+def fit(state: State, model: VideoModel, source: str, inflation: str = "") -> tuple[State, Report]:
+    """`state` as far as it goes onto `model`: renamed, inflated, resized, and an account of the rest."""
+    importer: type[Importer] = WEIGHTS.get(source)
+    report, fitted, own = Report(source), {}, model.state_dict()
+    ours = importer.to_ours(state, model)
+    for name, tensor in ours.items():
+        if name not in own:
+            (report.idle if importer.idle(name, model) else report.unused).append(name)
             continue
-        adapted = _adapt(name, tensor, tuple(model[name].shape), cfg, importer, report)
-        if adapted is not None:
-            fitted[name] = adapted
-    report.new = [name for name in model if name not in state]
+        shape = tuple(own[name].shape)
+        if tuple(tensor.shape) == shape:
+            report.loaded.append(name)
+            fitted[name] = tensor
+        elif name.startswith("head.") and tensor.shape[1:] == shape[1:]:
+            report.head.append(name)
+        elif can_inflate(tensor, shape):
+            report.inflated.append(name)
+            fitted[name] = inflate(tensor, shape[2], _known(inflation, name))
+        else:
+            resized = _resized(importer, name, tensor, shape, model)
+            report.resized[name] = resized.change
+            fitted[name] = resized.tensor
+    report.new = [name for name in own if name not in ours]
     return fitted, report
 
 
-def _adapt(
-    name: str,
-    tensor: Tensor,
-    shape: tuple[int, ...],
-    cfg: CfgNode,
-    importer: type[Importer],
-    report: Report,
-) -> Tensor | None:
-    if tuple(tensor.shape) == shape:
-        report.loaded.append(name)
-        return tensor
-    if name.startswith("head.") and tensor.shape[1:] == shape[1:]:
-        report.head.append(name)
-        return None
-    if can_inflate(tensor, shape):
-        report.inflated.append(name)
-        return inflate(tensor, shape[2], _inflation(cfg, name))
-    resized = importer.resize(name, tensor, shape, cfg)
+def _resized(
+    importer: type[Importer], name: str, tensor: Tensor, shape: tuple[int, ...], model: VideoModel
+) -> Resized:
+    resized = importer.resize(name, tensor, shape, model)
     if resized is None:
         raise CheckpointError(
             f"{name}: shape {tuple(tensor.shape)} in the checkpoint, {shape} in the model; the configuration "
             "describes another architecture than the checkpoint's"
         )
-    report.resized[name] = resized.change
-    return resized.tensor
+    return resized
 
 
-def _inflation(cfg: CfgNode, name: str) -> str:
-    if not cfg.TRAIN.CHECKPOINT_INFLATE:
+def _known(inflation: str, name: str) -> str:
+    if not inflation:
         raise CheckpointError(
             f"{name}: the checkpoint's kernel has no extent in time; set TRAIN.CHECKPOINT_INFLATE to mean or centre"
         )
-    return cfg.TRAIN.CHECKPOINT_INFLATE
+    return inflation
 
 
-def _require_allowed(report: Report, allowed: list[str]) -> None:
+def _require_allowed(report: Report, allowed: Sequence[str]) -> None:
     lines = [
         f"  {kind}: {_shorten(names)}"
         for kind, names in report.changes().items()

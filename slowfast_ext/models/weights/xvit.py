@@ -3,21 +3,29 @@
 Files with the transformer head also hold the linear layer `new_fc`, which is never used: it is `idle`.
 """
 
-from torch import Tensor
-from yacs.config import CfgNode
+from typing import cast
 
-from slowfast_ext.models.weights.base import WEIGHTS, Importer, Resized, Shapes, State, rename
-from slowfast_ext.models.weights.motionformer import (
+from slowfast_ext.models.backbones.xvit import Consensus, XViT
+from slowfast_ext.models.build import VideoModel
+from slowfast_ext.models.weights.base import WEIGHTS, Importer, Shapes, State, rename
+from slowfast_ext.models.weights.vit import (
     KERNEL,
-    POSITIONS,
     TIME,
-    block_prefixes,
-    prefixes_of_block,
+    TO_OURS,
+    TO_THEIRS,
     resize_positions,
+    vit_of,
     with_time_axis,
 )
 
-_CLASSIFIER = "head.classifiers.0"
+_CONSENSUS = (
+    ("consensus.cls_token", "backbone.consensus.cls_token"),
+    ("consensus.temporal_encoder.", "backbone.consensus.blocks."),
+    ("consensus.mlp_head.0.", "backbone.consensus.norm."),
+    ("consensus.mlp_head.1.", "backbone.consensus.fc."),
+    ("consensus.mlp_head.4.", "head."),
+)
+_MEAN = (("new_fc.", "head."),)
 
 
 @WEIGHTS.register("xvit")
@@ -30,49 +38,31 @@ class XViTImporter(Importer):
         return len(shapes.get("base_model.temp_embed", ())) == 4
 
     @staticmethod
-    def to_ours(state: State, cfg: CfgNode) -> State:
+    def to_ours(state: State, model: VideoModel) -> State:
         """The patch kernel gets a temporal axis, the temporal table loses that of the tokens."""
-        ours = with_time_axis(rename(state, _prefixes(cfg)))
+        rules = [(f"^{theirs}", ours) for theirs, ours in _head(model)]
+        ours = with_time_axis(rename(state, (*rules, (r"^base_model\.", ""), *TO_OURS)))
         return ours | {TIME: ours[TIME].squeeze(2)}
 
     @staticmethod
-    def to_theirs(state: State, cfg: CfgNode) -> State:
+    def to_theirs(state: State, model: VideoModel) -> State:
         """The inverse, for VIT.PATCH_SIZE of one frame; the idle layer is left out."""
         theirs = state | {KERNEL: state[KERNEL].squeeze(2), TIME: state[TIME].unsqueeze(2)}
-        return rename(theirs, {ours: key for key, ours in _prefixes(cfg).items()})
+        rules = [(f"^{ours}", theirs) for theirs, ours in _head(model)]
+        base = ((r"^backbone\.", "backbone.base_model."),)
+        return rename(theirs, (*rules, *base, *TO_THEIRS))
 
     @staticmethod
-    def idle(name: str, cfg: CfgNode) -> bool:
+    def idle(name: str, model: VideoModel) -> bool:
         """See the module's docstring."""
-        return cfg.XVIT.CONSENSUS == "vit" and name.startswith("new_fc.")
+        return _has_transformer(model) and name.startswith("new_fc.")
 
-    @staticmethod
-    def resize(name: str, tensor: Tensor, shape: tuple[int, ...], cfg: CfgNode) -> Resized | None:
-        """See resize_positions."""
-        return resize_positions(name, tensor, shape, cfg)
+    resize = staticmethod(resize_positions)
 
 
-def _prefixes(cfg: CfgNode) -> dict[str, str]:
-    """Their prefix -> our prefix, for each module of the model of `cfg`."""
-    prefixes = {
-        "base_model.cls_token": "backbone.embed.cls_token",
-        "base_model.pos_embed": POSITIONS,
-        "base_model.temp_embed": TIME,
-        "base_model.patch_embed.proj": "backbone.embed.tubelets",
-        "base_model.norm": "backbone.norm",
-        **{f"base_model.{theirs}": ours for theirs, ours in block_prefixes(cfg).items()},
-    }
-    return prefixes | ({"new_fc": _CLASSIFIER} if cfg.XVIT.CONSENSUS == "avg" else _consensus(cfg))
+def _has_transformer(model: VideoModel) -> bool:
+    return isinstance(cast(XViT, vit_of(model)).consensus, Consensus)
 
 
-def _consensus(cfg: CfgNode) -> dict[str, str]:
-    prefixes = {
-        "consensus.cls_token": "backbone.consensus.cls_token",
-        "consensus.mlp_head.0": "backbone.consensus.norm",
-        "consensus.mlp_head.1": "backbone.consensus.fc",
-        "consensus.mlp_head.4": _CLASSIFIER,
-    }
-    for index in range(cfg.XVIT.CONSENSUS_DEPTH):
-        theirs, ours = (f"consensus.{x}.{index}" for x in ("temporal_encoder", "blocks"))
-        prefixes |= prefixes_of_block(theirs, f"backbone.{ours}", "joint")
-    return prefixes
+def _head(model: VideoModel) -> tuple[tuple[str, str], ...]:
+    return _CONSENSUS if _has_transformer(model) else _MEAN
