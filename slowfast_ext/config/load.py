@@ -37,6 +37,25 @@ def load_config(
     return cfg
 
 
+def load_text(text: str, name: str, pairs: Sequence[str] = ()) -> CfgNode:
+    """The tree of a configuration that a checkpoint holds, KEY VALUE pairs over it, frozen.
+
+    `name` stands in messages. Python files that it names in IMPORT are not run: who needs them imports them before.
+    Keys that are not known any more are left out. Raises ConfigError.
+    """
+    try:
+        values = _flatten(yaml.compose(text, Loader=yaml.SafeLoader), Path(name))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: its configuration is no YAML: {error}") from error
+    values.pop("IMPORT", None)
+    known = schema()
+    kept = {key: origin for key, origin in translate(values).items() if key in known}
+    cfg, problems = _fitted({**kept, **translate(_read_pairs(pairs))})
+    raise_problems(problems, kept)
+    cfg.freeze()
+    return cfg
+
+
 def merge(
     files: Sequence[str | Path], pairs: Sequence[str] = ()
 ) -> tuple[CfgNode, Values, list[Problem]]:
@@ -46,15 +65,19 @@ def merge(
     origins: Values = {}
     for source in [*sources, _read_pairs(pairs)]:
         origins.update(translate(source))
-    cfg = get_cfg()
-    problems = []
+    cfg, problems = _fitted(origins)
+    return cfg, origins, problems
+
+
+def _fitted(origins: Values) -> tuple[CfgNode, list[Problem]]:
+    cfg, problems = get_cfg(), []
     for dotted, origin in origins.items():
         value, problem = _fit(dotted, origin.value)
         if problem:
             problems.append(problem)
         else:
             set_dotted(cfg, dotted, value)
-    return cfg, origins, problems
+    return cfg, problems
 
 
 def _fit(dotted: str, value: Any) -> tuple[Any, Problem | None]:

@@ -43,8 +43,12 @@ class ModelOptions(Options):
 class VideoModel(nn.Module):
     """A backbone and the head of a task: normalised clip [B, 3, T, H, W] -> what the head gives.
 
-    Logits [B, K] for one label; for verb and noun a named tuple of two.
+    Logits [B, K] for one label; for verb and noun a named tuple of two. `config` is the configuration that it was
+    built from, where it was; `class_names` are those it was trained for, one tuple a head.
     """
+
+    config: CfgNode | None = None
+    class_names: tuple[tuple[str, ...], ...] = ()
 
     def __init__(
         self, backbone: Backbone, head: nn.Module, dropout: float = 0.0, init_std: float = 0.02

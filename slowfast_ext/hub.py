@@ -1,0 +1,113 @@
+"""Models by name, and from checkpoints: what a notebook calls."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+from yacs.config import CfgNode
+
+from slowfast_ext.config import load_config, load_text
+from slowfast_ext.errors import CheckpointError, ConfigError
+from slowfast_ext.files import read_weights
+from slowfast_ext.models import VideoModel, build_model
+from slowfast_ext.models.weights import LoadOptions, load_weights
+from slowfast_ext.options import Size
+from slowfast_ext.registry import unknown_name
+
+logger = logging.getLogger(__name__)
+
+ZOO = Path(__file__).parent / "configs" / "zoo"
+_USUAL_CHANGES = ("head", "time", "space", "new")
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names that `create_model` knows, those that match a shell pattern: `list_models("*former*")`."""
+    return sorted(path.stem for path in ZOO.glob("*.yaml") if fnmatch(path.stem, pattern))
+
+
+def model_config(name: str | Path, settings: Mapping[str, Any] | None = None) -> CfgNode:
+    """The configuration of a model of the zoo (or of a YAML file), with settings like {"VIT.DEPTH": 2} over it.
+
+    Raises ConfigError for a name that is neither.
+    """
+    pairs = [str(part) for setting in (settings or {}).items() for part in setting]
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return load_config(path, pairs)
+    if str(name) not in list_models():
+        raise ConfigError(f"no model '{name}': {unknown_name(str(name), list_models())}")
+    return load_config(ZOO / f"{name}.yaml", pairs)
+
+
+def create_model(
+    name: str | Path,
+    num_classes: int | Sequence[int] | None = None,
+    weights: str | Path | None = None,
+    *,
+    num_frames: int | None = None,
+    img_size: Size | None = None,
+    settings: Mapping[str, Any] | None = None,
+    inflate: str = "mean",
+    allow: Sequence[str] = _USUAL_CHANGES,
+) -> VideoModel:
+    """A model on the CPU, in training mode, for normalised clips [B, 3, T, H, W].
+
+    `name` is one of `list_models()` or a YAML file; `num_classes` is a number, or two for verb and noun;
+    `settings` are further keys of the configuration. `weights` is a checkpoint of any family that the program
+    knows: images' kernels are spread over time (`inflate`: mean or centre); what may differ from the model is in
+    `allow`: head (classes), time, space, new (parameters that the file lacks), unused (tensors that the model lacks).
+    What starts anew is reported as a warning. `model.config` holds the configuration.
+    Raises ConfigError for an unknown name, CheckpointError for weights of another architecture.
+    """
+    chosen = {
+        "MODEL.NUM_CLASSES": num_classes if isinstance(num_classes, int) else _listed(num_classes),
+        "DATA.NUM_FRAMES": num_frames,
+        "DATA.TRAIN_CROP_SIZE": img_size if isinstance(img_size, int) else _listed(img_size),
+    }
+    chosen["DATA.TEST_CROP_SIZE"] = chosen["DATA.TRAIN_CROP_SIZE"]
+    given = {key: value for key, value in chosen.items() if value is not None}
+    cfg = model_config(name, given | dict(settings or {}))
+    model = build_model(cfg)
+    if weights is not None:
+        _load(model, read_weights(weights), weights, LoadOptions("auto", inflate, tuple(allow)))
+    model.config = cfg
+    return model
+
+
+def load_model(checkpoint: str | Path, device: str | torch.device = "cpu") -> VideoModel:
+    """The model of a checkpoint that training here has written, in evaluation mode.
+
+    The file holds its own configuration (`model.config`) and class names (`model.class_names`, one tuple a head); the
+    averaged weights are taken where the run has them. Raises CheckpointError for any other file.
+    """
+    state = read_weights(checkpoint)
+    if not isinstance(state.get("cfg"), str):
+        raise CheckpointError(
+            f"{checkpoint}: holds no configuration of ours; for weights of other programs use "
+            "create_model(NAME, weights=FILE)"
+        )
+    cfg = load_text(state["cfg"], str(checkpoint))
+    model = build_model(cfg)
+    average = state.get("ema_state")
+    _load(model, average if isinstance(average, Mapping) else state, checkpoint, LoadOptions())
+    model.config = cfg
+    model.class_names = tuple(tuple(names) for names in state.get("class_names") or ())
+    return model.to(device).eval()
+
+
+def _load(
+    model: VideoModel, state: Mapping[str, Any], path: str | Path, options: LoadOptions
+) -> None:
+    try:
+        report = load_weights(model, state, options)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    level = logging.WARNING if report.changes() else logging.INFO
+    logger.log(level, "%s: %s", path, report)
+
+
+def _listed(values: Sequence[int] | None) -> list[int] | None:
+    return None if values is None else list(values)
