@@ -1,6 +1,6 @@
 """What a loader hands to the engine.
 
-Shapes: B clips (videos in evaluation), V views, T frames, C colours, H W pixels, K classes.
+Shapes: B clips (videos in evaluation), V views, T frames, C colours, H W pixels.
 """
 
 from collections import Counter
@@ -11,12 +11,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from slowfast_ext.data.records import VideoRecord
-
 
 @dataclass(frozen=True, slots=True)
 class BadSample:
-    """A video that could not be read: its number in the set, file, place in the list and the reason."""
+    """A video that could not be read: its number in the set, file, position in the list and the reason."""
 
     index: int
     path: str
@@ -28,7 +26,7 @@ class BadSample:
 class Batch:
     """Training clips; copies of a video (AUG.NUM_SAMPLE) are neighbours.
 
-    `clip_BTCHW` is uint8 RGB; `labels` int64 [B, heads], or float multi-hot [B, K] of a multi-label set.
+    `clip_BTCHW` is uint8 RGB; `labels` what the task makes of the list's.
     `index_B` numbers the videos that were read: one in `bad` has been replaced by another. `counts` tells
     what did not go the plain way in reading them (a decoder that failed and was replaced, say).
     """
@@ -67,19 +65,6 @@ def _pinned(batch: AnyBatch) -> AnyBatch:
     values = {field.name: getattr(batch, field.name) for field in fields(batch)}
     tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
     return replace(batch, **{name: tensor.pin_memory() for name, tensor in tensors.items()})
-
-
-def label_tensor(
-    records: Sequence[VideoRecord], num_classes: Sequence[int], multi_label: bool
-) -> Tensor:
-    """int64 [B, heads], or float multi-hot [B, K] where a video has any number of labels."""
-    if not multi_label:
-        labels = [record.labels for record in records]
-        return torch.tensor(labels, dtype=torch.int64).view(len(records), len(num_classes))
-    hot = torch.zeros(len(records), num_classes[0])
-    for row, record in zip(hot, records, strict=True):
-        row[list(record.labels)] = 1
-    return hot
 
 
 def stack_clips(clips: Sequence[Tensor]) -> Tensor:

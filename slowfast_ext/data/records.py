@@ -5,10 +5,7 @@ or, for a multi-label set, every class that is present.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
-
-from yacs.config import CfgNode
+from dataclasses import dataclass
 
 from slowfast_ext.registry import Registry
 
@@ -44,22 +41,14 @@ class VideoSet:
     split: str
     records: Sequence[VideoRecord]
     class_names: tuple[tuple[str, ...], ...] = ()
-    multi_label: bool = False
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    multi_label: bool = False  # until evaluation asks the task
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __iter__(self) -> Iterator[VideoRecord]:
         return iter(self.records)
-
-
-class AnnotationReader(Protocol):
-    """Registered in DATASETS: reads the official or customary files of a set."""
-
-    def __call__(self, cfg: CfgNode, split: str) -> VideoSet:
-        """Records of `split` ("train", "val", "test"). Raises DataError with file and line."""
-        ...
 
 
 def class_histogram(records: Iterable[VideoRecord], num_classes: int, head: int = 0) -> list[int]:

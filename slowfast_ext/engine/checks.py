@@ -6,8 +6,8 @@ from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
 from slowfast_ext.data.annotations import DATASETS
-from slowfast_ext.data.checks import check_clips
-from slowfast_ext.data.decode import DECODERS
+from slowfast_ext.data.clip_checks import check_clips
+from slowfast_ext.data.decode.source import DECODERS
 from slowfast_ext.data.motion.settings import FPS as MOTION_FPS
 from slowfast_ext.data.sampling import clip_span
 from slowfast_ext.engine.launch import processes_on_this_node

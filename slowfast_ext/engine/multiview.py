@@ -4,8 +4,9 @@ import logging
 
 from yacs.config import CfgNode
 
+from slowfast_ext.config import options_of
 from slowfast_ext.data.loader import EvalLoader
-from slowfast_ext.data.sampling import views
+from slowfast_ext.data.sampling import ViewOptions, views
 from slowfast_ext.engine.checkpoint import CheckpointStore
 from slowfast_ext.engine.distributed import World
 from slowfast_ext.engine.evaluate import evaluate
@@ -16,6 +17,7 @@ from slowfast_ext.engine.metrics import Metrics, compute_metrics
 from slowfast_ext.engine.results import write_results
 from slowfast_ext.engine.setup import prepare_model, read_everywhere
 from slowfast_ext.engine.signals import StopRequest
+from slowfast_ext.tasks import build_task
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +33,8 @@ def test(cfg: CfgNode, world: World, stop_request: StopRequest) -> Metrics:
     load_test_weights(cfg, model, path, videos)
     for fact in (f"weights: {path}", *testing_facts(cfg, videos)):
         logger.info(fact)
-    test_views = views(cfg)
-    loader = EvalLoader(cfg, videos, test_views, world.rank, world.size)
+    test_views = views(options_of(cfg, ViewOptions))
+    loader = EvalLoader.from_cfg(cfg, videos, test_views, build_task(cfg), world.rank, world.size)
     evaluation = evaluate(cfg, world, model, videos, loader, stop_request)
     metrics = compute_metrics(evaluation, cfg.TEST.ON_DECODE_ERROR)
     done = int(evaluation.decoded.sum())

@@ -31,6 +31,7 @@ from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.seeding import seed_model
 from slowfast_ext.engine.signals import StopRequest
 from slowfast_ext.models import VideoModel, build_model
+from slowfast_ext.tasks import build_task
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +60,10 @@ def build_training(cfg: CfgNode, world: World, stop_request: StopRequest) -> Tra
             model, optimizer, cfg.SOLVER.CLIP_GRAD_L2NORM, cfg.TRAIN.MAX_BAD_STEPS, scaler
         ),
         loss=build_loss(cfg, videos.records).to(world.device),
-        loader=TrainLoader(cfg, videos, world.rank, world.size),
-        val_loader=EvalLoader(cfg, val_videos, centre_view(), world.rank, world.size),
+        loader=TrainLoader.from_cfg(cfg, videos, build_task(cfg), world.rank, world.size),
+        val_loader=EvalLoader.from_cfg(
+            cfg, val_videos, centre_view(), build_task(cfg), world.rank, world.size
+        ),
         store=store,
         stats=StatsWriter(cfg, world),
         ledger=BadLedger(world, cfg.OUTPUT_DIR, cfg.DATA.MAX_BAD_SHARE),

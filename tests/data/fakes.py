@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
-from slowfast_ext.config import get_cfg
+from slowfast_ext.config import get_cfg, options_of
 from slowfast_ext.data.records import VideoRecord, VideoSet
+from slowfast_ext.data.sampling import ViewOptions, views
 from slowfast_ext.errors import DataError
 
 
@@ -48,7 +49,7 @@ def make_videos(count, bad=(), classes=3, multi_label=False, heads=1):
         )
         for i in range(count)
     ]
-    return VideoSet("fake", "train", records, multi_label=multi_label)
+    return VideoSet("fake", "train", records)
 
 
 def make_cfg(**values):
@@ -74,3 +75,8 @@ def make_cfg(**values):
         node[leaf] = value
     cfg.freeze()
     return cfg
+
+
+def all_views(cfg):
+    """The views of multi-view testing."""
+    return views(options_of(cfg, ViewOptions))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slowfast_ext.config.schema import get_cfg
-from slowfast_ext.data.annotations import DATASETS, read_videos
+from slowfast_ext.data.annotations import DATASETS, Lists, read_videos
 from slowfast_ext.data.annotations.class_folders import read_tree, tree_classes, write_lists
 from slowfast_ext.errors import DataError
 
@@ -32,7 +32,7 @@ def config(root, classes):
 def by_split(root):
     return {
         split: [
-            (r.name, r.labels[0]) for r in DATASETS.get("class_folders")(config(root, 2), split)
+            (r.name, r.labels[0]) for r in DATASETS.get("class_folders")(Lists(str(root)), split)
         ]
         for split in ("train", "val", "test")
     }

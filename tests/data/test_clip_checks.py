@@ -3,7 +3,7 @@
 import pytest
 from fakes import make_cfg
 
-from slowfast_ext.data.checks import check_clips
+from slowfast_ext.data.clip_checks import check_clips
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 import pytest
 import torch
-from fakes import FakeSource, make_cfg, make_videos
+from fakes import FakeSource, all_views, make_cfg, make_videos
 
+from slowfast_ext.config import options_of
 from slowfast_ext.data import sampling
 from slowfast_ext.data.dataset import TestViews, TrainClips
 from slowfast_ext.data.decode.source import LengthChangedError
 from slowfast_ext.data.samplers import Draw
-from slowfast_ext.data.sampling import views
+from slowfast_ext.data.sampling import SamplingOptions
 from slowfast_ext.data.transforms import test_crops as crops_of
 from slowfast_ext.data.transforms.resize_crop import Resize
 
@@ -49,18 +50,18 @@ def test_views_equal_a_decode_for_each_view(crops, sampling_kind, ratio, short):
         DATA__TEST_CROP_RATIO=ratio,
     )
     videos, source = make_videos(2), FakeSource()
-    item = TestViews.from_cfg(cfg, videos, views(cfg), source)[1]
+    item = TestViews.from_cfg(cfg, videos, all_views(cfg), source)[1]
     assert source.decodes == 1
     record = videos.records[1]
-    for clip_TCHW, view in zip(item.views_VTCHW, views(cfg), strict=True):
-        indices = sampling.test_indices(20, 25.0, cfg, view.clip, 4)
+    for clip_TCHW, view in zip(item.views_VTCHW, all_views(cfg), strict=True):
+        indices = sampling.test_indices(20, 25.0, options_of(cfg, SamplingOptions), view.clip, 4)
         frames = source.frames(record, indices.tolist()).permute(0, 3, 1, 2)
         assert torch.equal(clip_TCHW, crops_of(frames, 16, [view.crop], Resize(), short)[0])
 
 
 def test_a_bad_video_is_reported_and_never_replaced_in_evaluation():
     cfg = make_cfg()
-    item = TestViews.from_cfg(cfg, make_videos(3, bad={1}), views(cfg), FakeSource())[1]
+    item = TestViews.from_cfg(cfg, make_videos(3, bad={1}), all_views(cfg), FakeSource())[1]
     assert item.views_VTCHW is None
     assert (item.bad[0].index, item.bad[0].path, item.bad[0].place) == (
         1,
@@ -85,7 +86,7 @@ def test_a_file_shorter_than_it_claims_is_read_at_its_true_length():
     item = TrainClips.from_cfg(cfg, make_videos(1), ShrinkingSource())[Draw(0, 0, 0)]
     assert not item.bad
     assert (
-        TestViews.from_cfg(cfg, make_videos(1), views(cfg), ShrinkingSource())[0].views_VTCHW
+        TestViews.from_cfg(cfg, make_videos(1), all_views(cfg), ShrinkingSource())[0].views_VTCHW
         is not None
     )
 
@@ -97,6 +98,6 @@ def test_videos_shorter_than_a_clip_are_counted():
         counts = TrainClips.from_cfg(cfg, make_videos(1), source)[Draw(0, 0, 0)].counts
         assert sum(counts.values()) == times
         assert (
-            sum(TestViews.from_cfg(cfg, make_videos(1), views(cfg), source)[0].counts.values())
+            sum(TestViews.from_cfg(cfg, make_videos(1), all_views(cfg), source)[0].counts.values())
             == times
         )

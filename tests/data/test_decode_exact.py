@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import video_makers as makers
 
-from slowfast_ext.data.decode import DECODERS
 from slowfast_ext.data.decode.base import read_frames
 from slowfast_ext.data.decode.ffmpeg import (
     PacketDecoder,
@@ -15,6 +14,7 @@ from slowfast_ext.data.decode.ffmpeg import (
 )
 from slowfast_ext.data.decode.pyav_reader import PyAVReader
 from slowfast_ext.data.decode.scan import scan_video
+from slowfast_ext.data.decode.source import DECODERS
 from slowfast_ext.data.decode.watchdog import Watchdog
 
 CUT = 17

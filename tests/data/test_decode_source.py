@@ -12,8 +12,7 @@ import video_makers as makers
 from torchvision.io import write_jpeg
 
 from slowfast_ext.config import get_cfg
-from slowfast_ext.data.decode import DECODERS
-from slowfast_ext.data.decode.source import LengthChangedError, VideoSource, reader_chain
+from slowfast_ext.data.decode.source import DECODERS, LengthChangedError, VideoSource, reader_chain
 from slowfast_ext.data.records import VideoRecord
 from slowfast_ext.errors import ConfigError, DataError
 
@@ -28,7 +27,7 @@ def make_source(tmp_path):
         cfg.OUTPUT_DIR = str(tmp_path / "output")
         for key, value in data.items():
             cfg.DATA[key] = value
-        sources.append(VideoSource(cfg))
+        sources.append(VideoSource.from_cfg(cfg))
         return sources[-1]
 
     yield make

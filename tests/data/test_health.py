@@ -12,9 +12,9 @@ import video_makers as makers
 from plain_source import PlainSource
 
 from slowfast_ext.config import get_cfg
-from slowfast_ext.data import health
-from slowfast_ext.data.decode.source import LengthChangedError
-from slowfast_ext.data.health import EMPTY, MISSING, OK, SHORT, UNREADABLE
+from slowfast_ext.data.curation import health
+from slowfast_ext.data.curation.health import EMPTY, MISSING, OK, SHORT, UNREADABLE
+from slowfast_ext.data.decode.source import LengthChangedError, VideoSource
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
 
@@ -144,7 +144,7 @@ def test_files_that_break_their_decoder(video_dir, tmp_path):
     cfg.OUTPUT_DIR = str(tmp_path)
     names = ("corrupted.mp4", "unordered.mov", "video_90.mov")
     records = [record(video_dir / "decord" / name) for name in names]
-    make_source = partial(health.configured_source, cfg)
+    make_source = partial(VideoSource.from_cfg, cfg)
     found = dict(health.inspect_all(records, make_source, str(tmp_path / "c" / "v.jsonl"), 2))
     verdicts = [found[r].verdict for r in records]
     assert verdicts == [SHORT, OK, OK]
@@ -156,7 +156,7 @@ def look(tmp_path):
     """Verdict on a file by the reader of training."""
     cfg = get_cfg()
     cfg.OUTPUT_DIR = str(tmp_path / "out")
-    source = health.configured_source(cfg)
+    source = VideoSource.from_cfg(cfg)
     yield lambda path, **facts: health.inspect(record(Path(path), **facts), source)
     source.close()
 

@@ -6,11 +6,12 @@ import time
 
 import pytest
 import torch
-from fakes import FakeSource, make_cfg, make_videos
+from fakes import FakeSource, all_views, make_cfg, make_videos
 
 from slowfast_ext.data.loader import EvalLoader, TrainLoader
-from slowfast_ext.data.sampling import View, views
+from slowfast_ext.data.sampling import View
 from slowfast_ext.errors import ConfigError, DataError
+from slowfast_ext.tasks import build_task
 
 AUGMENTED = {
     "AUG__AA_TYPE": "rand-m7-n2-mstd0.5-inc1",
@@ -20,7 +21,11 @@ AUGMENTED = {
 
 
 def batches(cfg, videos, rank=0, world=1, epoch=3, first_step=0):
-    return list(TrainLoader(cfg, videos, rank, world, FakeSource()).epoch(epoch, first_step))
+    return list(
+        TrainLoader.from_cfg(cfg, videos, build_task(cfg), rank, world, FakeSource()).epoch(
+            epoch, first_step
+        )
+    )
 
 
 def assert_same(ours, theirs):
@@ -65,7 +70,8 @@ def test_a_resumed_epoch_goes_on_as_the_unbroken_one(first_step):
 
 def test_persistent_workers_serve_the_epoch_they_are_asked_for():
     videos = make_videos(13)
-    loader = TrainLoader(make_cfg(DATA_LOADER__NUM_WORKERS=2), videos, source=FakeSource())
+    cfg = make_cfg(DATA_LOADER__NUM_WORKERS=2)
+    loader = TrainLoader.from_cfg(cfg, videos, build_task(cfg), source=FakeSource())
     next(loader.epoch(0))
     first = list(loader.epoch(1))
     assert_same(first, batches(make_cfg(), videos, epoch=1))
@@ -107,14 +113,15 @@ def test_nothing_but_bad_videos_ends_the_run():
 def test_two_heads_and_multi_hot_labels():
     two = batches(make_cfg(MODEL__NUM_CLASSES=[3, 3]), make_videos(4, heads=2))[0]
     assert two.labels.shape == (4, 2)
-    many = batches(make_cfg(), make_videos(4, multi_label=True))[0]
+    many = batches(make_cfg(DATA__MULTI_LABEL=True), make_videos(4, multi_label=True))[0]
     assert many.labels.sum(1).tolist() == [2.0] * 4
     assert many.labels.dtype == torch.float32
 
 
 def test_balanced_sampling_of_a_multi_label_set_is_refused():
+    cfg = make_cfg(TRAIN__BALANCED_SAMPLING=True, DATA__MULTI_LABEL=True)
     with pytest.raises(ConfigError, match="BALANCED_SAMPLING"):
-        batches(make_cfg(TRAIN__BALANCED_SAMPLING=True), make_videos(4, multi_label=True))
+        batches(cfg, make_videos(4, multi_label=True))
 
 
 def evaluate(videos, world=1, workers=0, **values):
@@ -125,7 +132,12 @@ def evaluate(videos, world=1, workers=0, **values):
         **values,
     )
     return [
-        [*EvalLoader(cfg, videos, views(cfg), rank, world, FakeSource())] for rank in range(world)
+        [
+            *EvalLoader.from_cfg(
+                cfg, videos, all_views(cfg), build_task(cfg), rank, world, FakeSource()
+            )
+        ]
+        for rank in range(world)
     ]
 
 
@@ -142,7 +154,8 @@ def test_every_video_is_evaluated_once(world):
 def test_eval_batches_fill_the_view_batch_and_no_more():
     cfg = make_cfg(TEST__VIEW_BATCH=12, TEST__BATCH_SIZE=8)
     three = [View(clip, 1) for clip in range(3)]
-    sizes = [len(b.index_B) for b in EvalLoader(cfg, make_videos(10), three, source=FakeSource())]
+    loader = EvalLoader.from_cfg(cfg, make_videos(10), three, build_task(cfg), source=FakeSource())
+    sizes = [len(batch.index_B) for batch in loader]
     assert sizes == [4, 4, 2]
 
 
@@ -162,7 +175,8 @@ def test_a_batch_of_bad_videos_is_empty_but_shaped():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_workers_survive_a_signal_to_the_process_group(number):
-    loader = TrainLoader(make_cfg(DATA_LOADER__NUM_WORKERS=1), make_videos(12), source=FakeSource())
+    cfg = make_cfg(DATA_LOADER__NUM_WORKERS=1)
+    loader = TrainLoader.from_cfg(cfg, make_videos(12), build_task(cfg), source=FakeSource())
     epoch = loader.epoch(0)
     next(epoch)
     for process in torch.multiprocessing.active_children():

@@ -15,11 +15,12 @@ import video_makers as makers
 from fakes import make_cfg
 from reference_data import SHARED
 
-from slowfast_ext.data.decode import DECODERS
+from slowfast_ext.data.decode.source import DECODERS
 from slowfast_ext.data.loader import TrainLoader
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.engine.distributed import World
 from slowfast_ext.engine.ledger import FILE, BadLedger
+from slowfast_ext.tasks import build_task
 
 pytestmark = [
     pytest.mark.slow,
@@ -56,7 +57,7 @@ def test_memory_stays_flat_over_5000_samples(tmp_path, capsys):
     kinds = (makers.b_frames, makers.webm, makers.avi_b_frames, makers.variable_rate)
     videos = video_set([make(tmp_path) for make in kinds] * 25)
     cfg = make_cfg(TRAIN__BATCH_SIZE=20, OUTPUT_DIR=str(tmp_path), **AUGMENTED)
-    loader, read, memory = TrainLoader(cfg, videos), 0, []
+    loader, read, memory = TrainLoader.from_cfg(cfg, videos, build_task(cfg)), 0, []
     for epoch in range(SAMPLES // len(videos)):
         for batch in loader.epoch(epoch):
             assert not batch.bad
@@ -113,7 +114,7 @@ def test_an_epoch_over_broken_files_ends_with_all_its_samples(tmp_path, monkeypa
         **AUGMENTED,
     )
     before = set(process_tree.descendants())
-    loader = TrainLoader(cfg, video_set(paths))
+    loader = TrainLoader.from_cfg(cfg, video_set(paths), build_task(cfg))
     (tmp_path / "out").mkdir(exist_ok=True)
     ledger = BadLedger(World(0, 1, 0, 1, torch.device("cpu")), tmp_path / "out", 1.0)
     read, counts, started = 0, Counter(), time.monotonic()

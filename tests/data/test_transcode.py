@@ -7,7 +7,13 @@ import numpy as np
 import official_sets
 import pytest
 
-from slowfast_ext.data.transcode import Recipe, decoded_frames, plan, transcode, transcode_all
+from slowfast_ext.data.curation.transcode import (
+    Recipe,
+    decoded_frames,
+    plan,
+    transcode,
+    transcode_all,
+)
 from slowfast_ext.errors import DataError
 
 SMALL = Recipe(short_side=16, gop=4)

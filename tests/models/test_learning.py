@@ -61,7 +61,7 @@ def motion_batch(tmp_path_factory):
     cfg = settings(
         **{"DATA.PATH_TO_DATA_DIR": folder, "OUTPUT_DIR": folder, "DATA.DECODE_TIMEOUT": 0}
     )
-    videos, source = read_videos(cfg, "train"), VideoSource(cfg)
+    videos, source = read_videos(cfg, "train"), VideoSource.from_cfg(cfg)
     clips_BTHWC = torch.stack([source.frames(video, range(FRAMES)) for video in videos])
     labels = torch.tensor([video.labels[0] for video in videos])
     return (clips_BTHWC.permute(0, 4, 1, 2, 3).float() - 128) / 64, labels

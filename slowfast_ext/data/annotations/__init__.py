@@ -1,24 +1,30 @@
-"""Annotation readers, one file a data set, and the one door to them: `read_videos`."""
+"""Annotation readers, one file a data set, and the doors to them: `read_videos` and `read_listed`.
+
+A reader is registered with the option classes that it takes: `@DATASETS.register("epic", EpicOptions)` over
+`def read_epic(lists: Lists, split: str, options: EpicOptions) -> VideoSet`.
+"""
 
 from dataclasses import replace
 
 from yacs.config import CfgNode
 
-from slowfast_ext.data.annotations.checks import (
+from slowfast_ext.config import options_of
+from slowfast_ext.data.annotations.list_checks import (
     check_labels,
     keep_present,
     listed_twice,
     look_into_folders,
     missing_classes,
 )
+from slowfast_ext.data.annotations.lists import ClassNameOptions, ListOptions, Lists
 from slowfast_ext.data.annotations.packed import PackedRecords
 from slowfast_ext.data.records import DATASETS, SPLITS, VideoSet
 from slowfast_ext.registry import import_submodules
-from slowfast_ext.tasks.base import class_counts
+from slowfast_ext.tasks import Task, build_task
 
 import_submodules(__name__)
 
-__all__ = ["DATASETS", "SPLITS", "read_listed", "read_videos"]
+__all__ = ["DATASETS", "SPLITS", "Lists", "checked", "read_listed", "read_videos", "usable"]
 
 
 def read_listed(cfg: CfgNode, split: str) -> VideoSet:
@@ -27,10 +33,9 @@ def read_listed(cfg: CfgNode, split: str) -> VideoSet:
     `split` is "train" (TRAIN.DATASET) or "val" or "test" (TEST.DATASET). Raises DataError with file and
     line for what cannot be read, labels out of MODEL.NUM_CLASSES and videos with two labels.
     """
-    name = cfg.TRAIN.DATASET if split == "train" else cfg.TEST.DATASET
-    video_set = DATASETS.get(name)(cfg, split)
-    check_labels(video_set, class_counts(cfg))
-    return replace(video_set, notes=(*video_set.notes, *listed_twice(video_set)))
+    name, task = cfg.TRAIN.DATASET if split == "train" else cfg.TEST.DATASET, build_task(cfg)
+    options = [options_of(cfg, kind) for kind in DATASETS.options(name)]
+    return checked(DATASETS.get(name)(_lists(cfg, task), split, *options), task)
 
 
 def read_videos(cfg: CfgNode, split: str) -> VideoSet:
@@ -39,7 +44,35 @@ def read_videos(cfg: CfgNode, split: str) -> VideoSet:
     `notes` tell "N of M listed files present". Raises DataError where more than DATA.ALLOW_MISSING
     are absent, and where frame folders hold no images of DATA.IMAGE_TEMPLATE.
     """
-    video_set = keep_present(read_listed(cfg, split), cfg.DATA.ALLOW_MISSING)
-    folders = look_into_folders(video_set.records, cfg)
-    notes = (*video_set.notes, *folders, *missing_classes(video_set, class_counts(cfg)))
+    data = cfg.DATA
+    listed = read_listed(cfg, split)
+    return usable(listed, build_task(cfg), data.ALLOW_MISSING, data.IMAGE_TEMPLATE, data.IMAGE_FPS)
+
+
+def checked(video_set: VideoSet, task: Task) -> VideoSet:
+    """The set as a reader gives it, if its labels are in range and no video has two. Raises DataError."""
+    check_labels(video_set, task)
+    notes = (*video_set.notes, *listed_twice(video_set))
+    return replace(video_set, notes=notes, multi_label=task.labels_per_video is None)
+
+
+def usable(
+    video_set: VideoSet, task: Task, allow_missing: float, image_template: str, image_fps: float
+) -> VideoSet:
+    """The videos whose file is there; up to a share of `allow_missing` may be absent. Raises DataError."""
+    video_set = keep_present(video_set, allow_missing)
+    folders = look_into_folders(video_set.records, image_template, image_fps)
+    notes = (*video_set.notes, *folders, *missing_classes(video_set, task))
     return replace(video_set, records=PackedRecords(video_set.records), notes=notes)
+
+
+def _lists(cfg: CfgNode, task: Task) -> Lists:
+    options = options_of(cfg, ListOptions)
+    return Lists(
+        folder=options.path_to_data_dir,
+        media_folder=options.path_prefix,
+        template=options.label_path_template,
+        separator=options.path_label_separator,
+        class_file=options_of(cfg, ClassNameOptions).class_names,
+        labels_per_video=task.labels_per_video,
+    )

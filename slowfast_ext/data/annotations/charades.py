@@ -6,10 +6,8 @@ is mean average precision. The frame lists of PySlowFast (`{train,val}.csv`) are
 
 import os
 
-from yacs.config import CfgNode
-
 from slowfast_ext.data.annotations.frame_table import HEADER, read_frame_table
-from slowfast_ext.data.annotations.lists import file_in, find_list, media_root, search_list
+from slowfast_ext.data.annotations.lists import Lists
 from slowfast_ext.data.annotations.media import Media
 from slowfast_ext.data.annotations.text import first_line, read_lines, read_table
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
@@ -20,18 +18,18 @@ FOLDERS = ("", "Charades_v1", "Charades_v1_480")
 
 
 @DATASETS.register("charades")
-def read_charades(cfg: CfgNode, split: str) -> VideoSet:
+def read_charades(lists: Lists, split: str) -> VideoSet:
     """A split of Charades; val and test are the official test split."""
-    if not cfg.DATA.MULTI_LABEL:
+    if lists.labels_per_video is not None:
         raise DataError("charades: a video has several labels; set DATA.MULTI_LABEL True")
-    official = search_list(cfg, "train" if split == "train" else "test", "Charades_v1_{}.csv")
-    path = official or find_list(cfg, split, "{}.csv")
+    official = lists.search("train" if split == "train" else "test", "Charades_v1_{}.csv")
+    path = official or lists.find(split, "{}.csv")
     reader = _frame_table if first_line(path).startswith(HEADER) else _official
-    return VideoSet("charades", split, reader(cfg, path), _class_names(cfg), multi_label=True)
+    return VideoSet("charades", split, reader(lists, path), _class_names(lists))
 
 
-def _official(cfg: CfgNode, path: str) -> list[VideoRecord]:
-    media, root = Media(), media_root(cfg)
+def _official(lists: Lists, path: str) -> list[VideoRecord]:
+    media, root = Media(), lists.media_root
     records = []
     for place, row in read_table(path, ("id", "actions")):
         paths = [os.path.join(root, folder, f"{row['id']}.mp4") for folder in FOLDERS]
@@ -48,8 +46,8 @@ def _label(action: str, place: str) -> int:
     return int(name[1:])
 
 
-def _frame_table(cfg: CfgNode, path: str) -> list[VideoRecord]:
-    root = media_root(cfg)
+def _frame_table(lists: Lists, path: str) -> list[VideoRecord]:
+    root = lists.media_root
     return [
         VideoRecord(
             os.path.join(root, video.folder),
@@ -62,8 +60,8 @@ def _frame_table(cfg: CfgNode, path: str) -> list[VideoRecord]:
     ]
 
 
-def _class_names(cfg: CfgNode) -> tuple[tuple[str, ...], ...]:
-    path = file_in(cfg, [CLASSES])
+def _class_names(lists: Lists) -> tuple[tuple[str, ...], ...]:
+    path = lists.file([CLASSES])
     if path is None:
         return ()
     return (tuple(text.partition(" ")[2].strip() for _, text in read_lines(path)),)

@@ -12,14 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import SPLIT_NAMES
+from slowfast_ext.data.annotations.lists import SPLIT_NAMES, Lists
+from slowfast_ext.data.annotations.media import VIDEO_SUFFIXES, is_video
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import DATASETS, SPLITS, VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
 
-SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".gif")
 TABLE = "clips.tsv"
 COLUMNS = ("path", "class", "split")
 VAL_PART = 5
@@ -36,9 +34,9 @@ class TreeClip:
 
 
 @DATASETS.register("class_folders")
-def read_class_folders(cfg: CfgNode, split: str) -> VideoSet:
+def read_class_folders(lists: Lists, split: str) -> VideoSet:
     """Videos of a split of the tree in DATA.PATH_TO_DATA_DIR; without a test split, val is the test."""
-    root = cfg.DATA.PATH_TO_DATA_DIR
+    root = lists.folder
     clips = read_tree(root)
     names = tree_classes(clips)
     label_of = {name: label for label, name in enumerate(names)}
@@ -62,7 +60,7 @@ def read_tree(root: str) -> list[TreeClip]:
     if not clips:
         raise DataError(
             f"{root}: no videos; expected {TABLE}, or <class>/<video>, or train/<class>/<video>"
-            f" with one of the suffixes {' '.join(SUFFIXES)}"
+            f" with one of the suffixes {' '.join(VIDEO_SUFFIXES)}"
         )
     return sorted(clips, key=lambda clip: clip.path)
 
@@ -79,14 +77,14 @@ def write_lists(root: str, folder: str) -> dict[str, int]:
     """
     clips = read_tree(root)
     names = tree_classes(clips)
-    lists: dict[str, list[str]] = {}
+    by_file: dict[str, list[str]] = {}
     for clip in clips:
         line = f"{clip.path} {names.index(clip.class_name)}"
-        lists.setdefault(f"{clip.split}.csv", []).append(line)
+        by_file.setdefault(f"{clip.split}.csv", []).append(line)
     os.makedirs(folder, exist_ok=True)
-    for name, lines in {**lists, "classes.txt": list(names)}.items():
+    for name, lines in {**by_file, "classes.txt": list(names)}.items():
         Path(folder, name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return {name: len(lines) for name, lines in sorted(lists.items())}
+    return {name: len(lines) for name, lines in sorted(by_file.items())}
 
 
 def _read_table(path: str) -> Iterator[TreeClip]:
@@ -138,7 +136,7 @@ def _read_folders(root: str) -> Iterator[TreeClip]:
 def _videos(root: str, part: str) -> Iterator[tuple[str, str]]:
     """Path from the root and class of every video in the class folders of `root/part`."""
     for video in sorted(Path(root, part).glob("*/*")):
-        if video.suffix.lower() in SUFFIXES and not video.name.startswith("."):
+        if is_video(video.name) and not video.name.startswith("."):
             yield str(video.relative_to(root)), video.parent.name
 
 

@@ -6,9 +6,7 @@ are single dives, so `start_frame` and `end_frame` span the whole of each and ar
 
 import os
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import class_names, file_in, find_list, media_root
+from slowfast_ext.data.annotations.lists import Lists
 from slowfast_ext.data.annotations.media import Media
 from slowfast_ext.data.annotations.text import read_entries, read_json, to_int
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
@@ -19,24 +17,24 @@ FOLDERS = ("rgb", "")
 
 
 @DATASETS.register("diving48")
-def read_diving48(cfg: CfgNode, split: str) -> VideoSet:
+def read_diving48(lists: Lists, split: str) -> VideoSet:
     """A split of Diving-48 V2; val and test are the official test split."""
     split_file = "train" if split == "train" else "test"
-    path = find_list(cfg, split_file, "Diving48_V2_{}.json")
-    media, root = Media(), media_root(cfg)
+    path = lists.find(split_file, "Diving48_V2_{}.json")
+    media, root = Media(), lists.media_root
     records = []
     for place, entry in read_entries(path, ("vid_name", "label")):
         name = str(entry["vid_name"])
         paths = [os.path.join(root, folder, f"{name}.mp4") for folder in FOLDERS]
         label = to_int(str(entry["label"]), place, "a label")
         records.append(VideoRecord(media.locate(*paths), (label,), place, name=name))
-    names = class_names(cfg) or _vocabulary(cfg)
+    names = lists.class_names() or _vocabulary(lists)
     return VideoSet("diving48", split, records, (names,) if names else ())
 
 
-def _vocabulary(cfg: CfgNode) -> tuple[str, ...]:
+def _vocabulary(lists: Lists) -> tuple[str, ...]:
     """Dives as their take-off, somersaults, twists and position: "Back, 15som, 05Twis, FREE"."""
-    path = file_in(cfg, [VOCABULARY])
+    path = lists.file([VOCABULARY])
     dives = read_json(path) if path else []
     if not all(isinstance(dive, list) for dive in dives):
         raise DataError(f"{path}: expected a list of dives, each a list of attributes")

@@ -6,9 +6,7 @@ A row is a piece of a long recording with a verb and a noun. Media are frame fol
 
 import os
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import file_in, find_list, media_root
+from slowfast_ext.data.annotations.lists import Lists
 from slowfast_ext.data.annotations.media import Media
 from slowfast_ext.data.annotations.text import Row, read_table, to_int, to_seconds
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
@@ -29,24 +27,24 @@ COLUMNS = (
 
 
 @DATASETS.register("epic")
-def read_epic(cfg: CfgNode, split: str) -> VideoSet:
+def read_epic(lists: Lists, split: str) -> VideoSet:
     """A split with labels (verb, noun); test is the validation split, as the official one has no labels."""
     split_file = "train" if split == "train" else "val"
-    pickle = file_in(cfg, ["EPIC_100_train.pkl", "EPIC_100_validation.pkl"])
-    if pickle and not file_in(cfg, ["EPIC_100_train.csv", "EPIC_100_validation.csv"]):
+    pickle = lists.file(["EPIC_100_train.pkl", "EPIC_100_validation.pkl"])
+    if pickle and not lists.file(["EPIC_100_train.csv", "EPIC_100_validation.csv"]):
         raise DataError(
             f"{pickle}: pickles are not read, as opening one runs whatever program is in it;"
             " put the EPIC_100_*.csv files of the official annotations in the folder instead"
         )
-    path = find_list(cfg, split_file, LIST)
+    path = lists.find(split_file, LIST)
     media = Media()
-    records = [_record(cfg, media, place, row) for place, row in read_table(path, COLUMNS)]
-    return VideoSet("epic", split, records, _class_names(cfg))
+    records = [_record(lists, media, place, row) for place, row in read_table(path, COLUMNS)]
+    return VideoSet("epic", split, records, _class_names(lists))
 
 
-def _record(cfg: CfgNode, media: Media, place: str, row: Row) -> VideoRecord:
+def _record(lists: Lists, media: Media, place: str, row: Row) -> VideoRecord:
     labels = tuple(to_int(row[f"{word}_class"], place, "a label") for word in ("verb", "noun"))
-    folder = os.path.join(media_root(cfg), row["participant_id"])
+    folder = os.path.join(lists.media_root, row["participant_id"])
     frames = os.path.join(folder, "rgb_frames", row["video_id"])
     if media.has(frames):
         first, last = (to_int(row[column], place, "a frame number") for column in FRAMES)
@@ -59,14 +57,13 @@ def _record(cfg: CfgNode, media: Media, place: str, row: Row) -> VideoRecord:
             end_frame=last - 1,
         )
     video = f"{row['video_id']}.MP4"
-    paths = (os.path.join(folder, "videos", video), os.path.join(media_root(cfg), video))
+    paths = (os.path.join(folder, "videos", video), os.path.join(lists.media_root, video))
     start, end = (to_seconds(row[column], place) for column in TIMES)
     found = media.find(*paths) or paths[0]
     return VideoRecord(found, labels, place, name=row["narration_id"], start=start, end=end)
 
 
-def _class_names(cfg: CfgNode) -> tuple[tuple[str, ...], ...]:
-    files = [file_in(cfg, [f"EPIC_100_{word}_classes.csv"]) for word in ("verb", "noun")]
-    if None in files:
-        return ()
-    return tuple(tuple(row["key"] for _, row in read_table(path, ("id", "key"))) for path in files)
+def _class_names(lists: Lists) -> tuple[tuple[str, ...], ...]:
+    found = (lists.file([f"EPIC_100_{word}_classes.csv"]) for word in ("verb", "noun"))
+    names = [tuple(row["key"] for _, row in read_table(p, ("id", "key"))) for p in found if p]
+    return tuple(names) if len(names) == 2 else ()

@@ -7,9 +7,7 @@ one clip each, `<subaction_id>.mp4`, or frame folders. The measure of the set is
 import os
 import re
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import class_names, file_in, find_list, media_root
+from slowfast_ext.data.annotations.lists import Lists
 from slowfast_ext.data.annotations.media import Media, is_video
 from slowfast_ext.data.annotations.text import read_lines, to_int
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
@@ -20,34 +18,34 @@ CATEGORY = re.compile(r"\s*Clabel:\s*(\d+)\s*;\s*set:\s*\d+\s*;\s*Glabel:\s*\d+\
 
 
 @DATASETS.register("gym99")
-def read_gym99(cfg: CfgNode, split: str) -> VideoSet:
+def read_gym99(lists: Lists, split: str) -> VideoSet:
     """Gym99: 99 elements."""
-    return _read_finegym(cfg, split, "gym99")
+    return _read_finegym(lists, split, "gym99")
 
 
 @DATASETS.register("gym288")
-def read_gym288(cfg: CfgNode, split: str) -> VideoSet:
+def read_gym288(lists: Lists, split: str) -> VideoSet:
     """Gym288: 288 elements, in a long tail."""
-    return _read_finegym(cfg, split, "gym288")
+    return _read_finegym(lists, split, "gym288")
 
 
-def _read_finegym(cfg: CfgNode, split: str, name: str) -> VideoSet:
-    path = find_list(cfg, split, *(template.replace("{set}", name) for template in LISTS))
+def _read_finegym(lists: Lists, split: str, name: str) -> VideoSet:
+    path = lists.find(split, *(template.replace("{set}", name) for template in LISTS))
     media = Media()
-    records = [_record(cfg, media, place, text) for place, text in read_lines(path)]
-    categories = file_in(cfg, [f"{name}_categories.txt"])
-    names = class_names(cfg) or (_categories(categories) if categories else ())
+    records = [_record(lists, media, place, text) for place, text in read_lines(path)]
+    categories = lists.file([f"{name}_categories.txt"])
+    names = lists.class_names() or (_categories(categories) if categories else ())
     return VideoSet(name, split, records, (names,) if names else ())
 
 
-def _record(cfg: CfgNode, media: Media, place: str, text: str) -> VideoRecord:
+def _record(lists: Lists, media: Media, place: str, text: str) -> VideoRecord:
     fields = text.split()
     if len(fields) not in (2, 3):
         raise DataError(
             f"{place}: '{text[:120]}' is neither `subaction_id label` nor"
             " `subaction_id number_of_frames label`"
         )
-    found = media.locate(os.path.join(media_root(cfg), f"{fields[0]}.mp4"))
+    found = media.locate(os.path.join(lists.media_root, f"{fields[0]}.mp4"))
     has_count = len(fields) == 3 and not is_video(found)
     num_frames = to_int(fields[1], place, "a number of frames") if has_count else None
     label = to_int(fields[-1], place, "a label")

@@ -7,28 +7,25 @@ are DATA.IMAGE_TEMPLATE from 1. Files of video in such a list are read too (thei
 import os
 from collections.abc import Iterator
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import class_names, find_list, media_root
+from slowfast_ext.data.annotations.lists import Lists
 from slowfast_ext.data.annotations.media import is_video
 from slowfast_ext.data.annotations.text import read_lines, to_int
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
-from slowfast_ext.tasks.base import class_counts
 
 
 @DATASETS.register("frames")
-def read_frames(cfg: CfgNode, split: str) -> VideoSet:
+def read_frames(lists: Lists, split: str) -> VideoSet:
     """The frame list of a split: `{train,val,test}.txt` or `.csv`, or DATA.LABEL_PATH_TEMPLATE."""
-    path = find_list(cfg, split, "{}.txt", "{}.csv")
-    names = class_names(cfg)
-    return VideoSet("frames", split, list(frame_records(cfg, path)), (names,) if names else ())
+    path = lists.find(split, "{}.txt", "{}.csv")
+    names = lists.class_names()
+    return VideoSet("frames", split, list(frame_records(lists, path)), (names,) if names else ())
 
 
-def frame_records(cfg: CfgNode, path: str) -> Iterator[VideoRecord]:
+def frame_records(lists: Lists, path: str) -> Iterator[VideoRecord]:
     """Records of a `folder number_of_frames label` list, a label for each head."""
-    heads = len(class_counts(cfg))
-    root = media_root(cfg)
+    heads = lists.labels_per_video or 1
+    root = lists.media_root
     for place, text in read_lines(path):
         fields = text.rsplit(None, 1 + heads)
         if len(fields) != 2 + heads:

@@ -2,9 +2,7 @@
 
 import os
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import media_root
+from slowfast_ext.data.annotations.lists import FoldOptions, Lists
 from slowfast_ext.data.annotations.media import Media
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
@@ -14,12 +12,12 @@ LIST_FOLDERS = ("", "testTrainMulti_7030_splits")
 USES = {"1": "train", "2": "test", "0": "unused"}
 
 
-@DATASETS.register("hmdb51")
-def read_hmdb51(cfg: CfgNode, split: str) -> VideoSet:
+@DATASETS.register("hmdb51", FoldOptions)
+def read_hmdb51(lists: Lists, split: str, fold: FoldOptions) -> VideoSet:
     """The official split DATA.FOLD; val and test are its test list. Labels in alphabetical order."""
     wanted = "train" if split == "train" else "test"
-    folder, ending, names = _lists(cfg)
-    media, root = Media(), media_root(cfg)
+    folder, ending, names = _files(lists, fold.fold)
+    media, root = Media(), lists.media_root
     records = []
     for label, category in enumerate(names):
         for place, text in read_lines(os.path.join(folder, category + ending)):
@@ -32,15 +30,15 @@ def read_hmdb51(cfg: CfgNode, split: str) -> VideoSet:
     return VideoSet("hmdb51", split, records, (names,))
 
 
-def _lists(cfg: CfgNode) -> tuple[str, str, tuple[str, ...]]:
+def _files(lists: Lists, fold: int) -> tuple[str, str, tuple[str, ...]]:
     """Folder of the lists, the end of their names, and the classes."""
-    ending = f"_test_split{cfg.DATA.FOLD}.txt"
+    ending = f"_test_split{fold}.txt"
     for part in LIST_FOLDERS:
-        folder = os.path.join(cfg.DATA.PATH_TO_DATA_DIR, part)
-        lists = [name for name in Media().names(folder) if name.endswith(ending)]
-        if lists:
-            return folder, ending, tuple(sorted(name.removesuffix(ending) for name in lists))
+        folder = os.path.join(lists.folder, part)
+        files = [name for name in Media().names(folder) if name.endswith(ending)]
+        if files:
+            return folder, ending, tuple(sorted(name.removesuffix(ending) for name in files))
     raise DataError(
-        f"{cfg.DATA.PATH_TO_DATA_DIR}: no lists *{ending}; set DATA.PATH_TO_DATA_DIR to the folder"
+        f"{lists.folder}: no lists *{ending}; set DATA.PATH_TO_DATA_DIR to the folder"
         " of the official splits, and DATA.PATH_PREFIX to that of the videos"
     )

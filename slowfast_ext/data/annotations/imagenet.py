@@ -2,9 +2,7 @@
 
 import os
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import class_names, file_in, media_root
+from slowfast_ext.data.annotations.lists import Lists
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
@@ -14,9 +12,9 @@ SYNSETS = "LOC_synset_mapping.txt"
 
 
 @DATASETS.register("imagenet")
-def read_imagenet(cfg: CfgNode, split: str) -> VideoSet:
+def read_imagenet(lists: Lists, split: str) -> VideoSet:
     """Images of a split; labels are the rank of the class folder in alphabetical order."""
-    folder = os.path.join(media_root(cfg), "train" if split == "train" else "val")
+    folder = os.path.join(lists.media_root, "train" if split == "train" else "val")
     wnids = _class_folders(folder)
     records = [
         VideoRecord(os.path.join(folder, wnid, image), (label,), f"{folder}/{wnid}", name=image)
@@ -24,7 +22,7 @@ def read_imagenet(cfg: CfgNode, split: str) -> VideoSet:
         for image in sorted(os.listdir(os.path.join(folder, wnid)))
         if image.lower().endswith(IMAGES)
     ]
-    return VideoSet("imagenet", split, records, (class_names(cfg) or _names(cfg, wnids),))
+    return VideoSet("imagenet", split, records, (lists.class_names() or _names(lists, wnids),))
 
 
 def _class_folders(folder: str) -> list[str]:
@@ -42,9 +40,9 @@ def _class_folders(folder: str) -> list[str]:
     return folders
 
 
-def _names(cfg: CfgNode, wnids: list[str]) -> tuple[str, ...]:
+def _names(lists: Lists, wnids: list[str]) -> tuple[str, ...]:
     """First synonym of each synset, where the mapping is there."""
-    path = file_in(cfg, [SYNSETS])
+    path = lists.file([SYNSETS])
     if path is None:
         return tuple(wnids)
     words = dict(text.split(" ", 1) for _, text in read_lines(path))

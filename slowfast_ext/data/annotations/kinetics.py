@@ -7,9 +7,7 @@ Two forms of list, told apart by the first line: `path<sep>label` (see path_list
 import os
 from collections.abc import Iterator
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import class_names, find_list, media_root, search_list
+from slowfast_ext.data.annotations.lists import Lists
 from slowfast_ext.data.annotations.media import Media
 from slowfast_ext.data.annotations.path_list import read_path_list
 from slowfast_ext.data.annotations.text import Row, first_line, read_table, to_seconds
@@ -20,19 +18,19 @@ COLUMNS = ("youtube_id", "time_start", "time_end")
 
 
 @DATASETS.register("kinetics")
-def read_kinetics(cfg: CfgNode, split: str) -> VideoSet:
+def read_kinetics(lists: Lists, split: str) -> VideoSet:
     """Path lists or official csv files of a split."""
-    path = find_list(cfg, split, "{}.csv")
+    path = lists.find(split, "{}.csv")
     if "youtube_id" not in first_line(path):
-        names = class_names(cfg)
-        records = read_path_list(cfg, path)
+        names = lists.class_names()
+        records = read_path_list(lists, path)
         heads = (names,) if names else ()
-        return VideoSet("kinetics", split, records, heads, multi_label=cfg.DATA.MULTI_LABEL)
-    names = class_names(cfg) or _names_in_lists(cfg, path)
-    return VideoSet("kinetics", split, _official(cfg, path, split, names), (names,))
+        return VideoSet("kinetics", split, records, heads)
+    names = lists.class_names() or _names_in_lists(lists, path)
+    return VideoSet("kinetics", split, _official(lists, path, split, names), (names,))
 
 
-def _official(cfg: CfgNode, path: str, split: str, names: tuple[str, ...]) -> list[VideoRecord]:
+def _official(lists: Lists, path: str, split: str, names: tuple[str, ...]) -> list[VideoRecord]:
     label_of = {name: label for label, name in enumerate(names)}
     media = Media()
     records = []
@@ -43,7 +41,7 @@ def _official(cfg: CfgNode, path: str, split: str, names: tuple[str, ...]) -> li
                 " (MODEL.CLASS_NAMES or classes.txt beside the list) or the row"
             )
         name = _clip_name(row, place)
-        paths = _places(cfg, split, name, row["label"])
+        paths = _candidates(lists, split, name, row["label"])
         found = media.find(*paths) or paths[0]
         records.append(VideoRecord(found, (label_of[row["label"]],), place, name=name))
     return records
@@ -58,15 +56,15 @@ def _clip_name(row: Row, place: str) -> str:
     return f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4"
 
 
-def _places(cfg: CfgNode, split: str, name: str, label: str) -> list[str]:
+def _candidates(lists: Lists, split: str, name: str, label: str) -> list[str]:
     """Where copies of the set keep a clip: flat, by class, by split, by split and class."""
-    root = media_root(cfg)
+    root = lists.media_root
     splits = ("", "train") if split == "train" else ("", "val", "test", "validation")
     classes = ("", label, label.replace(" ", "_"))
     return [os.path.join(root, part, kind, name) for part in splits for kind in classes]
 
 
-def _names_in_lists(cfg: CfgNode, path: str) -> tuple[str, ...]:
+def _names_in_lists(lists: Lists, path: str) -> tuple[str, ...]:
     """The class names of the training list in alphabetical order, the customary one."""
-    training = search_list(cfg, "train", "{}.csv") or path
+    training = lists.search("train", "{}.csv") or path
     return tuple(sorted({row["label"] for _, row in _rows(training)}))

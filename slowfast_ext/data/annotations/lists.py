@@ -1,10 +1,8 @@
 """Where list files and class names lie, under the names that people and official sets give them."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-from yacs.config import CfgNode
 
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.errors import DataError
@@ -14,7 +12,7 @@ from slowfast_ext.options import Options, option, section
 @section("DATA", "Videos, clips and views")
 @dataclass(frozen=True)
 class ListOptions(Options):
-    """Videos, clips and views: the section DATA."""
+    """Where the lists and videos of a data set are."""
 
     path_to_data_dir: str = option("", "folder of the annotation files")
     path_prefix: str = option("", "folder joined before every media path; empty: PATH_TO_DATA_DIR")
@@ -22,9 +20,6 @@ class ListOptions(Options):
     label_path_template: str = option(
         "",
         "name of the list files, {} is train, val (or validation) or test; empty: the data set's own names",
-    )
-    fold: int = option(
-        1, "which of the three official splits of UCF101 and HMDB51", choices=(1, 2, 3)
     )
     allow_missing: float = option(
         0.0,
@@ -34,10 +29,20 @@ class ListOptions(Options):
     )
 
 
+@section("DATA", "Videos, clips and views")
+@dataclass(frozen=True)
+class FoldOptions(Options):
+    """Sets with several official splits."""
+
+    fold: int = option(
+        1, "which of the three official splits of UCF101 and HMDB51", choices=(1, 2, 3)
+    )
+
+
 @section("MODEL", "Backbone, head and regularisation")
 @dataclass(frozen=True)
 class ClassNameOptions(Options):
-    """Backbone, head and regularisation: the section MODEL."""
+    """Names of the classes."""
 
     class_names: str = option(
         "", "file with a class name a line, where the data set has none of its own"
@@ -54,58 +59,70 @@ SPLIT_NAMES = {
 CLASS_FILES = ("classes.txt", "category.txt", "labels.txt")
 
 
-def find_list(cfg: CfgNode, split: str, *templates: str) -> str:
-    """Path of the list file of a split in DATA.PATH_TO_DATA_DIR.
+@dataclass(frozen=True)
+class Lists:
+    """The list files of a data set: where they are and how they are written. What every reader is given.
 
-    DATA.LABEL_PATH_TEMPLATE, where set, goes before the set's own `templates` ("{}.csv").
-    Raises DataError with the names looked for and the files that are there.
+    Args:
+        folder: of the annotation files.
+        media_folder: that relative paths of videos start from; empty: `folder`.
+        template: name of the list files, {} being the split; empty: the set's own names.
+        separator: of path and label in a list.
+        class_file: with a class name a line; empty: the set's own.
+        labels_per_video: that a line has, where its form does not say; None: any number.
     """
-    found = search_list(cfg, split, *templates)
-    if found:
-        return found
-    folder = cfg.DATA.PATH_TO_DATA_DIR
-    if not os.path.isdir(folder):
+
+    folder: str
+    media_folder: str = ""
+    template: str = ""
+    separator: str = " "
+    class_file: str = ""
+    labels_per_video: int | None = 1
+
+    @property
+    def media_root(self) -> str:
+        """Folder that relative paths of videos start from."""
+        return self.media_folder or self.folder
+
+    def find(self, split: str, *templates: str) -> str:
+        """Path of the list file of a split.
+
+        `template`, where set, goes before the set's own `templates` ("{}.csv").
+        Raises DataError with the names looked for and the files that are there.
+        """
+        found = self.search(split, *templates)
+        if found:
+            return found
+        if not os.path.isdir(self.folder):
+            raise DataError(
+                f"DATA.PATH_TO_DATA_DIR '{self.folder}' is not a folder; set it to that of the lists"
+            )
+        looked_for = ", ".join(self._names(split, templates))
+        there = sorted(name for name in os.listdir(self.folder) if not name.startswith("."))
         raise DataError(
-            f"DATA.PATH_TO_DATA_DIR '{folder}' is not a folder; set it to that of the lists"
+            f"{self.folder}: no list of the {split} videos; looked for {looked_for};"
+            f" the folder has {', '.join(there[:8]) or 'nothing'}{' ...' if len(there) > 8 else ''}."
+            " Set DATA.PATH_TO_DATA_DIR, or DATA.LABEL_PATH_TEMPLATE where the list has another name"
         )
-    looked_for = ", ".join(_names(cfg, split, templates))
-    there = sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    raise DataError(
-        f"{folder}: no list of the {split} videos; looked for {looked_for};"
-        f" the folder has {', '.join(there[:8]) or 'nothing'}{' ...' if len(there) > 8 else ''}."
-        " Set DATA.PATH_TO_DATA_DIR, or DATA.LABEL_PATH_TEMPLATE where the list has another name"
-    )
 
+    def search(self, split: str, *templates: str) -> str | None:
+        """As `find`, None where there is no such file."""
+        return self.file(self._names(split, templates))
 
-def search_list(cfg: CfgNode, split: str, *templates: str) -> str | None:
-    """As `find_list`, None where there is no such file."""
-    return file_in(cfg, _names(cfg, split, templates))
+    def file(self, names: Iterable[str]) -> str | None:
+        """Path of the first of `names` that is a file in the folder."""
+        paths = (os.path.join(self.folder, name) for name in names)
+        return next((path for path in paths if os.path.isfile(path)), None)
 
+    def class_names(self) -> tuple[str, ...]:
+        """Names from `class_file`, else from a file of a customary name beside the lists, else ()."""
+        found = self.class_file or self.file(CLASS_FILES)
+        return read_names(found) if found else ()
 
-def file_in(cfg: CfgNode, names: Iterable[str]) -> str | None:
-    """Path of the first of `names` that is a file in DATA.PATH_TO_DATA_DIR."""
-    paths = (os.path.join(cfg.DATA.PATH_TO_DATA_DIR, name) for name in names)
-    return next((path for path in paths if os.path.isfile(path)), None)
-
-
-def _names(cfg: CfgNode, split: str, templates: Sequence[str]) -> list[str]:
-    own = cfg.DATA.LABEL_PATH_TEMPLATE
-    patterns = [own] if own else templates
-    names = [pattern.replace("{}", word) for word in SPLIT_NAMES[split] for pattern in patterns]
-    return list(dict.fromkeys(names))
-
-
-def media_root(cfg: CfgNode) -> str:
-    """Folder that relative media paths start from."""
-    return cfg.DATA.PATH_PREFIX or cfg.DATA.PATH_TO_DATA_DIR
-
-
-def class_names(cfg: CfgNode, *own: str) -> tuple[str, ...]:
-    """Names from MODEL.CLASS_NAMES, else from a file beside the lists (`own` first), else ()."""
-    if cfg.MODEL.CLASS_NAMES:
-        return read_names(cfg.MODEL.CLASS_NAMES)
-    found = file_in(cfg, (*own, *CLASS_FILES))
-    return read_names(found) if found else ()
+    def _names(self, split: str, templates: Iterable[str]) -> list[str]:
+        patterns = [self.template] if self.template else list(templates)
+        names = [pattern.replace("{}", word) for word in SPLIT_NAMES[split] for pattern in patterns]
+        return list(dict.fromkeys(names))
 
 
 def read_names(path: str) -> tuple[str, ...]:

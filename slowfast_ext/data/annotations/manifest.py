@@ -8,9 +8,7 @@ import csv
 import os
 from collections.abc import Iterable
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import find_list, media_root, read_names
+from slowfast_ext.data.annotations.lists import Lists, read_names
 from slowfast_ext.data.annotations.text import Row, read_table, to_int, to_seconds
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
 
@@ -20,13 +18,13 @@ HEADER = ("path", "name", "labels", *SECONDS, *FRAMES)
 
 
 @DATASETS.register("manifest")
-def read_manifest(cfg: CfgNode, split: str) -> VideoSet:
+def read_manifest(lists: Lists, split: str) -> VideoSet:
     """The manifest of a split; relative paths start from DATA.PATH_PREFIX."""
-    path = find_list(cfg, split, "{}.csv")
-    root = media_root(cfg)
+    path = lists.find(split, "{}.csv")
+    root = lists.media_root
     records = [_record(root, place, row) for place, row in read_table(path, HEADER)]
     names = tuple(read_names(file) for file in _name_files(os.path.dirname(path)))
-    return VideoSet("manifest", split, records, names, multi_label=cfg.DATA.MULTI_LABEL)
+    return VideoSet("manifest", split, records, names)
 
 
 def write_manifest(video_set: VideoSet, records: Iterable[VideoRecord], folder: str) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from slowfast_ext.errors import DataError
 
-SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".MP4", ".m4v", ".mpg", ".mpeg", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".gif")
+_FOUND_SUFFIXES = (*VIDEO_SUFFIXES, ".MP4")
 
 
 class Media:
@@ -38,7 +39,7 @@ class Media:
         exact = next((path for path in paths if self.has(path)), None)
         if exact:
             return exact
-        others = (_stem(path) + suffix for path in paths for suffix in SUFFIXES)
+        others = (_stem(path) + suffix for path in paths for suffix in _FOUND_SUFFIXES)
         return next((path for path in others if self.has(path)), None)
 
     def locate(self, *paths: str) -> str:
@@ -50,7 +51,7 @@ class Media:
 
 def is_video(path: str) -> bool:
     """Has the path the suffix of a video file?"""
-    return os.path.splitext(path)[1].lower() in SUFFIXES
+    return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES
 
 
 def _stem(path: str) -> str:

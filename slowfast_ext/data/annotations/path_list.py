@@ -2,26 +2,23 @@
 
 import os
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import media_root
+from slowfast_ext.data.annotations.lists import Lists
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import VideoRecord
 from slowfast_ext.errors import DataError
-from slowfast_ext.tasks.base import class_counts
 
 SEPARATORS = {" ": "a space", ",": "a comma", "\t": "a tab", ";": "a semicolon"}
 
 
-def read_path_list(cfg: CfgNode, path: str) -> list[VideoRecord]:
+def read_path_list(lists: Lists, path: str) -> list[VideoRecord]:
     """Records of a list file; paths start from DATA.PATH_PREFIX.
 
     A line has one label, one for each head of MODEL.NUM_CLASSES, or with DATA.MULTI_LABEL any number.
     Raises DataError with file and line, the text, and what was expected.
     """
-    heads = None if cfg.DATA.MULTI_LABEL else len(class_counts(cfg))
-    separator = cfg.DATA.PATH_LABEL_SEPARATOR
-    root = media_root(cfg)
+    heads = lists.labels_per_video
+    separator = lists.separator
+    root = lists.media_root
     records = []
     for place, text in read_lines(path):
         fields = split_line(text, separator, heads)

@@ -6,16 +6,8 @@ the line of category.txt where there is one.
 
 import os
 
-from yacs.config import CfgNode
-
 from slowfast_ext.data.annotations.frames import frame_records
-from slowfast_ext.data.annotations.lists import (
-    class_names,
-    file_in,
-    find_list,
-    media_root,
-    read_names,
-)
+from slowfast_ext.data.annotations.lists import Lists, read_names
 from slowfast_ext.data.annotations.media import Media
 from slowfast_ext.data.annotations.text import first_line, read_lines
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
@@ -26,26 +18,26 @@ FOLDERS = ("", "20bn-something-something-v1")
 
 
 @DATASETS.register("ssv1")
-def read_ssv1(cfg: CfgNode, split: str) -> VideoSet:
+def read_ssv1(lists: Lists, split: str) -> VideoSet:
     """A split of Something-Something V1; test is the validation split, as the official one has no labels."""
     split_file = "train" if split == "train" else "val"
-    path = find_list(cfg, split_file, "something-something-v1-{}.csv")
-    names = _names(cfg)
+    path = lists.find(split_file, "something-something-v1-{}.csv")
+    names = _names(lists)
     if ";" not in first_line(path):
-        return VideoSet("ssv1", split, list(frame_records(cfg, path)), (names,) if names else ())
+        return VideoSet("ssv1", split, list(frame_records(lists, path)), (names,) if names else ())
     if not names:
-        raise DataError(f"{cfg.DATA.PATH_TO_DATA_DIR}: no {LABELS}, the class names; copy it there")
-    return VideoSet("ssv1", split, _official(cfg, path, names), (names,))
+        raise DataError(f"{lists.folder}: no {LABELS}, the class names; copy it there")
+    return VideoSet("ssv1", split, _official(lists, path, names), (names,))
 
 
-def _names(cfg: CfgNode) -> tuple[str, ...]:
-    official = file_in(cfg, [LABELS])
-    return class_names(cfg) or (tuple(sorted(read_names(official))) if official else ())
+def _names(lists: Lists) -> tuple[str, ...]:
+    official = lists.file([LABELS])
+    return lists.class_names() or (tuple(sorted(read_names(official))) if official else ())
 
 
-def _official(cfg: CfgNode, path: str, names: tuple[str, ...]) -> list[VideoRecord]:
+def _official(lists: Lists, path: str, names: tuple[str, ...]) -> list[VideoRecord]:
     label_of = {name: label for label, name in enumerate(names)}
-    media, root = Media(), media_root(cfg)
+    media, root = Media(), lists.media_root
     records = []
     for place, text in read_lines(path):
         video, _, label = (part.strip() for part in text.partition(";"))

@@ -7,17 +7,9 @@ labels from the same json files; `folder number_of_frames label` lists need DATA
 
 import os
 
-from yacs.config import CfgNode
-
 from slowfast_ext.data.annotations.frame_table import HEADER, read_frame_table
 from slowfast_ext.data.annotations.frames import frame_records
-from slowfast_ext.data.annotations.lists import (
-    SPLIT_NAMES,
-    class_names,
-    file_in,
-    find_list,
-    media_root,
-)
+from slowfast_ext.data.annotations.lists import SPLIT_NAMES, Lists
 from slowfast_ext.data.annotations.media import Media
 from slowfast_ext.data.annotations.text import first_line, read_entries, read_json, to_int
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
@@ -29,26 +21,26 @@ FOLDERS = ("", "20bn-something-something-v2")
 
 
 @DATASETS.register("ssv2")
-def read_ssv2(cfg: CfgNode, split: str) -> VideoSet:
+def read_ssv2(lists: Lists, split: str) -> VideoSet:
     """A split of Something-Something V2; test is the validation split, as the official one has no labels."""
     split_file = "train" if split == "train" else "val"
-    path = find_list(cfg, split_file, "{}.csv", *OFFICIAL)
+    path = lists.find(split_file, "{}.csv", *OFFICIAL)
     if path.endswith(".json"):
-        names = template_names(cfg)
-        return VideoSet("ssv2", split, _official(cfg, path, names), (names,))
+        names = template_names(lists)
+        return VideoSet("ssv2", split, _official(lists, path, names), (names,))
     if first_line(path).startswith(HEADER):
-        names = template_names(cfg)
-        return VideoSet("ssv2", split, _frame_table(cfg, path, split_file, names), (names,))
-    names = class_names(cfg) or (template_names(cfg) if file_in(cfg, LABELS) else ())
-    return VideoSet("ssv2", split, list(frame_records(cfg, path)), (names,) if names else ())
+        names = template_names(lists)
+        return VideoSet("ssv2", split, _frame_table(lists, path, split_file, names), (names,))
+    names = lists.class_names() or (template_names(lists) if lists.file(LABELS) else ())
+    return VideoSet("ssv2", split, list(frame_records(lists, path)), (names,) if names else ())
 
 
-def template_names(cfg: CfgNode) -> tuple[str, ...]:
+def template_names(lists: Lists) -> tuple[str, ...]:
     """Class names in the order of the labels json, `{"Holding something": "57", ...}`."""
-    path = file_in(cfg, LABELS)
+    path = lists.file(LABELS)
     if path is None:
         raise DataError(
-            f"{cfg.DATA.PATH_TO_DATA_DIR}: no {LABELS[0]}, which maps the templates to labels; copy it there"
+            f"{lists.folder}: no {LABELS[0]}, which maps the templates to labels; copy it there"
         )
     labels = {name: to_int(str(label), path, "a label") for name, label in read_json(path).items()}
     names = sorted(labels, key=labels.__getitem__)
@@ -72,8 +64,8 @@ def _entries(path: str, names: tuple[str, ...]) -> dict[str, tuple[int, str]]:
     return labels
 
 
-def _official(cfg: CfgNode, path: str, names: tuple[str, ...]) -> list[VideoRecord]:
-    media, root = Media(), media_root(cfg)
+def _official(lists: Lists, path: str, names: tuple[str, ...]) -> list[VideoRecord]:
+    media, root = Media(), lists.media_root
     records = []
     for video, (label, place) in _entries(path, names).items():
         paths = [os.path.join(root, folder, f"{video}.webm") for folder in FOLDERS]
@@ -81,15 +73,15 @@ def _official(cfg: CfgNode, path: str, names: tuple[str, ...]) -> list[VideoReco
     return records
 
 
-def _frame_table(cfg: CfgNode, path: str, split: str, names: tuple[str, ...]) -> list[VideoRecord]:
+def _frame_table(lists: Lists, path: str, split: str, names: tuple[str, ...]) -> list[VideoRecord]:
     files = [t.replace("{}", word) for t in OFFICIAL for word in SPLIT_NAMES[split]]
-    official = file_in(cfg, files)
+    official = lists.file(files)
     if official is None:
         raise DataError(
             f"{path}: a frame list has no labels; copy {' or '.join(files[:2])} beside it"
         )
     labels = _entries(official, names)
-    root = media_root(cfg)
+    root = lists.media_root
     records = []
     for video in read_frame_table(path):
         if video.name not in labels:

@@ -2,9 +2,7 @@
 
 import os
 
-from yacs.config import CfgNode
-
-from slowfast_ext.data.annotations.lists import file_in, find_list, media_root
+from slowfast_ext.data.annotations.lists import FoldOptions, Lists
 from slowfast_ext.data.annotations.media import Media
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
@@ -14,15 +12,15 @@ LIST_FOLDERS = ("", "ucfTrainTestlist/")
 VIDEO_FOLDERS = ("", "UCF-101")
 
 
-@DATASETS.register("ucf101")
-def read_ucf101(cfg: CfgNode, split: str) -> VideoSet:
+@DATASETS.register("ucf101", FoldOptions)
+def read_ucf101(lists: Lists, split: str, fold: FoldOptions) -> VideoSet:
     """The official split DATA.FOLD; val and test are its test list. The class is the video's folder."""
     split_file = "train" if split == "train" else "test"
-    templates = [f"{folder}{{}}list{cfg.DATA.FOLD:02d}.txt" for folder in LIST_FOLDERS]
-    path = find_list(cfg, split_file, *templates)
-    names = _class_names(cfg)
+    templates = [f"{folder}{{}}list{fold.fold:02d}.txt" for folder in LIST_FOLDERS]
+    path = lists.find(split_file, *templates)
+    names = _class_names(lists)
     label_of = {name: label for label, name in enumerate(names)}
-    media, root = Media(), media_root(cfg)
+    media, root = Media(), lists.media_root
     records = []
     for place, text in read_lines(path):
         name = text.split()[0]
@@ -37,8 +35,8 @@ def read_ucf101(cfg: CfgNode, split: str) -> VideoSet:
     return VideoSet("ucf101", split, records, (names,))
 
 
-def _class_names(cfg: CfgNode) -> tuple[str, ...]:
-    path = file_in(cfg, [f"{folder}classInd.txt" for folder in LIST_FOLDERS])
+def _class_names(lists: Lists) -> tuple[str, ...]:
+    path = lists.file([f"{folder}classInd.txt" for folder in LIST_FOLDERS])
     if path is None:
-        raise DataError(f"{cfg.DATA.PATH_TO_DATA_DIR}: no classInd.txt, the class names of UCF101")
+        raise DataError(f"{lists.folder}: no classInd.txt, the class names of UCF101")
     return tuple(text.split()[-1] for _, text in read_lines(path))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
+from slowfast_ext.config import options_of
 from slowfast_ext.data.decode.base import DECODERS, Frames, read_frames
 from slowfast_ext.data.decode.ffmpeg import header_frames
 from slowfast_ext.data.decode.frames_reader import folder_template, scan_folder
@@ -28,11 +29,13 @@ from slowfast_ext.errors import ConfigError, DataError
 from slowfast_ext.options import Options, option, section
 from slowfast_ext.registry import import_submodules
 
+__all__ = ["DECODERS", "ClipInfo", "DecodeOptions", "LengthChangedError", "VideoSource"]
+
 
 @section("DATA", "Videos, clips and views")
 @dataclass(frozen=True)
 class DecodeOptions(Options):
-    """Videos, clips and views: the section DATA."""
+    """How videos and frame folders are read."""
 
     image_template: str = option(
         "{:05d}.jpg",
@@ -53,7 +56,7 @@ class DecodeOptions(Options):
     )
 
 
-import_submodules(__package__)
+import_submodules("slowfast_ext.data.decode")
 
 AUTO = ("pyav", "frames")
 """PyAV is exact on every file and was the fastest on all that were measured (docs/decoding.md)."""
@@ -77,15 +80,25 @@ class VideoSource:
     next. `counts` tells what did not go the plain way.
     """
 
-    def __init__(self, cfg: CfgNode) -> None:
-        data = cfg.DATA
-        self.chain = reader_chain(data.DECODING_BACKEND)
-        self.template, self.image_fps = data.IMAGE_TEMPLATE, data.IMAGE_FPS
-        self.cache = IndexCache(
-            (data.PATH_TO_DATA_DIR, cfg.OUTPUT_DIR), data.PATH_PREFIX or data.PATH_TO_DATA_DIR
-        )
-        self.watchdog = Watchdog(data.DECODE_TIMEOUT)
+    def __init__(
+        self,
+        options: DecodeOptions = DecodeOptions(),
+        cache_folders: Sequence[str] = (),
+        root: str = "",
+    ) -> None:
+        """Indices of files are kept in the first of `cache_folders` that can be written, relative to `root`."""
+        self.chain = reader_chain(options.decoding_backend)
+        self.template, self.image_fps = options.image_template, options.image_fps
+        self.cache = IndexCache(cache_folders, root)
+        self.watchdog = Watchdog(options.decode_timeout)
         self._counts: Counter[str] = Counter()
+
+    @classmethod
+    def from_cfg(cls, cfg: CfgNode) -> "VideoSource":
+        """The reader of a configuration, with its index beside the lists or in OUTPUT_DIR."""
+        folder = cfg.DATA.PATH_TO_DATA_DIR
+        root = cfg.DATA.PATH_PREFIX or folder
+        return cls(options_of(cfg, DecodeOptions), (folder, cfg.OUTPUT_DIR), root)
 
     @property
     def counts(self) -> Counter[str]:

@@ -10,12 +10,13 @@ other's time reversal, so a set of frames without their order cannot tell them a
 from slowfast_ext.data.motion.clip import render_clip
 from slowfast_ext.data.motion.motions import CLASS_NAMES
 from slowfast_ext.data.motion.render import ensure_rendered
-from slowfast_ext.data.motion.settings import LEVELS, MotionSettings
+from slowfast_ext.data.motion.settings import LEVELS, MotionOptions, MotionSettings
 from slowfast_ext.data.motion.video import write_video
 
 __all__ = [
     "CLASS_NAMES",
     "LEVELS",
+    "MotionOptions",
     "MotionSettings",
     "ensure_rendered",
     "render_clip",

@@ -2,8 +2,6 @@
 
 from dataclasses import asdict, dataclass
 
-from yacs.config import CfgNode
-
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.options import Options, option, section
 
@@ -14,7 +12,7 @@ from slowfast_ext.options import Options, option, section
 )
 @dataclass(frozen=True)
 class MotionOptions(Options):
-    """MotionShapes, the data set that is rendered on first use (TRAIN.DATASET motionshapes): the section MOTION."""
+    """How many clips are rendered, and how."""
 
     level: str = option(
         "easy",
@@ -26,6 +24,11 @@ class MotionOptions(Options):
     size: int = option(64, "side of the square video, even", unit="px", low=16)
     num_frames: int = option(16, "frames of a file, at 12 a second", unit="frames", low=2)
     seed: int = option(0, "seed of the set; same settings, same pixels", low=0)
+
+    @property
+    def settings(self) -> "MotionSettings":
+        """What the pixels of a clip depend on. Raises ConfigError for an odd size."""
+        return MotionSettings(self.level, self.size, self.num_frames, self.seed)
 
 
 RENDERER = 1
@@ -39,7 +42,7 @@ class Level:
     """How hard a set is. Lengths in frame widths, speeds in loops per file, light as a share.
 
     `speed` range of a motion, `contrast` of the background, `camera` drift over a file, `light` swing,
-    `distractors` further objects that sway, `noise` deviation of pixels [levels], `crf` of x264.
+    `distractors` further objects that sway, `noise` standard deviation of pixels [levels], `crf` of x264.
     """
 
     speed: tuple[float, float]
@@ -71,12 +74,6 @@ class MotionSettings:
             raise ConfigError(
                 f"MOTION.SIZE = {self.size}: h264 needs an even side; take {self.size + 1}"
             )
-
-    @classmethod
-    def from_cfg(cls, cfg: CfgNode) -> "MotionSettings":
-        """The settings that the MOTION section names. Raises ConfigError for an odd size."""
-        motion = cfg.MOTION
-        return cls(motion.LEVEL, motion.SIZE, motion.NUM_FRAMES, motion.SEED)
 
     @property
     def facts(self) -> Level:

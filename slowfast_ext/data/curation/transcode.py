@@ -15,13 +15,17 @@ import av
 import numpy as np
 
 from slowfast_ext.data.annotations.text import read_json
+from slowfast_ext.data.curation.parallel import run_jobs
 from slowfast_ext.data.decode.ffmpeg import best_video_stream, open_container
 from slowfast_ext.data.decode.watchdog import Watchdog
-from slowfast_ext.data.jobs import run_jobs
 from slowfast_ext.errors import DataError
 
 ENCODERS = {"h264": "libx264", "h265": "libx265", "vp9": "libvpx-vp9"}
-OPTIONS = {"h264": {}, "h265": {"x265-params": "log-level=none"}, "vp9": {"b": "0"}}
+OPTIONS: dict[str, dict[str, str]] = {
+    "h264": {},
+    "h265": {"x265-params": "log-level=none"},
+    "vp9": {"b": "0"},
+}
 RECIPE_FILE = "transcode.json"
 TIME_BASE = Fraction(1, 90000)
 FALLBACK_FPS = 25
@@ -60,7 +64,7 @@ class Outcome:
 
 
 def plan(paths: Sequence[str], root: str, out: str, recipe: Recipe) -> list[Copy]:
-    """Copies that are still to be made: paths below `root` to the same place below `out`, as mp4.
+    """Copies that are still to be made: paths below `root` to the same path below `out`, as mp4.
 
     Raises DataError where `out` holds copies of another recipe.
     """
@@ -76,7 +80,7 @@ def plan(paths: Sequence[str], root: str, out: str, recipe: Recipe) -> list[Copy
 def _target(path: str, root: str, out: str) -> str:
     relative = os.path.relpath(path, root)
     if relative.startswith(os.pardir):
-        raise DataError(f"{path} is not below DATA.PATH_PREFIX '{root}', so its copy has no place")
+        raise DataError(f"{path} is not below DATA.PATH_PREFIX '{root}', so its copy has no path")
     return os.path.join(out, os.path.splitext(relative)[0] + ".mp4")
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from slowfast_ext.data.jobs import run_jobs
+from slowfast_ext.data.curation.parallel import run_jobs
 
 
 def test_every_job_once_with_work_made_once_a_thread():

@@ -10,17 +10,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
-from yacs.config import CfgNode
 
-from slowfast_ext.config import options_of
-from slowfast_ext.data.dataset import Source, TrainClips
-from slowfast_ext.data.loader import Batch, TrainCollate
+from slowfast_ext.data.loader import TrainLoader
 from slowfast_ext.data.records import VideoSet
-from slowfast_ext.data.samplers import train_batches
 from slowfast_ext.data.seeds import step_rng
-from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
-from slowfast_ext.data.transforms.mixing import MixupOptions, mix_batch, soft_targets
-from slowfast_ext.tasks.base import class_counts
+from slowfast_ext.data.transforms.device import PixelOptions, to_model_input, to_pixels
+from slowfast_ext.data.transforms.mixing import MixupOptions, mix_batch
+from slowfast_ext.tasks import Task
 
 CAPTION_HEIGHT = 14
 MARGIN = 4
@@ -29,40 +25,29 @@ LEAST_SHARE = 0.01
 
 
 def contact_sheet(
-    cfg: CfgNode, videos: VideoSet, source: Source, clips: int = 12, frames: int = 8, epoch: int = 0
+    loader: TrainLoader,
+    task: Task,
+    pixels: PixelOptions,
+    mixup: MixupOptions,
+    clips: int = 12,
+    frames: int = 8,
+    epoch: int = 0,
 ) -> Image.Image:
-    """Rows of up to `clips` training clips, `frames` of each, captioned with labels and files."""
-    batch = first_batch(cfg, videos, source, epoch)
+    """Rows of up to `clips` clips of the epoch's first step, `frames` of each, captioned with labels and files."""
+    batch, videos = next(loader.epoch(epoch)), loader.videos
     clip_BCTHW, targets = mix_batch(
-        to_model_input(batch.clip_BTCHW, options_of(cfg, PixelOptions)),
-        soft_targets(batch.labels, class_counts(cfg), cfg.MIXUP.LABEL_SMOOTH_VALUE),
-        options_of(cfg, MixupOptions),
-        step_rng(cfg.RNG_SEED, epoch, 0),
+        to_model_input(batch.clip_BTCHW, pixels),
+        task.targets(batch.labels),
+        mixup,
+        step_rng(loader.seed, epoch, 0),
     )
-    pixels_BTHWC = to_pixels(clip_BCTHW[:clips], cfg)
+    pixels_BTHWC = to_pixels(clip_BCTHW[:clips], pixels).numpy()
     captions = [
         f"{label_words([target[row] for target in targets], videos)}  "
         f"[{videos.records[int(batch.index_B[row])].name}]"
         for row in range(len(pixels_BTHWC))
     ]
     return sheet(pixels_BTHWC[:, _spread(pixels_BTHWC.shape[1], frames)], captions)
-
-
-def first_batch(cfg: CfgNode, videos: VideoSet, source: Source, epoch: int) -> Batch:
-    """Step 0 of an epoch, as TrainLoader gives it to a single process."""
-    size = cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS
-    draws = next(train_batches(len(videos), size, cfg.RNG_SEED, epoch))
-    dataset = TrainClips.from_cfg(cfg, videos, source)
-    return TrainCollate(cfg, videos.multi_label)([dataset[draw] for draw in draws])
-
-
-def to_pixels(clip_BCTHW: Tensor, cfg: CfgNode) -> np.ndarray:
-    """Model input -> uint8 RGB [B, T, H, W, C]: the inverse of `to_model_input`."""
-    mean, std = (torch.tensor(v).view(-1, 1, 1, 1) for v in (cfg.DATA.MEAN, cfg.DATA.STD))
-    pixels = (clip_BCTHW * std + mean).mul_(255).round_().clamp_(0, 255).to(torch.uint8)
-    if cfg.DATA.CHANNEL_ORDER == "bgr":
-        pixels = pixels.flip(1)
-    return pixels.permute(0, 2, 3, 4, 1).numpy()
 
 
 def label_words(targets: Sequence[Tensor], videos: VideoSet) -> str:

@@ -1,48 +1,47 @@
 """What must hold of a list before training starts: labels in range, nothing twice, files there."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-
-from yacs.config import CfgNode
 
 from slowfast_ext.data.annotations.media import Media, some
 from slowfast_ext.data.decode.frames_reader import folder_template, scan_folder
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
+from slowfast_ext.tasks import Task
 
 FOLDERS_LOOKED_INTO = 16
 
 
-def check_labels(video_set: VideoSet, counts: Sequence[int]) -> None:
+def check_labels(video_set: VideoSet, task: Task) -> None:
     """Every label is below the count of its head. Raises DataError with the first line that is not."""
     if not video_set.records:
         raise DataError(f"the {video_set.split} list of {video_set.name} has no videos")
-    for head, labels in enumerate(_by_head(video_set, counts)):
+    wanted = task.labels_per_video
+    for record in video_set:
+        if wanted not in (None, len(record.labels)):
+            raise DataError(
+                f"{record.place}: {len(record.labels)} labels where MODEL.NUM_CLASSES names {wanted} heads"
+            )
+    for labels, count in zip(_by_head(video_set, task), task.num_classes, strict=True):
         for place, label in labels:
-            if label >= counts[head]:
-                raise DataError(
-                    _out_of_range(place, label, counts[head], [value for _, value in labels])
-                )
-    for head, names in enumerate(video_set.class_names):
-        if len(names) != counts[head]:
+            if label >= count:
+                raise DataError(_out_of_range(place, label, count, [value for _, value in labels]))
+    for names, count in zip(video_set.class_names, task.num_classes, strict=False):
+        if len(names) != count:
             raise DataError(
                 f"{video_set.name} has {len(names)} class names ({names[0]}, ...) but"
-                f" MODEL.NUM_CLASSES is {counts[head]}; set it to {len(names)}, or correct the names"
+                f" MODEL.NUM_CLASSES is {count}; set it to {len(names)}, or correct the names"
             )
 
 
-def _by_head(video_set: VideoSet, counts: Sequence[int]) -> list[list[tuple[str, int]]]:
-    if video_set.multi_label:
-        return [[(record.place, label) for record in video_set for label in record.labels]]
-    for record in video_set:
-        if len(record.labels) != len(counts):
-            raise DataError(
-                f"{record.place}: {len(record.labels)} labels where MODEL.NUM_CLASSES names"
-                f" {len(counts)} heads"
-            )
-    return [[(r.place, r.labels[head]) for r in video_set] for head in range(len(counts))]
+def _by_head(video_set: VideoSet, task: Task) -> list[list[tuple[str, int]]]:
+    """Labels that each head has to know, with the line that each stands in."""
+    rows = [(record.place, task.by_head(record.labels)) for record in video_set]
+    return [
+        [(place, label) for place, heads in rows for label in heads[head]]
+        for head in range(len(task.num_classes))
+    ]
 
 
 def _out_of_range(place: str, label: int, count: int, labels: Sequence[int]) -> str:
@@ -62,10 +61,10 @@ def _out_of_range(place: str, label: int, count: int, labels: Sequence[int]) -> 
 def listed_twice(video_set: VideoSet) -> tuple[str, ...]:
     """A note where pieces of video are listed twice.
 
-    Published lists have repeats, which count in published figures: they stay. Raises DataError where
+    Published lists have repeats, which count in published results: they stay. Raises DataError where
     the two lines give different labels.
     """
-    seen: dict[tuple, VideoRecord] = {}
+    seen: dict[tuple[object, ...], VideoRecord] = {}
     repeats = 0
     for record in video_set:
         cut = (record.start, record.end, record.start_frame, record.end_frame)
@@ -106,8 +105,10 @@ def keep_present(video_set: VideoSet, allow_missing: float) -> VideoSet:
     return replace(video_set, records=present, notes=(*video_set.notes, note))
 
 
-def look_into_folders(records: Sequence[VideoRecord], cfg: CfgNode) -> tuple[str, ...]:
-    """A few of the frame folders hold images of DATA.IMAGE_TEMPLATE, as many as the list claims.
+def look_into_folders(
+    records: Sequence[VideoRecord], image_template: str, image_fps: float
+) -> tuple[str, ...]:
+    """A few of the frame folders hold images of `image_template`, as many as the list claims.
 
     Raises DataError where images are absent. Counts belong to one extraction of a set (12 or 30 frames
     a second): others give a note, and clips are taken from the images that are there.
@@ -116,13 +117,13 @@ def look_into_folders(records: Sequence[VideoRecord], cfg: CfgNode) -> tuple[str
     folders = [record for record in records[::step] if os.path.isdir(record.path)]
     other = []
     for record in folders:
-        template = folder_template(record.path, cfg.DATA.IMAGE_TEMPLATE)
+        template = folder_template(record.path, image_template)
         try:
-            count = len(scan_folder(record.path, template, cfg.DATA.IMAGE_FPS))
+            count = len(scan_folder(record.path, template, image_fps))
         except (DataError, LookupError, ValueError) as error:
             raise DataError(
                 f"{record.place}: {record.path}: {error}; it holds {_an_image(record.path)}."
-                f" DATA.IMAGE_TEMPLATE is '{cfg.DATA.IMAGE_TEMPLATE}': write it like img_{{:05d}}.jpg"
+                f" DATA.IMAGE_TEMPLATE is '{image_template}': write it like img_{{:05d}}.jpg"
             ) from error
         if record.num_frames not in (None, count):
             other.append(f"{record.path}: {record.num_frames} listed, {count} there")
@@ -139,11 +140,11 @@ def _an_image(folder: str) -> str:
     return next(images, "no images")
 
 
-def missing_classes(video_set: VideoSet, counts: Sequence[int]) -> tuple[str, ...]:
+def missing_classes(video_set: VideoSet, task: Task) -> tuple[str, ...]:
     """A note for each head that has classes without a video."""
     notes = []
-    for head, labels in enumerate(_by_head(video_set, counts)):
-        absent = counts[head] - len(Counter(label for _, label in labels))
+    for labels, count in zip(_by_head(video_set, task), task.num_classes, strict=True):
+        absent = count - len({label for _, label in labels})
         if absent:
-            notes.append(f"{video_set.split}: {absent} of {counts[head]} classes have no video")
+            notes.append(f"{video_set.split}: {absent} of {count} classes have no video")
     return tuple(notes)

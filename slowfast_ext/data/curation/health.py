@@ -1,7 +1,7 @@
 """Is every video that a list names there, readable and as long as it claims?
 
 Each is opened and decoded to its last frame by the reader of training, which outlives files that hang or
-crash their decoder. Verdicts are kept by path, size and time of change, so a second run looks only at what is new.
+crash their decoder. Verdicts are saved by path, size and time of change, so a second run looks only at what is new.
 """
 
 import csv
@@ -13,11 +13,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Protocol
 
-from yacs.config import CfgNode
-
 from slowfast_ext.data.annotations.media import some
+from slowfast_ext.data.curation.parallel import run_jobs
 from slowfast_ext.data.dataset import Source, recounted
-from slowfast_ext.data.jobs import run_jobs
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.errors import DataError
 
@@ -95,13 +93,6 @@ def _claimed_frames(record: VideoRecord, source: CheckedSource) -> int:
     return source.claimed_frames(record)
 
 
-def configured_source(cfg: CfgNode) -> CheckedSource:
-    """The reader that training uses."""
-    from slowfast_ext.data.decode.source import VideoSource
-
-    return VideoSource(cfg)
-
-
 def inspect_all(
     records: Sequence[VideoRecord],
     make_source: Callable[[], CheckedSource],
@@ -109,7 +100,7 @@ def inspect_all(
     workers: int,
     every_frame: bool = True,
 ) -> Iterator[Found]:
-    """(record, verdict) for all records, in any order; `cache` is a file that keeps the verdicts.
+    """(record, verdict) for all records, in any order; verdicts are saved in the file `cache`.
 
     `make_source` is called once in each of `workers` threads.
     """

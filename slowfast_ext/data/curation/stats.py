@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from slowfast_ext.data.health import USABLE, Found
+from slowfast_ext.data.curation.health import USABLE, Found
 from slowfast_ext.data.records import VideoSet
+from slowfast_ext.tasks import Task
 
 Counts = list[tuple[str, int]]
 
@@ -25,14 +26,14 @@ class Stats:
     num_bytes: int
 
 
-def collect(video_set: VideoSet, found: Sequence[Found]) -> Stats:
+def collect(video_set: VideoSet, task: Task, found: Sequence[Found]) -> Stats:
     """Count over a split's videos and what `inspect_all` found of them."""
     good = [verdict for _, verdict in found if verdict.verdict in USABLE]
     files = {record.path: verdict.num_bytes for record, verdict in found}
     return Stats(
         video_set.split,
         len(video_set),
-        _class_counts(video_set),
+        _class_counts(video_set, task),
         [verdict.seconds for verdict in good],
         [verdict.num_frames for verdict in good],
         [verdict.fps for verdict in good],
@@ -41,22 +42,23 @@ def collect(video_set: VideoSet, found: Sequence[Found]) -> Stats:
     )
 
 
-def _class_counts(video_set: VideoSet) -> tuple[Counts, ...]:
-    heads = 1 if video_set.multi_label else len(video_set.records[0].labels)
-    return tuple(_head_counts(video_set, head) for head in range(heads))
-
-
-def _head_counts(video_set: VideoSet, head: int) -> Counts:
-    names = video_set.class_names[head] if video_set.class_names else ()
-    counts: Counter[int] = Counter()
+def _class_counts(video_set: VideoSet, task: Task) -> tuple[Counts, ...]:
+    videos: list[Counter[int]] = [Counter() for _ in task.num_classes]
     for record in video_set:
-        counts.update(record.labels if video_set.multi_label else record.labels[head : head + 1])
-    labels = range(len(names) or max(counts, default=-1) + 1)
-    return [(names[label] if names else str(label), counts[label]) for label in labels]
+        for own, labels in zip(videos, task.by_head(record.labels), strict=True):
+            own.update(labels)
+    return tuple(
+        _named(own, video_set.class_names[head : head + 1]) for head, own in enumerate(videos)
+    )
+
+
+def _named(counts: Counter[int], class_names: Sequence[Sequence[str]]) -> Counts:
+    names = class_names[0] if class_names else range(max(counts, default=-1) + 1)
+    return [(str(name), counts[label]) for label, name in enumerate(names)]
 
 
 def describe(stats: Stats) -> list[str]:
-    """The figures in words."""
+    """The numbers in words."""
     lines = [
         f"{stats.split}: {stats.num_listed} videos listed, {len(stats.frames)} readable,"
         f" {sum(stats.seconds) / 3600:.3g} hours, {stats.num_bytes / 2**30:.3g} GiB"

@@ -1,0 +1,157 @@
+"""Look after a data set: slowfast-ext data {check,stats,transcode,browse} --cfg FILE... [KEY VALUE ...].
+
+check      open and decode every video; writes OUTPUT_DIR/data/report_<split>.tsv and clean lists
+stats      classes, lengths, frame rates, sizes; writes OUTPUT_DIR/data/stats_<split>.png
+transcode  smaller copies of all videos below --out, with the same names
+browse     what training feeds to the model, as OUTPUT_DIR/data/browse_<epoch>.png
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from rich.progress import track
+from yacs.config import CfgNode
+
+from slowfast_ext.cli import reported
+from slowfast_ext.config import options_of
+from slowfast_ext.config.command import add_config_arguments, config_of
+from slowfast_ext.data.annotations import SPLITS, read_listed, read_videos
+from slowfast_ext.data.annotations.manifest import write_manifest
+from slowfast_ext.data.annotations.media import is_video, some
+from slowfast_ext.data.curation import health
+from slowfast_ext.data.curation.transcode import Recipe, plan, transcode_all
+from slowfast_ext.data.decode.source import VideoSource
+from slowfast_ext.data.records import VideoSet
+from slowfast_ext.errors import DataError
+from slowfast_ext.tasks import build_task
+
+
+@reported
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done and sound, 1 something is wrong with the videos, 2 bad configuration or list, 130 interrupted."""
+    args = _parse(argv)
+    cfg = config_of(args)
+    try:
+        return int(args.run(cfg, args))
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    jobs = parser.add_subparsers(metavar="JOB", required=True)
+    for run in (check, stats, transcode, browse):
+        job = jobs.add_parser(run.__name__, help=(run.__doc__ or "").splitlines()[0])
+        job.set_defaults(run=run)
+        add_config_arguments(job)
+        if run is not browse:
+            job.add_argument("--split", nargs="+", default=["train", "val"], choices=SPLITS)
+            job.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
+        if run is transcode:
+            recipe = Recipe()
+            job.add_argument("--out", required=True, help="folder of the copies")
+            job.add_argument("--short-side", type=int, default=recipe.short_side, help="pixels")
+            job.add_argument(
+                "--gop", type=int, default=recipe.gop, help="frames between key frames"
+            )
+            job.add_argument("--codec", default=recipe.codec, help="h264, h265 or vp9")
+            job.add_argument("--crf", type=int, default=recipe.crf, help="constant quality")
+        if run is browse:
+            job.add_argument("--clips", type=int, default=12, help="rows")
+            job.add_argument("--epoch", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+def check(cfg: CfgNode, args: argparse.Namespace) -> int:
+    """Decode every listed video; a report and a manifest of the usable ones for each split."""
+    folder = _folder(cfg)
+    is_sound = True
+    for split in args.split:
+        video_set = read_listed(cfg, split)
+        found = _inspect(cfg, video_set, args.workers, every_frame=True)
+        report = os.path.join(folder, f"report_{split}.tsv")
+        health.write_report(found, report)
+        clean = write_manifest(
+            video_set, health.usable_records(found), os.path.join(folder, "clean")
+        )
+        print("\n".join([*health.summary(video_set, found), f"  report: {report}"]))
+        print(f"  usable videos: {clean} (TRAIN.DATASET manifest, TEST.DATASET manifest)")
+        is_sound &= all(verdict.verdict == health.OK for _, verdict in found)
+    return 0 if is_sound else 1
+
+
+def stats(cfg: CfgNode, args: argparse.Namespace) -> int:
+    """Print the numbers of each split and draw them."""
+    from slowfast_ext.data.curation.stats import collect, describe, picture
+
+    for split in args.split:
+        video_set = read_listed(cfg, split)
+        found = _inspect(cfg, video_set, args.workers, every_frame=False)
+        numbers = collect(video_set, build_task(cfg), found)
+        path = os.path.join(_folder(cfg), f"stats_{split}.png")
+        picture(numbers, path)
+        print("\n".join([*describe(numbers), f"  picture: {path}"]))
+    return 0
+
+
+def transcode(cfg: CfgNode, args: argparse.Namespace) -> int:
+    """Copy the video files of all splits; says which could not be copied."""
+    recipe = Recipe(args.short_side, args.gop, args.codec, args.crf)
+    records = [record for split in args.split for record in read_videos(cfg, split)]
+    paths = [record.path for record in records if is_video(record.path)]
+    root = cfg.DATA.PATH_PREFIX or cfg.DATA.PATH_TO_DATA_DIR
+    copies = plan(paths, root, args.out, recipe)
+    print(f"{len(set(paths))} videos, {len(set(paths)) - len(copies)} of them copied before")
+    jobs = transcode_all(copies, recipe, args.workers)
+    failed = [
+        outcome.error for _, outcome in track(jobs, "transcode", total=len(copies)) if outcome.error
+    ]
+    if failed:
+        print(f"{len(failed)} could not be copied: {some(failed, 10)}")
+    print(f"{len(copies) - len(failed)} copied; set DATA.PATH_PREFIX to {args.out}")
+    return 1 if failed else 0
+
+
+def browse(cfg: CfgNode, args: argparse.Namespace) -> int:
+    """Draw the first training batch of an epoch."""
+    from slowfast_ext.data.curation.browse import contact_sheet
+    from slowfast_ext.data.dataset import TrainClips
+    from slowfast_ext.data.loader import LoaderOptions, TrainLoader
+    from slowfast_ext.data.transforms.device import PixelOptions
+    from slowfast_ext.data.transforms.mixing import MixupOptions
+
+    task = build_task(cfg)
+    clips = TrainClips.from_cfg(cfg, read_videos(cfg, "train"), VideoSource.from_cfg(cfg))
+    size = cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS
+    loader = TrainLoader(clips, task, size, options=LoaderOptions(num_workers=0))
+    pixels, mixup = options_of(cfg, PixelOptions), options_of(cfg, MixupOptions)
+    path = os.path.join(_folder(cfg), f"browse_{args.epoch}.png")
+    contact_sheet(loader, task, pixels, mixup, args.clips, epoch=args.epoch).save(path)
+    print(path)
+    return 0
+
+
+def _inspect(
+    cfg: CfgNode, video_set: VideoSet, workers: int, every_frame: bool
+) -> list[health.Found]:
+    cache = os.path.join(_folder(cfg), "verdicts.jsonl")
+    records = list(video_set)
+    make_source = partial(VideoSource.from_cfg, cfg)
+    jobs = health.inspect_all(records, make_source, cache, workers, every_frame)
+    verdict_of = dict(track(jobs, video_set.split, total=len(records)))
+    return [(record, verdict_of[record]) for record in records]
+
+
+def _folder(cfg: CfgNode) -> str:
+    folder = os.path.join(cfg.OUTPUT_DIR, "data")
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"OUTPUT_DIR: {folder} cannot be made: {error.strerror}") from error
+    return folder
