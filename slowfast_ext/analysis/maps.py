@@ -11,15 +11,16 @@ Shapes: B batch, N tokens (prefix first, then time-major), C channels, h heads, 
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.models.attention import Attention, Grid
+from slowfast_ext.models.attention import Attention, Grid, Kernel
+from slowfast_ext.models.attention.base import KernelAttention
 
-Layer = TypeVar("Layer", bound=nn.Module)
+Layer = TypeVar("Layer", bound=Attention)
 
 
 @dataclass(frozen=True)
@@ -50,24 +51,41 @@ def record(model: nn.Module, clip_BCTHW: Tensor) -> list[Seen]:
     return seen
 
 
-def with_parts(layer: Layer, **parts: nn.Module) -> Layer:
-    """A layer that shares all with `layer` but the named submodules; `layer` stays as it is."""
-    twin = copy(layer)
-    twin._modules = {**layer._modules, **parts}
-    return twin
+def with_parts(layer: Layer, **parts: nn.Module | None) -> Layer:
+    """A layer that shares all with `layer` but its `fixation` or `kernel`; `layer` stays as it is.
+
+    Their steps on (q, k, v) go with them: `fixation=None` leaves fixation out, a kernel without feature map the map.
+    """
+    probe = copy(layer)
+    probe._modules = {**layer._modules, **parts}
+    kernel = parts.get("kernel")
+    linear = not isinstance(kernel, Kernel) or kernel.has_feature_map
+    probe.qkv_steps = [
+        step
+        for step in layer.qkv_steps
+        if not ("fixation" in parts and step is layer.fixation)
+        and (linear or getattr(step, "__func__", None) is not KernelAttention._feature_map)
+    ]
+    return probe
 
 
 def collected(layer: Attention, x_BNC: Tensor, grid: Grid, values_BhND: Tensor) -> Tensor:
-    """What a layer collects of `values` in place of its own, [B, h, N, D], before the output projection.
+    """What a layer collects of `values` in position of its own, [B, h, N, D], before the output projection.
 
     Raises ConfigError for a layer that does not end in merge_heads, or adds something to its values.
     """
     q, k, v = layer.split_heads(x_BNC)
-    probe = with_parts(layer)
-    probe.split_heads = lambda _: (q, k, values_BhND)
-    probe.mix = lambda q, k, values, *rest: (*layer.mix(q, k, v, *rest)[:2], values)
     merged: list[Tensor] = []
-    probe.merge_heads = lambda y_BhND: merged.append(y_BhND) or y_BhND
+
+    def merge_heads(y_BhND: Tensor) -> Tensor:
+        merged.append(y_BhND)
+        return y_BhND
+
+    probe = copy(layer)
+    shared: Any = probe  # methods of this one object are replaced
+    shared.split_heads = lambda _: (q, k, values_BhND)
+    shared.apply_steps = lambda q, k, values, grid: (*layer.apply_steps(q, k, v, grid)[:2], values)
+    shared.merge_heads = merge_heads
     probe.forward(x_BNC, grid)
     if not merged:
         raise ConfigError(f"{_kind(layer)} does not put out its values weighted by a map")

@@ -42,9 +42,9 @@ def _offsets(size: int, like: Tensor) -> Tensor:
 
 def _inside(rows_i: Tensor, columns_j: Tensor, grid: Grid) -> Tensor:
     """Which cells of each token's window lie in the frame, [S, i, j]."""
-    place_S = torch.arange(grid.space, device=rows_i.device)
-    rows_Si = (place_S // grid.w)[:, None] + rows_i
-    columns_Sj = (place_S % grid.w)[:, None] + columns_j
+    position_S = torch.arange(grid.space, device=rows_i.device)
+    rows_Si = (position_S // grid.w)[:, None] + rows_i
+    columns_Sj = (position_S % grid.w)[:, None] + columns_j
     row_in, column_in = (
         (at >= 0) & (at < size) for at, size in ((rows_Si, grid.h), (columns_Sj, grid.w))
     )

@@ -8,25 +8,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from slowfast_ext.analysis.maps import with_parts
-from slowfast_ext.config import get_cfg
-from slowfast_ext.models.attention import Attention, Grid, LayerSpec
-from slowfast_ext.models.attention.fixation import NoFixation
+from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention.base import KernelAttention
 from slowfast_ext.models.attention.softmax import Softmax
 
-Reader = Callable[[Attention], Tensor]
+Reader = Callable[[KernelAttention], Tensor]
 
 
 class Uniform(Softmax):
     """Softmax with all scores zero: a key has weight where the pattern lets the query see it."""
 
     def attend(
-        self, q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        v_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
     ) -> Tensor:
         """The mean of the values that a query may see."""
-        return super().attend(q_BhND * 0, k_BhMD * 0, v_BhMD, q_grid, k_grid)
+        return super().attend(q_BhND * 0, k_BhMD * 0, v_BhMD, q_grid, k_grid, valid_BM)
 
 
 @dataclass(frozen=True)
@@ -38,28 +43,30 @@ class Concentration:
     entropy: float | None
 
 
-def concentrations(layer: Attention, grid: Grid, token: int, read: Reader) -> list[Concentration]:
+def concentrations(
+    layer: KernelAttention, grid: Grid, token: int, read: Reader
+) -> list[Concentration]:
     """Matrices of a layer (before and after its fixation) and of softmax, for the same q and k.
 
     `read` gives the weights [h, N, N] of a layer. The rows are the queries that see the keys of `token`.
     """
     rows_R, keys_M = visible(layer, grid, token, read)
     kind = type(layer.kernel).__name__.removeprefix("Explicit").lower()
-    plain = with_parts(layer, fixation=NoFixation())
-    twins: dict[str, Attention] = {kind: plain}
-    if not isinstance(layer.fixation, NoFixation):
-        twins[f"{kind} with fixation"] = layer
-    twins["softmax"] = with_parts(plain, kernel=_softmax(layer, grid, Softmax))
+    plain = with_parts(layer, fixation=None)
+    compared = {kind: plain}
+    if layer.fixation is not None:
+        compared[f"{kind} with fixation"] = layer
+    compared["softmax"] = with_parts(plain, kernel=_exact(layer, grid, Softmax))
     found = []
-    for title, twin in twins.items():
-        matrix_hRM = read(twin)[:, rows_R][:, :, keys_M]
+    for title, one in compared.items():
+        matrix_hRM = read(one)[:, rows_R][:, :, keys_M]
         found.append(Concentration(title, matrix_hRM, entropy(matrix_hRM)))
     return found
 
 
-def visible(layer: Attention, grid: Grid, token: int, read: Reader) -> tuple[Tensor, Tensor]:
+def visible(layer: KernelAttention, grid: Grid, token: int, read: Reader) -> tuple[Tensor, Tensor]:
     """Patch queries that see the same keys as `token` [R], and these keys [M], prefix left out."""
-    uniform = with_parts(layer, fixation=NoFixation(), kernel=_softmax(layer, grid, Uniform))
+    uniform = with_parts(layer, fixation=None, kernel=_exact(layer, grid, Uniform))
     sees_NN = read(uniform)[0] > 0
     same_N = (sees_NN == sees_NN[token]).all(-1)
     rows_R, keys_M = same_N.nonzero().flatten(), sees_NN[token].nonzero().flatten()
@@ -79,6 +86,6 @@ def entropy(matrix_hRM: Tensor) -> float | None:
     )
 
 
-def _softmax(layer: Attention, grid: Grid, kind: type[Softmax]) -> nn.Module:
-    spec = LayerSpec(layer.qkv.in_features, layer.num_heads, grid)
-    return kind(spec, get_cfg().ATTENTION, grid).eval()
+def _exact(layer: KernelAttention, grid: Grid, kind: type[Softmax]) -> Softmax:
+    head_dim = layer.qkv.in_features // layer.num_heads
+    return kind(layer.num_heads, head_dim, grid).eval()

@@ -7,6 +7,7 @@ Shapes: N tokens, h heads, T frames, S tokens of a frame, H W grid, E structures
 from collections.abc import Iterator
 from functools import singledispatch
 from math import log2
+from typing import TypeGuard
 
 import torch
 from matplotlib.figure import Figure
@@ -26,6 +27,7 @@ from slowfast_ext.analysis.maps_struct import (
 from slowfast_ext.analysis.maps_trajectory import path, time_weights, trajectory_map
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention import Attention, Grid
+from slowfast_ext.models.attention.base import KernelAttention
 from slowfast_ext.models.attention.emim import Emim
 from slowfast_ext.models.attention.softmax import Softmax
 from slowfast_ext.models.attention.structsa import Struct
@@ -41,16 +43,14 @@ def pictures(layer: Attention, seen: Seen, scene: Scene) -> Pictures:
     concentrate. Raises ConfigError that says why there is none."""
     grid, row = seen.grid, seen.grid.prefix + scene.row(seen.grid)
 
-    def read(twin: Attention, rows: slice = slice(None)) -> Tensor:
-        return attention_map(twin, seen.x_BNC, grid, rows)[0]
+    def read(probe: Attention, rows: slice = slice(None)) -> Tensor:
+        return attention_map(probe, seen.x_BNC, grid, rows)[0]
 
     weights_N = one_head(read(layer, slice(row, row + 1)), scene)[0, grid.prefix :]
     yield "map", query_map(weights_N, seen, scene)
-    if not isinstance(layer.kernel, Softmax):
-        yield (
-            "concentration",
-            concentration(layer, grid, row, read, title(seen, scene, "mean of the heads")),
-        )
+    if _approximates(layer):
+        name = title(seen, scene, "mean of the heads")
+        yield "concentration", concentration(layer, grid, row, read, name)
 
 
 @pictures.register
@@ -59,16 +59,14 @@ def _trajectory(layer: Trajectory, seen: Seen, scene: Scene) -> Pictures:
     map_TS = one_head(trajectory_map(layer, seen.x_BNC, grid)[0, :, row], scene)
     over_T = one_head(time_weights(layer, seen.x_BNC, grid)[0, :, row], scene)
     yield "trajectory", trajectory(map_TS, over_T, seen, scene)
-    if not isinstance(layer.kernel, Softmax):
+    if _approximates(layer):
 
-        def read(twin: Attention) -> Tensor:
-            return trajectory_map(twin, seen.x_BNC, grid)[0].flatten(-2)
+        def read(probe: Attention) -> Tensor:
+            assert isinstance(probe, Trajectory)
+            return trajectory_map(probe, seen.x_BNC, grid)[0].flatten(-2)
 
-        patches = Grid(grid.t, grid.h, grid.w)
-        yield (
-            "concentration",
-            concentration(layer, patches, row, read, title(seen, scene, "mean of the heads")),
-        )
+        patches, name = Grid(grid.t, grid.h, grid.w), title(seen, scene, "mean of the heads")
+        yield "concentration", concentration(layer, patches, row, read, name)
 
 
 @pictures.register
@@ -120,7 +118,9 @@ def trajectory(map_TS: Tensor, over_T: Tensor, seen: Seen, scene: Scene) -> Figu
     return figure
 
 
-def concentration(layer: Attention, grid: Grid, token: int, read: Reader, name: str) -> Figure:
+def concentration(
+    layer: KernelAttention, grid: Grid, token: int, read: Reader, name: str
+) -> Figure:
     """Implied matrices side by side, means of the heads, each on its own scale, with their entropy."""
     found = concentrations(layer, grid, token, read)
     figure, axes = drawing.panels(1, len(found), name)
@@ -137,7 +137,7 @@ def concentration(layer: Attention, grid: Grid, token: int, read: Reader, name: 
 
 
 def structures(maps_hTHWE: Tensor, patterns_hEtij: Tensor, seen: Seen, scene: Scene) -> Figure:
-    """One head in the query's frame: maps, patterns, and kernels at all places, four of them large."""
+    """One head in the query's frame: maps, patterns, and kernels at all positions, four of them large."""
     head, t = scene.head or 0, scene.token(seen.grid)[0]
     maps_HWE, patterns_Etij = maps_hTHWE[head, t], patterns_hEtij[head]
     count, middle = len(patterns_Etij), patterns_Etij.shape[1] // 2
@@ -153,16 +153,18 @@ def structures(maps_hTHWE: Tensor, patterns_hEtij: Tensor, seen: Seen, scene: Sc
     drawing.show_signed(
         axes[2, 0], mosaic(kernels_HWij), kernels_HWij.abs().max().item(), "kernels"
     )
-    for ax, place in zip(axes[2, 1:], strongest(maps_HWE), strict=False):
-        kernel = kernels_HWij[place]
-        drawing.show_signed(ax, kernel, kernel.abs().max().item(), f"at {place[0]}, {place[1]}")
+    for ax, position in zip(axes[2, 1:], strongest(maps_HWE), strict=False):
+        kernel = kernels_HWij[position]
+        drawing.show_signed(
+            ax, kernel, kernel.abs().max().item(), f"at {position[0]}, {position[1]}"
+        )
     return figure
 
 
 def strongest(maps_HWE: Tensor) -> list[tuple[int, int]]:
-    """The SAMPLES places (row, column) of most weight."""
+    """The SAMPLES positions (row, column) of most weight."""
     order = maps_HWE.sum(-1).flatten().argsort(descending=True)[:SAMPLES].tolist()
-    return [divmod(place, maps_HWE.shape[1]) for place in order]
+    return [divmod(position, maps_HWE.shape[1]) for position in order]
 
 
 def own_kernels(maps_hTHWE: Tensor, patterns_hEtij: Tensor, seen: Seen, scene: Scene) -> Figure:
@@ -170,8 +172,8 @@ def own_kernels(maps_hTHWE: Tensor, patterns_hEtij: Tensor, seen: Seen, scene: S
     grid = seen.grid
     t, row, column = scene.token(grid)
     stride = -(-grid.h // maps_hTHWE.shape[2])
-    place_hE = maps_hTHWE[:, t, row // stride, column // stride]
-    kernels_htij = dynamic_kernels(place_hE, patterns_hEtij)
+    at_query_hE = maps_hTHWE[:, t, row // stride, column // stride]
+    kernels_htij = dynamic_kernels(at_query_hE, patterns_hEtij)
     heads = [scene.head] if scene.head is not None else range(min(len(kernels_htij), SAMPLES))
     times, sides = kernels_htij.shape[1], kernels_htij.shape[2:]
     figure, axes = drawing.panels(1 + len(heads), times, title(seen, scene, "at the query"))
@@ -209,14 +211,14 @@ def chosen(seen: list[Seen], names: list[str]) -> list[Seen]:
         raise ConfigError(f"no attention layer is called {', '.join(unknown)}; there is: {there}")
     if names:
         return [item for item in seen if item.name in names]
-    kinds = {(_place(x.name), type(x.layer), _kernel_name(x.layer), x.grid): x for x in seen}
+    kinds = {(_part(x.name), type(x.layer), _kernel_name(x.layer), x.grid): x for x in seen}
     return list(kinds.values())
 
 
 def draw(seen: Seen, scene: Scene) -> list[tuple[str, Figure]]:
     """All pictures of one layer. Raises ConfigError that says why there is none."""
     if not seen.grid.patches:
-        raise ConfigError(f"its {seen.grid.prefix} tokens are no places of the clip")
+        raise ConfigError(f"its {seen.grid.prefix} tokens are no positions of the clip")
     heads = seen.layer.num_heads
     if scene.head is not None and not 0 <= scene.head < heads:
         raise ConfigError(f"--head {scene.head} is not there; heads are 0 to {heads - 1}")
@@ -224,11 +226,16 @@ def draw(seen: Seen, scene: Scene) -> list[tuple[str, Figure]]:
         return list(pictures(seen.layer, seen, scene))
 
 
+def _approximates(layer: Attention) -> TypeGuard[KernelAttention]:
+    """Whether it has a kernel that is not exact softmax."""
+    return isinstance(layer, KernelAttention) and not isinstance(layer.kernel, Softmax)
+
+
 def _kernel_name(layer: Attention) -> str:
     kernel = getattr(layer, "kernel", None)
     return "" if kernel is None else type(kernel).__name__
 
 
-def _place(name: str) -> str:
-    """The last part of a layer's name: composite variants have one layer for time and one for space."""
+def _part(name: str) -> str:
+    """The last part of a layer's name: blocks may have one layer for time and one for space."""
     return name.rpartition(".")[2]

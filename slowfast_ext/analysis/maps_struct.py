@@ -1,6 +1,6 @@
 """StructSA's attention maps, aggregation patterns and dynamic kernels (StructViT, Fig. 2 and 3).
 
-The dynamic kernel of query i at place j is kappa_ij = sum_e sigma_je u_e: weights of the E structures there times
+The dynamic kernel of query i at position j is kappa_ij = sum_e sigma_je u_e: weights of the E structures there times
 their aggregation patterns U^V (Eq. 5).
 
 Shapes: h heads, N queries, T H W grid of the keys (H and W after the stride), E structures, C channels,
@@ -29,10 +29,10 @@ def aggregation_patterns(layer: Struct) -> Tensor:
 
 
 def dynamic_kernels(weights_hxE: Tensor, patterns_hEtij: Tensor) -> Tensor:
-    """kappa [h, .., t, i, j] from the weights [h, .., E] of one query at any places (Fig. 2c; Fig. 3 at its own)."""
+    """kappa [h, .., t, i, j] from the weights [h, .., E] of one query at any positions (Fig. 2c; Fig. 3 at its own)."""
     return torch.einsum("h...e,hetij->h...tij", weights_hxE, patterns_hEtij)
 
 
 def mosaic(kernels_HWij: Tensor) -> Tensor:
-    """Kernels side by side at their places, one image [H*i, W*j]."""
+    """Kernels side by side at their positions, one image [H*i, W*j]."""
     return kernels_HWij.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)

@@ -5,26 +5,25 @@ Shapes: B batch, N patch tokens, h heads, D head dim, T frames, S = H*W tokens o
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from slowfast_ext.models.attention import Grid
-from slowfast_ext.models.attention.trajectory import Trajectory, own_frame
+from slowfast_ext.models.attention.trajectory import Trajectory, own_frame, scores
 
 
 def trajectory_map(layer: Trajectory, x_BNC: Tensor, grid: Grid) -> Tensor:
-    """Weights [B, h, N, T, S] of the trajectory tokens over the places of each frame (Eq. 4).
+    """Weights [B, h, N, T, S] of the trajectory tokens over the positions of each frame (Eq. 4).
 
-    Read from values that mark their place, as many places at a time as a head is wide.
+    Read from values that mark their position, as many positions at a time as a head is wide.
     """
     q, k, v = _patches(layer, x_BNC, grid)
-    width, places = q.shape[-1], []
+    width, columns = q.shape[-1], []
     for first in range(0, grid.space, width):
         marks_SD = torch.eye(grid.space, device=q.device, dtype=q.dtype)[:, first : first + width]
         count = marks_SD.shape[1]
         marks_SD = torch.nn.functional.pad(marks_SD, (0, width - count))
         y_BhNTD = layer.trajectories(q, k, marks_SD.repeat(grid.t, 1).expand_as(v), grid)
-        places.append(y_BhNTD[..., :count])
-    return torch.cat(places, dim=-1)
+        columns.append(y_BhNTD[..., :count])
+    return torch.cat(columns, dim=-1)
 
 
 def time_weights(layer: Trajectory, x_BNC: Tensor, grid: Grid) -> Tensor:
@@ -32,23 +31,20 @@ def time_weights(layer: Trajectory, x_BNC: Tensor, grid: Grid) -> Tensor:
     y_BhNTD = layer.trajectories(*_patches(layer, x_BNC, grid), grid)
     if layer.averages:
         return torch.full_like(y_BhNTD[..., 0], 1 / grid.t)
-    h, D = y_BhNTD.shape[1], y_BhNTD.shape[-1]
-    q_BNhD = layer.proj_q(own_frame(y_BhNTD, grid)).unflatten(-1, (h, D))
-    y_BNTC = y_BhNTD.permute(0, 2, 3, 1, 4).flatten(3)
-    k_BNThD = linear(y_BNTC, layer.proj_k.weight).unflatten(-1, (h, D))
-    return (torch.einsum("bnhd,bnthd->bhnt", q_BNhD, k_BNThD) * D**-0.5).softmax(-1)
+    q_BNC = layer.proj_q(own_frame(y_BhNTD, grid))
+    return scores(q_BNC, y_BhNTD, layer.proj_k.weight).softmax(-1).transpose(1, 2)
 
 
 def path(map_TS: Tensor, grid: Grid) -> Tensor:
     """Centre of mass (row, column) of the weights in each frame, in tokens, [T, 2]."""
     mass_TS = map_TS.clamp(min=0)
     mass_TS = mass_TS / mass_TS.sum(-1, keepdim=True).clamp(min=1e-12)
-    place_S = torch.arange(grid.space, device=map_TS.device)
-    rows, columns = place_S // grid.w, place_S % grid.w
+    position_S = torch.arange(grid.space, device=map_TS.device)
+    rows, columns = position_S // grid.w, position_S % grid.w
     return torch.stack([mass_TS @ rows.to(mass_TS), mass_TS @ columns.to(mass_TS)], dim=-1)
 
 
 def _patches(layer: Trajectory, x_BNC: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
-    mixed = layer.mix(*layer.split_heads(x_BNC), grid, layer.kernel.activate)
-    q, k, v = (x_BhND[:, :, grid.prefix :] for x_BhND in mixed)
+    stepped = layer.apply_steps(*layer.split_heads(x_BNC), grid)
+    q, k, v = (x_BhND[:, :, grid.prefix :] for x_BhND in stepped)
     return q, k, v

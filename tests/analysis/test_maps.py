@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from attention_cases import GRIDS, build_layer
+from layer_cases import GRIDS, build_layer
 from torch import nn
 
 from slowfast_ext.analysis.maps import attention_map, collected, record
@@ -15,8 +15,8 @@ PATTERNS = {
     "space": "",
     "window": "",
     "mixing": "",
-    "divided": "time",
-    "factorized": "time",
+    "divided": "temporal_attn",
+    "factorized": "temporal_attn",
 }
 NORMALISED = ("softmax", "relu", "elu", "sigmoid", "cosformer", "lara", "orthoformer")
 
@@ -44,8 +44,8 @@ def output_before_projection(layer, x, grid):
 
 
 def own_values(layer, x, grid):
-    """Values as the layer mixes them; relu because the feature map does not touch them."""
-    return layer.mix(*layer.split_heads(x), grid, layer.kernel.activate)[2]
+    """Values as the layer's steps leave them."""
+    return layer.apply_steps(*layer.split_heads(x), grid)[2]
 
 
 @pytest.mark.parametrize("grid", grids())
@@ -66,7 +66,7 @@ def test_map_of_every_kernel_is_its_explicit_weights(kernel):
     layer = build_layer("joint", grid, KERNEL=kernel).double().eval()
     x = torch.randn(1, grid.tokens, 48, dtype=torch.double)
     weights = attention_map(layer, x, grid)
-    q, k, _ = layer.mix(*layer.split_heads(x), grid, layer.kernel.activate)
+    q, k, _ = layer.apply_steps(*layer.split_heads(x), grid)
     torch.testing.assert_close(weights, layer.kernel.weights(q, k, grid, grid))
     if kernel in NORMALISED:
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))

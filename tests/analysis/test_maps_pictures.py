@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from attention_cases import build_layer
+from layer_cases import build_layer
 from torch import nn
 
 from slowfast_ext.analysis.maps import record
@@ -16,7 +16,8 @@ from slowfast_ext.cli import visualize
 from slowfast_ext.config import load_config
 from slowfast_ext.data.motion import write_video
 from slowfast_ext.errors import ConfigError, DataError
-from slowfast_ext.models.attention import ATTENTION, KERNELS, Attention, Grid
+from slowfast_ext.models.attention import KERNELS, Attention, Grid
+from slowfast_ext.models.blocks import attention_names
 
 GRID = Grid(2, 3, 4, prefix=2, framewise=True)
 KINDS = {
@@ -51,7 +52,7 @@ def seen_of(name, grid=GRID, **keys):
     return record(Holder(build_layer(name, grid, **keys), grid), torch.randn(1, grid.tokens, 48))
 
 
-@pytest.mark.parametrize("name", ATTENTION.names())
+@pytest.mark.parametrize("name", attention_names())
 def test_every_variant_is_drawn(name, tmp_path):
     seen = seen_of(name)
     assert seen
@@ -82,7 +83,7 @@ def test_a_single_frame_can_be_drawn():
 
 def test_layers_without_places_say_so():
     (item,) = seen_of("joint", Grid(0, 0, 0, prefix=5))
-    with pytest.raises(ConfigError, match="no places"):
+    with pytest.raises(ConfigError, match="no positions"):
         draw(item, scene())
 
 
@@ -198,9 +199,9 @@ def test_command_writes_and_names_its_pictures(video, tmp_path, capsys):
     named = capsys.readouterr().out.split()
     assert sorted(named) == sorted(str(path) for path in out.iterdir())
     assert [Path(name).name for name in named] == [
-        "backbone.blocks.0.attn.layer.displacement.png",
-        "backbone.blocks.1.attn.time.map.png",
-        "backbone.blocks.1.attn.space.map.png",
+        "backbone.blocks.0.attn.displacement.png",
+        "backbone.blocks.1.temporal_attn.map.png",
+        "backbone.blocks.1.attn.map.png",
     ]
 
 
@@ -218,6 +219,6 @@ def test_command_takes_weights(video, tmp_path, capsys):
     model = build_model(load_config([], PAIRS))
     torch.save({"model_state": model.state_dict()}, tmp_path / "w.pyth")
     common = ("--video", video, "--out", tmp_path / "p", "--opts", *PAIRS)
-    layer = "backbone.blocks.0.attn.layer"
+    layer = "backbone.blocks.0.attn"
     assert run_command("--weights", tmp_path / "w.pyth", "--layer", layer, *common) == 0
     assert [path.name for path in (tmp_path / "p").iterdir()] == [f"{layer}.displacement.png"]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from attention_cases import GRIDS, build_layer
+from layer_cases import GRIDS, build_layer
 from torch import nn
 from torch.nn.functional import normalize, one_hot
 
@@ -183,7 +183,7 @@ def test_concentration_compares_the_same_queries_and_keys(name):
     layer = build_layer("joint", grid, KERNEL="relu", FIXATION__MODE="separate").double().eval()
     x = patches(grid)
     found = concentrations(
-        layer, grid, grid.tokens - 1, lambda twin: attention_map(twin, x, grid)[0]
+        layer, grid, grid.tokens - 1, lambda probe: attention_map(probe, x, grid)[0]
     )
     assert [c.title for c in found] == ["relu", "relu with fixation", "softmax"]
     q, k, _ = layer.split_heads(x)
@@ -204,7 +204,7 @@ def test_visible_tokens_are_those_of_the_pattern(pattern, rows, keys):
     grid = GRIDS["framewise"]
     layer = build_layer(pattern, grid, KERNEL="relu").eval()
     x = torch.randn(1, grid.tokens, 48)
-    rows_R, keys_M = visible(layer, grid, grid.prefix, lambda twin: attention_map(twin, x, grid)[0])
+    rows_R, keys_M = visible(layer, grid, grid.prefix, lambda probe: attention_map(probe, x, grid)[0])
     assert (len(rows_R), len(keys_M)) == (rows, keys)
     assert grid.prefix in rows_R
 
