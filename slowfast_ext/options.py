@@ -171,21 +171,19 @@ class Options:
         (key,) = (key for key in keys_of(type(self)) if key.field == field)
         return key.is_per_stage(getattr(self, field))
 
-    def at_stage(self: Self, index: int) -> Self:
-        """The options of one stage of a backbone: lists with a value for each stage become that value.
+    def at_stage(self: Self, index: int, stages: int) -> Self:
+        """The options of one of the `stages` of a backbone: lists with a value for each stage become that value.
 
-        Raises ConfigError where a list is shorter than the stages.
+        Raises OptionError where a list has more or fewer values than there are stages.
         """
         chosen = {}
         for key in keys_of(type(self)):
             value = getattr(self, key.field)
             if key.is_per_stage(value):
-                if index >= len(value):
-                    raise self.error(
-                        key.field,
-                        f"has {len(value)} values",
-                        "give one for each stage, or one for all",
-                    )
+                if len(value) != stages:
+                    message = f"has values for {len(value)} stages"
+                    remedy = f"give one for all, or one for each stage with attention, here {stages}"
+                    raise self.error(key.field, message, remedy)
                 chosen[key.field] = value[index]
         return dataclasses.replace(self, **chosen)  # type: ignore[type-var]
 

@@ -134,9 +134,10 @@ def _attention_parts(cfg: CfgNode) -> list[type[Options]]:
 
 
 def _wrong_options(cfg: CfgNode) -> Iterator[Problem]:
+    stages = BACKBONES.get(cfg.MODEL.BACKBONE).attention_stages
     kinds = [ModelOptions, AttentionOptions, *BACKBONES.options(cfg.MODEL.BACKBONE)]
     for kind in [*kinds, *_attention_parts(cfg)]:
         try:
-            options_of(cfg, kind)
+            options_of(cfg, kind).at_stage(0, stages)
         except OptionError as error:
             yield Problem(error.key, error.message, error.remedy)

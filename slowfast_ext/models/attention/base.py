@@ -52,10 +52,15 @@ class AttentionOptions(Options):
         """The options of a class."""
         return next((part for part in self.parts if isinstance(part, kind)), kind())
 
-    def at_stage(self, index: int) -> "AttentionOptions":
-        """The options of one stage of attention blocks, counted from 0."""
-        own = super().at_stage(index)
-        return replace(own, parts=tuple(part.at_stage(index) for part in self.parts))
+    def check(self) -> None:
+        """There is something to repeat, in every stage."""
+        if not all(self.cycle if self.is_per_stage("cycle") else (self.cycle,)):
+            raise self.error("cycle", "is empty", "name an attention, e.g. [joint]")
+
+    def at_stage(self, index: int, stages: int) -> "AttentionOptions":
+        """The options of one of the stages of attention blocks, counted from 0."""
+        own = super().at_stage(index, stages)
+        return replace(own, parts=tuple(part.at_stage(index, stages) for part in self.parts))
 
     def variant(self, block: int) -> str:
         """Name of the attention of a block of the stage."""

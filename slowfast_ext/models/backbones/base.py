@@ -5,6 +5,7 @@ Shapes: B batch, C channels, T frames, H W pixels.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -37,9 +38,11 @@ class Backbone(nn.Module):
 
     A backbone is constructed with a BackboneSpec and the options that it is registered with.
     `feature_dim` is the width of the feature the classifier reads; `num_layers` counts the groups of
-    layer-wise learning-rate decay, of which `layer_index` names one per parameter.
+    layer-wise learning-rate decay, of which `layer_index` names one per parameter; `attention_stages` the stages that
+    may each have attention of their own.
     """
 
+    attention_stages: ClassVar[int] = 1
     feature_dim: int
     num_layers: int
 

@@ -68,6 +68,8 @@ class UniFormer(Backbone):
     of one frame. Video kernels on T = 1 compute the same with their central slices.
     """
 
+    attention_stages = 4 - _CONV_STAGES
+
     def __init__(
         self, spec: BackboneSpec = BackboneSpec(), options: UniformerOptions = UniformerOptions()
     ) -> None:
@@ -174,5 +176,5 @@ def _attention(spec: BackboneSpec, options: UniformerOptions, stage: int) -> Att
     stride = 1 if options.image else options.temporal_stride
     height, width = (side // _STEM_PX // 2**stage for side in pair(spec.img_size))
     grid = Grid((spec.num_frames - 1) // stride + 1, height, width)
-    own = spec.attention.at_stage(stage - _CONV_STAGES)
+    own = spec.attention.at_stage(stage - _CONV_STAGES, UniFormer.attention_stages)
     return AttentionSpec(dim, dim // options.head_dim, grid, options.qkv_bias, own)

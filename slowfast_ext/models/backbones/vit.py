@@ -62,7 +62,9 @@ class VitOptions(Options):
         return num_frames // frames, h // height, w // width
 
     def check(self) -> None:
-        """Heads share the width."""
+        """Tubelets have three sides, and heads share the width."""
+        if not self.patch_size:
+            raise self.error("patch_size", "has no values", "give frames, rows and columns")
         if self.embed_dim % self.num_heads:
             remedy = f"choose a multiple of {self.num_heads} or another VIT.NUM_HEADS"
             raise self.error("embed_dim", f"{self.embed_dim} is not divisible by NUM_HEADS", remedy)
@@ -131,7 +133,7 @@ class VisionTransformer(Backbone):
         sizes = {
             "DATA.TRAIN_CROP_SIZE": pair(spec.img_size),
             "DATA.TEST_CROP_SIZE": test_size,
-            "VIT.POS_CROP_SIZE": pair(vit.pos_crop_size),
+            "VIT.POS_CROP_SIZE": pair(vit.pos_crop_size or 0),
         }
         for key, size in sizes.items():
             for pixels, side in sorted(set(zip(size, (height, width), strict=True))):
@@ -190,7 +192,7 @@ class VisionTransformer(Backbone):
 
 def _blocks(spec: BackboneSpec, options: VitOptions, grid: Grid) -> Iterable[Block]:
     attention = AttentionSpec(
-        options.embed_dim, options.num_heads, grid, options.qkv_bias, spec.attention.at_stage(0)
+        options.embed_dim, options.num_heads, grid, options.qkv_bias, spec.attention.at_stage(0, stages=1)
     )
     for index, rate in enumerate(drop_path_rates(spec.drop_path, options.depth)):
         block = BlockSpec(attention, options.mlp_ratio, rate, norm_eps=options.layer_norm_eps)

@@ -56,7 +56,8 @@ def _by_start(state: State, start: State, heads: Mapping[str, int]) -> Verdict:
         raise CheckpointError(
             f"the pretrained checkpoint has no {missing[0]}; are the names the same?"
         )
-    trained, rest = [], []
+    trained: list[float] = []
+    rest: list[float] = []
     for name, h in heads.items():
         after, before = (_rows(weights[name], h) for weights in (state, start))
         trained += map(_distance, after[0], before[0])

@@ -119,7 +119,7 @@ def fit(state: State, model: VideoModel, source: str, inflation: str = "") -> tu
     ours = importer.to_ours(state, model)
     for name, tensor in ours.items():
         if name not in own:
-            (report.idle if importer.idle(name, model) else report.unused).append(name)
+            _left_out(name, importer, model, report).append(name)
             continue
         shape = tuple(own[name].shape)
         if tuple(tensor.shape) == shape:
@@ -136,6 +136,13 @@ def fit(state: State, model: VideoModel, source: str, inflation: str = "") -> tu
             fitted[name] = resized.tensor
     report.new = [name for name in own if name not in ours]
     return fitted, report
+
+
+def _left_out(name: str, importer: type[Importer], model: VideoModel, report: Report) -> list[str]:
+    """Where a tensor that the model does not have is reported; heads of another task count as other classes."""
+    if importer.idle(name, model):
+        return report.idle
+    return report.head if name.startswith("head.") else report.unused
 
 
 def _resized(
