@@ -1,12 +1,13 @@
 """One attention layer over a growing number of tokens: time, multiply-adds and memory, side by side.
 
-Group trajectory: trajectory attention in its fast form and its plain one, with exact and approximate kernels;
-joint and divided attention for comparison. Group local: EMIM and StructSA beside their plain forms. All in one
+Group trajectory: trajectory attention in its fast form and its reference form, with exact and approximate kernels;
+joint and divided attention for comparison. Group local: EMIM and StructSA beside their reference forms. All in one
 process, in turn, the least of several times: the ratios hold though the machine has other work.
 """
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,7 +24,7 @@ from benchmarks.layers import (
     this_device,
 )
 from slowfast_ext.analysis.timing import seconds
-from slowfast_ext.models.attention import Grid, LayerSpec
+from slowfast_ext.models.attention import AttentionSpec, Grid
 
 COLUMNS = ("tokens", "layer", "GMAC", "forward s", "forward+backward s", "faster", "saved MiB")
 PANELS = {
@@ -52,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     table = Table(*COLUMNS, title=title)
     for side in args.sides or group.sides:
         grid = Grid(args.frames or group.frames, side, side, group.prefix)
-        spec = LayerSpec(args.dim or group.dim, args.heads or group.heads, grid)
+        spec = AttentionSpec(args.dim or group.dim, args.heads or group.heads, grid)
         costs = measure(group, spec, args.batch, args.repeats)
         for name, cost in costs.items():
             found[name].append(cost)
@@ -64,17 +65,15 @@ def main(argv: Sequence[str]) -> int:
     return 0 if all(target.is_met(largest) for target in group.targets) else 1
 
 
-def measure(group: Group, spec: LayerSpec, batch: int, repeats: int) -> dict[str, LayerCost]:
+def measure(group: Group, spec: AttentionSpec, batch: int, repeats: int) -> dict[str, LayerCost]:
     """Every variant by its name, on the device there is."""
     torch.manual_seed(0)
     device = this_device()
     names = [variant.name for variant in group.variants]
     layers = [OnGrid(build_layer(v, spec), spec.grid).to(device) for v in group.variants]
     x_BNC = example_tokens(spec, batch, device)
-    forward_s = least_in_turn([lambda layer=layer: layer.infer(x_BNC) for layer in layers], repeats)
-    training_s = least_in_turn(
-        [lambda layer=layer: layer.train_on(x_BNC) for layer in layers], repeats
-    )
+    forward_s = least_in_turn([partial(layer.infer, x_BNC) for layer in layers], repeats)
+    training_s = least_in_turn([partial(layer.train_on, x_BNC) for layer in layers], repeats)
     costs = (
         layer.cost(x_BNC, forward, training)
         for layer, forward, training in zip(layers, forward_s, training_s, strict=True)
@@ -93,16 +92,16 @@ def least_in_turn(works: Sequence[Callable[[], None]], rounds: int) -> list[floa
 
 
 def _add_rows(table: Table, group: Group, costs: dict[str, LayerCost]) -> None:
-    plain = ""
+    reference = ""
     for name, cost in costs.items():
-        plain = name if name in group.plain else plain
+        reference = name if name in group.references else reference
         table.add_row(
             str(cost.tokens),
             name,
             f"{cost.gmacs:.2f}",
             f"{cost.forward_s:.3f}",
             f"{cost.training_s:.3f}",
-            f"{costs[plain].training_s / cost.training_s:.1f} x",
+            f"{costs[reference].training_s / cost.training_s:.1f} x",
             f"{cost.saved_mib:.0f}",
         )
     table.add_section()

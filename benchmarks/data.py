@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch.nn.functional import interpolate
 from yacs.config import CfgNode
 
 from benchmarks.sample_clip import render_clip
-from slowfast_ext.config import get_cfg
+from slowfast_ext.config import load_config
 from slowfast_ext.data import sampling
 from slowfast_ext.data.batch import stack_clips
 from slowfast_ext.data.dataset import TestViews, TrainClips
@@ -35,7 +36,12 @@ from slowfast_ext.data.transforms.box import crop
 from slowfast_ext.data.transforms.resize_crop import RandomResizedCrop, cover_size, crop_box
 
 POLICY = "rand-m7-n4-mstd0.5-inc1"
-BATCH = 4
+BATCH, SIZE, MEAN, STD = 4, 224, 0.45, 0.225
+SAMPLING = sampling.SamplingOptions(num_frames=16, sampling_rate=4, frame_spacing="linspace")
+VIEWS = sampling.ViewOptions(num_ensemble_views=10, num_spatial_crops=3)
+
+Way = Callable[[int], Tensor]
+"""One video (a batch of them in training) loaded; its argument is the number of the repeat."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def _median(way: str, path: str, copies: int, repeats: int) -> float:
 
 def measure(way: str, path: str, copies: int, repeats: int) -> float:
     """Median CPU milliseconds of a video, stacking of its batch included."""
-    work = WAYS[way](bench_cfg(path, copies), path)
+    work: Any = WAYS[way](path, copies)
     clock, times = getattr(work, "cpu_seconds", time.process_time), []
     for repeat in range(repeats + 1):
         started = clock()
@@ -100,18 +106,26 @@ def measure(way: str, path: str, copies: int, repeats: int) -> float:
     return 1000 * float(np.median(times[1:])) / (BATCH if "training" in way else 1)
 
 
-def bench_cfg(path: str, copies: int) -> CfgNode:
-    """The recipe of UniFormer on Kinetics: 16 x 4, RandAugment, random-resized crop, erasing."""
-    cfg = get_cfg()
-    cfg.OUTPUT_DIR = str(Path(path).parent)
-    # Decoding in the measured process, where its CPU time is counted.
-    cfg.DATA.DECODE_TIMEOUT = 0.0
-    cfg.DATA.NUM_FRAMES, cfg.DATA.SAMPLING_RATE, cfg.DATA.FRAME_SPACING = 16, 4, "linspace"
-    cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE = [0.08, 1.0]
-    cfg.DATA.TRAIN_JITTER_ASPECT_RELATIVE = [0.75, 1.3333]
-    cfg.AUG.AA_TYPE, cfg.AUG.NUM_SAMPLE, cfg.AUG.RE_PROB = POLICY, copies, 0.25
-    cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS = 10, 3
-    return cfg
+def bench_cfg(path: str, copies: int, timeout: float = 0.0) -> CfgNode:
+    """The recipe of UniFormer on Kinetics: 16 x 4, RandAugment, random-resized crop, erasing.
+
+    Without a timeout the measured process decodes itself, where its CPU time is counted.
+    """
+    keys = {
+        "OUTPUT_DIR": Path(path).parent,
+        "DATA.DECODE_TIMEOUT": timeout,
+        "DATA.NUM_FRAMES": SAMPLING.num_frames,
+        "DATA.SAMPLING_RATE": SAMPLING.sampling_rate,
+        "DATA.FRAME_SPACING": SAMPLING.frame_spacing,
+        "DATA.TRAIN_JITTER_SCALES_RELATIVE": [0.08, 1.0],
+        "DATA.TRAIN_JITTER_ASPECT_RELATIVE": [0.75, 1.3333],
+        "AUG.AA_TYPE": POLICY,
+        "AUG.NUM_SAMPLE": copies,
+        "AUG.RE_PROB": 0.25,
+        "TEST.NUM_ENSEMBLE_VIEWS": VIEWS.num_ensemble_views,
+        "TEST.NUM_SPATIAL_CROPS": VIEWS.num_spatial_crops,
+    }
+    return load_config((), [str(part) for pair in keys.items() for part in pair])
 
 
 def one_video(path: str) -> VideoSet:
@@ -119,46 +133,55 @@ def one_video(path: str) -> VideoSet:
     return VideoSet("bench", "train", [VideoRecord(path, (0,), "bench:1")])
 
 
-def ours_decode(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
+def ours_decode(path: str, copies: int) -> Callable[[int], Tensor]:
     """The decoder that the index picks."""
-    source, (record,) = VideoSource.from_cfg(cfg), one_video(path)
-    return lambda repeat: source.frames(record, _training_frames(cfg, repeat))
+    source, (record,) = VideoSource.from_cfg(bench_cfg(path, copies)), one_video(path)
+    return lambda repeat: source.frames(record, _training_frames(repeat).tolist())
 
 
 class GuardedDecode:
     """The same in the process that training runs decoders in, whose CPU time counts too."""
 
-    def __init__(self, cfg: CfgNode, path: str) -> None:
-        cfg.DATA.DECODE_TIMEOUT = 60.0
-        self.cfg, self.source = cfg, VideoSource.from_cfg(cfg)
+    def __init__(self, path: str, copies: int) -> None:
+        self.source = VideoSource.from_cfg(bench_cfg(path, copies, timeout=60.0))
         (self.record,) = one_video(path)
 
     def __call__(self, repeat: int) -> Tensor:
         """The frames of a training clip."""
-        return self.source.frames(self.record, _training_frames(self.cfg, repeat))
+        return self.source.frames(self.record, _training_frames(repeat).tolist())
 
     def cpu_seconds(self) -> float:
         """CPU time of both processes."""
         return time.process_time() + self.source.watchdog.call(time.process_time)
 
 
-def plain_decode(cfg: CfgNode, path: str) -> Callable[[int], np.ndarray]:
+def plain_decode(path: str, copies: int) -> Callable[[int], np.ndarray]:
     """decord."""
-    return lambda repeat: _decode(path, lambda length: _training_frames(cfg, repeat))
+    return lambda repeat: _decode(path, lambda length: _training_frames(repeat))
 
 
-def _training_frames(cfg: CfgNode, repeat: int) -> np.ndarray:
-    return sampling.train_indices(300, 30.0, cfg, sample_rng(0, repeat, 0))
+def _training_frames(repeat: int) -> np.ndarray:
+    return sampling.train_indices(300, 30.0, SAMPLING, sample_rng(0, repeat, 0))
 
 
-def ours_views(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
+def ours_views(path: str, copies: int, chosen: sampling.ViewOptions = VIEWS) -> Way:
     """The evaluation loader's item and batch."""
-    views = TestViews.from_cfg(cfg, one_video(path), sampling.views(cfg), VideoSource.from_cfg(cfg))
-    return lambda repeat: stack_clips([views[0].views_VTCHW])
+    cfg = bench_cfg(path, copies)
+    views = TestViews.from_cfg(
+        cfg, one_video(path), sampling.views(chosen), VideoSource.from_cfg(cfg)
+    )
+
+    def batch(repeat: int) -> Tensor:
+        clips_VTCHW = views[0].views_VTCHW
+        assert clips_VTCHW is not None
+        return stack_clips([clips_VTCHW])
+
+    return batch
 
 
-def ours_training(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
+def ours_training(path: str, copies: int) -> Way:
     """The training loader's items and batch."""
+    cfg = bench_cfg(path, copies)
     clips = TrainClips.from_cfg(cfg, one_video(path), VideoSource.from_cfg(cfg))
 
     def batch(repeat: int) -> Tensor:
@@ -168,29 +191,30 @@ def ours_training(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
     return batch
 
 
-def plain_views(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
+def plain_views(path: str, copies: int, chosen: sampling.ViewOptions = VIEWS) -> Way:
     """Each view opens and decodes the video."""
 
-    def view(clip: int, place: int) -> Tensor:
-        clips = cfg.TEST.NUM_ENSEMBLE_VIEWS
-        frames_THWC = _decode(path, lambda n: sampling.test_indices(n, 30.0, cfg, clip, clips))
-        pixels = _normalise(frames_THWC, cfg)
-        size = cover_size(*pixels.shape[-2:], cfg.DATA.TEST_CROP_SIZE)
+    def view(clip: int, position: int) -> Tensor:
+        clips = chosen.num_ensemble_views
+        frames_THWC = _decode(path, lambda n: sampling.test_indices(n, 30.0, SAMPLING, clip, clips))
+        pixels = _normalise(frames_THWC)
+        height, width = pixels.shape[-2:]
+        size = cover_size(height, width, SIZE)
         resized = interpolate(pixels, size=size, mode="bilinear", align_corners=False)
-        return crop(resized, crop_box(*size, cfg.DATA.TEST_CROP_SIZE, place))
+        return crop(resized, crop_box(*size, SIZE, position))
 
-    return lambda repeat: torch.stack([view(v.clip, v.crop) for v in sampling.views(cfg)])
+    return lambda repeat: torch.stack([view(v.clip, v.crop) for v in sampling.views(chosen)])
 
 
-def plain_training(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
+def plain_training(path: str, copies: int) -> Way:
     """One decode, then timm and PIL on each frame of each copy, then floats."""
     from PIL import Image
     from timm.data.auto_augment import rand_augment_transform
 
     augment = rand_augment_transform(
-        POLICY, {"img_mean": (128,) * 3, "interpolation": Image.BICUBIC}
+        POLICY, {"img_mean": (128,) * 3, "interpolation": Image.Resampling.BICUBIC}
     )
-    resized_crop = RandomResizedCrop(224, (0.08, 1.0), (0.75, 1.3333))
+    resized_crop = RandomResizedCrop(SIZE, (0.08, 1.0), (0.75, 1.3333))
 
     def same_draw(frame: np.ndarray, seed: int) -> np.ndarray:
         random.seed(seed)
@@ -199,9 +223,12 @@ def plain_training(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
 
     def copy(frames_THWC: np.ndarray, seed: int) -> Tensor:
         augmented = np.stack([same_draw(frame, seed) for frame in frames_THWC])
-        pixels, rng = _normalise(augmented, cfg), sample_rng(seed, 0, 0)
-        box = resized_crop.box(*pixels.shape[-2:], rng)
-        clip = interpolate(crop(pixels, box), size=(224, 224), mode="bilinear", align_corners=False)
+        pixels, rng = _normalise(augmented), sample_rng(seed, 0, 0)
+        height, width = pixels.shape[-2:]
+        box = resized_crop.box(height, width, rng)
+        clip = interpolate(
+            crop(pixels, box), size=(SIZE, SIZE), mode="bilinear", align_corners=False
+        )
         clip = clip.flip(-1) if rng.random() < 0.5 else clip
         if rng.random() < 0.25:
             clip[..., 50:140, 50:140] = torch.randn(len(clip), 3, 90, 90)
@@ -211,8 +238,10 @@ def plain_training(cfg: CfgNode, path: str) -> Callable[[int], Tensor]:
         clips = []
         for n in range(BATCH):
             rng = sample_rng(0, repeat, n)
-            frames = _decode(path, partial(sampling.train_indices, fps=30.0, cfg=cfg, rng=rng))
-            clips += [copy(frames, repeat * 100 + n * 10 + c) for c in range(cfg.AUG.NUM_SAMPLE)]
+            frames = _decode(
+                path, partial(sampling.train_indices, fps=30.0, options=SAMPLING, rng=rng)
+            )
+            clips += [copy(frames, repeat * 100 + n * 10 + c) for c in range(copies)]
         return torch.stack(clips)
 
     return batch
@@ -225,13 +254,12 @@ def _decode(path: str, choose: Callable[[int], np.ndarray]) -> np.ndarray:
     return video.get_batch(choose(len(video)).tolist()).asnumpy()
 
 
-def _normalise(frames_THWC: np.ndarray, cfg: CfgNode) -> Tensor:
+def _normalise(frames_THWC: np.ndarray) -> Tensor:
     pixels = torch.from_numpy(frames_THWC).float() / 255
-    pixels = (pixels - torch.tensor(cfg.DATA.MEAN)) / torch.tensor(cfg.DATA.STD)
-    return pixels.permute(0, 3, 1, 2)
+    return ((pixels - MEAN) / STD).permute(0, 3, 1, 2)
 
 
-WAYS = {
+WAYS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
         GuardedDecode,

@@ -29,14 +29,16 @@ from benchmarks.layers import (
 from benchmarks.own_process import Failure, in_own_process
 from slowfast_ext.analysis.timing import least_seconds
 from slowfast_ext.engine.device import peak_bytes
-from slowfast_ext.models.attention import Grid, LayerSpec
+from slowfast_ext.models.attention import AttentionOptions, AttentionSpec, Grid
+from slowfast_ext.models.attention.fixation import FixationOptions
+from slowfast_ext.models.attention.neighbour import NeighbourOptions
 
 PANELS = {
     "training_s": "forward + backward, s",
     "saved_mib": "saved for the backward pass, MiB",
     "peak_mib": "peak memory, MiB",
 }
-FIXATION = {"FIXATION.MODE": "cooperative", "NEIGHBOUR.TEMPORAL": True, "NEIGHBOUR.SPATIAL": True}
+STEPS = (FixationOptions(mode="cooperative"), NeighbourOptions(temporal=True, spatial=True))
 
 
 @dataclass(frozen=True)
@@ -49,28 +51,20 @@ class Group:
     heads: int
 
 
-def _joint(kernel: str, **keys: object) -> Variant:
-    return Variant(kernel, "joint", {"KERNEL": kernel, **FIXATION, **keys})
+def _joint(name: str, kernel: str, reference: bool = False) -> Variant:
+    return Variant(name, "joint", AttentionOptions(kernel=kernel, reference=reference, parts=STEPS))
 
+
+KERNELS = (
+    *("softmax", "relu", "elu", "cosformer", "linformer", "performer"),
+    *("lara", "nystrom", "orthoformer"),
+)
 
 GROUPS = {
     "joint": Group(
         variants=(
-            Variant("softmax, N x N weights", "joint", {**FIXATION, "REFERENCE": True}),
-            *(
-                _joint(kernel)
-                for kernel in (
-                    "softmax",
-                    "relu",
-                    "elu",
-                    "cosformer",
-                    "linformer",
-                    "performer",
-                    "lara",
-                    "nystrom",
-                    "orthoformer",
-                )
-            ),
+            _joint("softmax, N x N weights", "softmax", reference=True),
+            *(_joint(kernel, kernel) for kernel in KERNELS),
         ),
         grids=("16x14", "32x14", "32x20", "48x28", "96x28"),
         dim=64,
@@ -78,7 +72,7 @@ GROUPS = {
     ),
     "trajectory": Group(
         variants=tuple(
-            Variant(kernel, "trajectory", {"KERNEL": kernel})
+            Variant(kernel, "trajectory", AttentionOptions(kernel=kernel))
             for kernel in ("softmax", "orthoformer", "nystrom", "performer", "lara", "relu")
         ),
         grids=("8x7", "8x10", "8x14", "8x20", "8x28"),
@@ -93,7 +87,9 @@ def main(argv: Sequence[str]) -> int:
     args = _parse(argv)
     group = GROUPS[args.group]
     grids = args.grids or map(_grid, group.grids)
-    specs = [LayerSpec(args.dim or group.dim, args.heads or group.heads, grid) for grid in grids]
+    specs = [
+        AttentionSpec(args.dim or group.dim, args.heads or group.heads, grid) for grid in grids
+    ]
     columns = (f"{spec.grid.tokens:,} tokens" for spec in specs)
     title = f"forward+backward s, saved / peak MiB; {args.threads} threads, {this_device()}"
     table = Table("kernel", *columns, *("time", "saved", "peak"), title=title)
@@ -127,7 +123,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def run_trials(
-    variant: Variant, specs: Sequence[LayerSpec], threads: int, repeats: int, timeout: float
+    variant: Variant, specs: Sequence[AttentionSpec], threads: int, repeats: int, timeout: float
 ) -> list[LayerCost | Failure]:
     """Sizes in growing order; beyond the first that fails none is tried."""
     outcomes: list[LayerCost | Failure] = []
@@ -141,7 +137,7 @@ def run_trials(
     return outcomes
 
 
-def measure(variant: Variant, spec: LayerSpec, threads: int, repeats: int) -> LayerCost:
+def measure(variant: Variant, spec: AttentionSpec, threads: int, repeats: int) -> LayerCost:
     """A variant at one size, in this process."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -157,7 +153,7 @@ def measure(variant: Variant, spec: LayerSpec, threads: int, repeats: int) -> La
     return replace(layer.cost(x_BNC, forward_s, training_s), peak_mib=peak / 2**20)
 
 
-def _prepared(variant: Variant, spec: LayerSpec) -> tuple[OnGrid, Tensor]:
+def _prepared(variant: Variant, spec: AttentionSpec) -> tuple[OnGrid, Tensor]:
     layer = OnGrid(build_layer(variant, spec), spec.grid).to(this_device())
     return layer, example_tokens(spec, 1, this_device())
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.layers import LayerCost, Variant
+from slowfast_ext.models.attention import AttentionOptions
+from slowfast_ext.models.attention.trajectory import TrajectoryOptions
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Group:
-    """Variants with the sizes that they are measured at. Each is compared with the last `plain` one before it."""
+    """Variants with the sizes that they are measured at. Each is compared with the last `reference` one before it."""
 
     variants: tuple[Variant, ...]
-    plain: tuple[str, ...]
+    references: tuple[str, ...]
     targets: tuple[Target, ...]
     dim: int
     heads: int
@@ -37,32 +39,32 @@ class Group:
     prefix: int = 0
 
 
-def _trajectory(name: str, **keys: Any) -> Variant:
-    return Variant(
-        name, "trajectory", {key.replace("__", "."): value for key, value in keys.items()}
-    )
+def _trajectory(name: str, values: str = "original", **attention: Any) -> Variant:
+    parts = (TrajectoryOptions(values=values),)
+    return Variant(name, "trajectory", AttentionOptions(parts=parts, **attention))
 
 
+REFERENCE = AttentionOptions(reference=True)
 _UNFOLDED, _EMIM = "emim, windows unfolded", "emim"
 _MATERIALISED, _STRUCT = "StructSA, weights in full", "StructSA"
-_PUBLISHED, _FAST = "plain, as published", "fast"
+_PUBLISHED, _FAST = "reference, as published", "fast"
 
 GROUPS = {
     # The published code projects keys and values of all trajectory tokens, whether it uses the values or not:
-    # what it spends is what the plain form with projected values spends.
+    # what it spends is what the reference form with projected values spends.
     "trajectory": Group(
         variants=(
-            _trajectory(_PUBLISHED, REFERENCE=True, TRAJECTORY__VALUES="projected"),
-            _trajectory("plain, no unused values", REFERENCE=True),
+            _trajectory(_PUBLISHED, "projected", reference=True),
+            _trajectory("reference, no unused values", reference=True),
             _trajectory(_FAST),
-            _trajectory("fast, projected values", TRAJECTORY__VALUES="projected"),
-            _trajectory("orthoformer", KERNEL="orthoformer"),
-            _trajectory("nystrom", KERNEL="nystrom"),
-            _trajectory("performer", KERNEL="performer"),
+            _trajectory("fast, projected values", "projected"),
+            _trajectory("orthoformer", kernel="orthoformer"),
+            _trajectory("nystrom", kernel="nystrom"),
+            _trajectory("performer", kernel="performer"),
             Variant("joint", "joint"),
             Variant("divided", "divided"),
         ),
-        plain=(_PUBLISHED,),
+        references=(_PUBLISHED,),
         targets=(Target(_FAST, _PUBLISHED, 2.0),),
         dim=768,
         heads=12,
@@ -73,13 +75,13 @@ GROUPS = {
     # A layer of the third stage of UniFormer-S, on 32 frames of 224 pixels.
     "local": Group(
         variants=(
-            Variant(_UNFOLDED, "emim", {"REFERENCE": True}),
+            Variant(_UNFOLDED, "emim", REFERENCE),
             Variant(_EMIM, "emim"),
-            Variant(_MATERIALISED, "struct", {"REFERENCE": True}),
+            Variant(_MATERIALISED, "struct", REFERENCE),
             Variant(_STRUCT, "struct"),
             Variant("joint", "joint"),
         ),
-        plain=(_UNFOLDED, _MATERIALISED),
+        references=(_UNFOLDED, _MATERIALISED),
         targets=(Target(_EMIM, _UNFOLDED, 1.0), Target(_STRUCT, _MATERIALISED, 1.0)),
         dim=320,
         heads=5,

@@ -4,25 +4,24 @@ Shapes: B batch, N tokens, C channels.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from slowfast_ext.analysis.cost import count_macs, saved_for_backward
-from slowfast_ext.config.schema import get_cfg, set_dotted
-from slowfast_ext.models.attention import Grid, LayerSpec, build_attention
+from slowfast_ext.models.attention import AttentionOptions, AttentionSpec, Grid, build_attention
+from slowfast_ext.models.attention.grouped import Grouped
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A pattern and the ATTENTION keys that differ from their defaults."""
+    """An attention layer by its name in the registry, or `divided`, and its options."""
 
     name: str
-    pattern: str
-    keys: Mapping[str, Any] = field(default_factory=dict)
+    layer: str
+    attention: AttentionOptions = AttentionOptions()
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,25 @@ class LayerCost:
     peak_mib: float = float("nan")
 
 
-def build_layer(variant: Variant, spec: LayerSpec) -> nn.Module:
+class DividedSteps(nn.Module):
+    """The two attention layers of a divided block, each with its residual."""
+
+    def __init__(self, spec: AttentionSpec) -> None:
+        super().__init__()
+        self.time, self.space = Grouped(spec, over_time=True), Grouped(spec, over_time=False)
+
+    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """[B, N, C] -> [B, N, C]."""
+        x_BNC = x_BNC + self.time(x_BNC, grid)
+        return x_BNC + self.space(x_BNC, grid)
+
+
+def build_layer(variant: Variant, spec: AttentionSpec) -> nn.Module:
     """The layer of a variant."""
-    cfg = get_cfg().ATTENTION
-    for key, value in variant.keys.items():
-        set_dotted(cfg, key, value)
-    return build_attention(variant.pattern, spec, cfg)
+    spec = replace(spec, attention=variant.attention)
+    return (
+        DividedSteps(spec) if variant.layer == "divided" else build_attention(variant.layer, spec)
+    )
 
 
 class OnGrid(nn.Module):
@@ -73,7 +85,7 @@ class OnGrid(nn.Module):
         return LayerCost(tokens, macs / 1e9, forward_s, training_s, saved / 2**20)
 
 
-def example_tokens(spec: LayerSpec, batch: int, device: torch.device) -> Tensor:
+def example_tokens(spec: AttentionSpec, batch: int, device: torch.device) -> Tensor:
     """Random tokens [B, N, C] that want a gradient."""
     return torch.randn(batch, spec.grid.tokens, spec.dim, device=device, requires_grad=True)
 

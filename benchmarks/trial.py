@@ -17,6 +17,7 @@ from slowfast_ext.engine.device import peak_bytes
 from slowfast_ext.engine.distributed import pick_device
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.models import build_model
+from slowfast_ext.tasks import Output, heads_of
 
 TRAIN, FORWARD = "train", "forward"
 
@@ -63,38 +64,34 @@ def measure(cfg: CfgNode, setting: Setting) -> Outcome:
         model = model.to(memory_format=torch.channels_last_3d)
         clip_BCTHW = clip_BCTHW.contiguous(memory_format=torch.channels_last_3d)
     called = torch.compile(model) if setting.compiled else model
-    work = _training_work if setting.work == TRAIN else _forward_work
-    seconds = median_seconds(work(called, model, clip_BCTHW, setting), device, setting.repeats)
+    make_work = _training_work if setting.work == TRAIN else _forward_work
+    work = make_work(called, model, clip_BCTHW, setting.precision)
+    seconds = median_seconds(work, device, setting.repeats)
     return Outcome(setting.batch / seconds, peak_bytes(device) - idle)
 
 
 def _forward_work(
-    called: Callable[..., tuple[Tensor, ...]],
-    model: nn.Module,
-    clip_BCTHW: Tensor,
-    setting: Setting,
+    called: Callable[[Tensor], Output], model: nn.Module, clip_BCTHW: Tensor, precision: str
 ) -> Callable[[], object]:
     model.eval()
 
     def work() -> object:
-        with torch.inference_mode(), autocast(clip_BCTHW.device, setting.precision):
+        with torch.inference_mode(), autocast(clip_BCTHW.device, precision):
             return called(clip_BCTHW)
 
     return work
 
 
 def _training_work(
-    called: Callable[..., tuple[Tensor, ...]],
-    model: nn.Module,
-    clip_BCTHW: Tensor,
-    setting: Setting,
+    called: Callable[[Tensor], Output], model: nn.Module, clip_BCTHW: Tensor, precision: str
 ) -> Callable[[], object]:
     model.train()
 
     def work() -> None:
-        with autocast(clip_BCTHW.device, setting.precision):
-            logits = called(clip_BCTHW)
-        sum(logits_BK.float().logsumexp(-1).sum() for logits_BK in logits).backward()
+        with autocast(clip_BCTHW.device, precision):
+            logits = heads_of(called(clip_BCTHW))
+        losses = [logits_BK.float().logsumexp(-1).sum() for logits_BK in logits]
+        torch.stack(losses).sum().backward()
         model.zero_grad(set_to_none=True)
 
     return work

@@ -4,6 +4,7 @@ Shapes: H W pixels of a frame, h w tokens of a map.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -70,8 +71,9 @@ def show_path(ax: Axes, points: Iterable[tuple[float, float]]) -> None:
     rows, columns = zip(*points, strict=True)
     ax.plot(columns, rows, color="yellow", linewidth=1.5)
     if len(rows) > 1:
-        ends = {"xy": (columns[-1], rows[-1]), "xytext": (columns[-2], rows[-2])}
-        ax.annotate("", **ends, arrowprops={"arrowstyle": "->", "color": "yellow"})
+        style = {"arrowstyle": "->", "color": "yellow"}
+        end, before = (columns[-1], rows[-1]), (columns[-2], rows[-2])
+        ax.annotate("", xy=end, xytext=before, arrowprops=style)
 
 
 def show_arrows(ax: Axes, field_hw2: Tensor, pixels: tuple[float, float]) -> None:
@@ -79,10 +81,9 @@ def show_arrows(ax: Axes, field_hw2: Tensor, pixels: tuple[float, float]) -> Non
     high, wide = pixels
     field = to_numpy(field_hw2)
     y, x = np.mgrid[: field.shape[0], : field.shape[1]] + 0.5
-    arrows = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008}
-    ax.quiver(
-        x * wide, y * high, field[..., 1] * wide, field[..., 0] * high, color="yellow", **arrows
-    )
+    rows, columns = field[..., 0] * high, field[..., 1] * wide
+    as_data: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1}
+    ax.quiver(x * wide, y * high, columns, rows, color="yellow", width=0.008, **as_data)
 
 
 def show_box(ax: Axes, centre: tuple[float, float], size: tuple[float, float]) -> None:

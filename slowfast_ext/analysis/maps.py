@@ -37,11 +37,11 @@ def record(model: nn.Module, clip_BCTHW: Tensor) -> list[Seen]:
     """All attention layers of the model with their inputs for a clip, in the order of their use."""
     seen: list[Seen] = []
 
-    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, Grid]], None]:
-        return lambda layer, args: seen.append(Seen(name, layer, *args))
+    def hook(name: str, layer: Attention) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        return lambda _, args: seen.append(Seen(name, layer, *args[:2]))
 
     layers = {n: m for n, m in model.named_modules() if isinstance(m, Attention)}
-    handles = [m.register_forward_pre_hook(hook(n)) for n, m in layers.items()]
+    handles = [m.register_forward_pre_hook(hook(n, m)) for n, m in layers.items()]
     try:
         with torch.no_grad():
             model.eval()(clip_BCTHW)

@@ -13,8 +13,7 @@ from slowfast_ext.data.dataset import TestViews
 from slowfast_ext.data.decode.source import VideoSource
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.sampling import centre_view
-from slowfast_ext.data.transforms.device import to_model_input
-from slowfast_ext.errors import ConfigError, DataError
+from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention import Grid
 
 Point = tuple[int, int, int]
@@ -60,18 +59,15 @@ def load_clip(cfg: CfgNode, video: str) -> Tensor:
     videos = VideoSet("", "test", [VideoRecord(video, (), "--video")])
     source = VideoSource.from_cfg(cfg)
     try:
-        item = TestViews.from_cfg(cfg, videos, centre_view(), source)[0]
+        return TestViews.from_cfg(cfg, videos, centre_view(), source).clips(0)[0]
     finally:
         source.close()
-    if item.views_VTCHW is None:
-        raise DataError(item.bad[0].reason)
-    return item.views_VTCHW[0]
 
 
-def prepare(
-    cfg: CfgNode, clip_TCHW: Tensor, query: Point | None, head: int | None, note: str
-) -> tuple[Scene, Tensor]:
-    """The scene of a clip and the model's input [1, 3, T, H, W]; no query: the centre of the clip.
+def make_scene(
+    clip_TCHW: Tensor, query: Point | None = None, head: int | None = None, note: str = ""
+) -> Scene:
+    """The scene of a clip, uint8 [T, 3, H, W]; no query: the centre of the clip.
 
     Raises ConfigError for a query outside the clip.
     """
@@ -83,4 +79,4 @@ def prepare(
             f"--query {','.join(map(str, query))} lies outside the clip of {shape[0]} frames of "
             f"{shape[1]} x {shape[2]} pixels; give frame,row,column, each from 0"
         )
-    return Scene(frames_THWC, query, head, note), to_model_input(clip_TCHW[None], cfg)
+    return Scene(frames_THWC, query, head, note)

@@ -23,18 +23,20 @@ SHOWN_FRAMES = 5
 
 def draw_run(cfg: CfgNode, videos: VideoSet, num_clips: int = 6) -> Figure:
     """Clips of different classes on the left, accuracy over epochs from OUTPUT_DIR/stats.jsonl on the right."""
+    views = TestViews.from_cfg(cfg, videos, centre_view(), VideoSource.from_cfg(cfg))
+    names = class_names(videos, 0, cfg.MODEL.NUM_CLASSES)
     figure = Figure(figsize=(10, 0.9 * num_clips + 0.6), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1.2, 1])
-    _draw_clips(left.subplots(num_clips, SHOWN_FRAMES), cfg, videos, num_clips)
+    both: Any = figure.subfigures(1, 2, width_ratios=[1.2, 1])
+    left, right = both
+    _draw_clips(left.subplots(num_clips, SHOWN_FRAMES), views, names, num_clips)
     _draw_curve(right.subplots(), cfg.OUTPUT_DIR)
     return figure
 
 
-def _draw_clips(axes: Any, cfg: CfgNode, videos: VideoSet, num_clips: int) -> None:
-    views = TestViews.from_cfg(cfg, videos, centre_view(), VideoSource.from_cfg(cfg))
-    names = class_names(videos, 0, cfg.MODEL.NUM_CLASSES)
+def _draw_clips(axes: Any, views: TestViews, names: Sequence[str], num_clips: int) -> None:
+    videos = views.videos
     for row, index in zip(axes, _of_different_classes(videos, num_clips), strict=True):
-        clip_TCHW = views[index].views_VTCHW[0]
+        clip_TCHW = views.clips(index)[0]
         shown = [round(i * (len(clip_TCHW) - 1) / (SHOWN_FRAMES - 1)) for i in range(SHOWN_FRAMES)]
         row[0].set_title(names[videos.records[index].labels[0]], loc="left", fontsize=8, pad=2)
         for axis, frame in zip(row, shown, strict=True):

@@ -12,7 +12,7 @@ from slowfast_ext.cli import reported
 from slowfast_ext.config import load_config, options_of
 from slowfast_ext.files import read_weights, write_atomically
 from slowfast_ext.models import build_model, check_model
-from slowfast_ext.models.weights import WEIGHTS, LoadOptions, State, load_weights
+from slowfast_ext.models.weights import WEIGHTS, LoadOptions, State, fit_weights
 from slowfast_ext.models.weights.emim_context import context_channels
 
 
@@ -23,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     pairs = [*args.opts, "TRAIN.CHECKPOINT_SOURCE", args.source]
     cfg = load_config(args.cfg, pairs, (check_model,))
     weights, model = read_weights(args.input), build_model(cfg)
-    report = load_weights(model, weights, options_of(cfg, LoadOptions))
-    write(args.output, WEIGHTS.get(args.target).to_theirs(model.state_dict(), model))
+    state, report = fit_weights(weights, model, options_of(cfg, LoadOptions))
+    write(args.output, WEIGHTS.get(args.target).to_theirs(model.state_dict() | state, model))
     print(report)
     if "emim" in cfg.ATTENTION.CYCLE:
         print(_context_channels(weights, args.pretrained))

@@ -13,10 +13,12 @@ from yacs.config import CfgNode
 
 from slowfast_ext.analysis.maps import Seen, record
 from slowfast_ext.analysis.maps_pictures import chosen, draw
-from slowfast_ext.analysis.maps_scene import Scene, load_clip, prepare
+from slowfast_ext.analysis.maps_scene import Scene, load_clip, make_scene
 from slowfast_ext.cli import reported
+from slowfast_ext.config import options_of
 from slowfast_ext.config.command import add_config_arguments, config_of
 from slowfast_ext.data.records import VideoSet
+from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.engine.distributed import pick_device
 from slowfast_ext.engine.initial import load_test_weights
 from slowfast_ext.engine.seeding import seed_model
@@ -32,9 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = _model(cfg, args.weights)
     note = Path(args.weights).name if args.weights else "initial weights"
     clip_TCHW = load_clip(cfg, args.video)
-    scene, clip_BCTHW = prepare(cfg, clip_TCHW, args.query, args.head, note)
+    scene = make_scene(clip_TCHW, args.query, args.head, note)
     device = pick_device(cfg)
-    seen = chosen(record(model.to(device), clip_BCTHW.to(device)), args.layer)
+    clip_BCTHW = to_model_input(clip_TCHW[None].to(device), options_of(cfg, PixelOptions))
+    seen = chosen(record(model.to(device), clip_BCTHW), args.layer)
     args.out.mkdir(parents=True, exist_ok=True)
     return 0 if sum(_save(item, scene, args.out) for item in seen) else 1
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from slowfast_ext.analysis.maps import record
 from slowfast_ext.analysis.maps_pictures import chosen, draw, strongest
-from slowfast_ext.analysis.maps_scene import Scene, load_clip, prepare
+from slowfast_ext.analysis.maps_scene import Scene, load_clip, make_scene
 from slowfast_ext.cli import visualize
 from slowfast_ext.config import load_config
 from slowfast_ext.data.motion import write_video
@@ -176,11 +176,9 @@ def test_the_clip_is_the_central_test_view(video):
     assert clip.shape == (4, 3, 32, 32)
     levels = clip.float().mean((1, 2, 3))
     assert (levels.diff() > 10).all()
-    found, model_input = prepare(cfg, clip, None, None, "")
-    assert found.query == (2, 16, 16)
-    assert model_input.shape == (1, 3, 4, 32, 32)
+    assert make_scene(clip).query == (2, 16, 16)
     with pytest.raises(ConfigError, match="4 frames of 32 x 32"):
-        prepare(cfg, clip, (4, 0, 0), None, "")
+        make_scene(clip, (4, 0, 0))
 
 
 def test_a_missing_video_is_named(tmp_path):

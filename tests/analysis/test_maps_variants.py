@@ -204,7 +204,9 @@ def test_visible_tokens_are_those_of_the_pattern(pattern, rows, keys):
     grid = GRIDS["framewise"]
     layer = build_layer(pattern, grid, KERNEL="relu").eval()
     x = torch.randn(1, grid.tokens, 48)
-    rows_R, keys_M = visible(layer, grid, grid.prefix, lambda probe: attention_map(probe, x, grid)[0])
+    rows_R, keys_M = visible(
+        layer, grid, grid.prefix, lambda probe: attention_map(probe, x, grid)[0]
+    )
     assert (len(rows_R), len(keys_M)) == (rows, keys)
     assert grid.prefix in rows_R
 

@@ -20,10 +20,12 @@ def test_table_and_picture(tmp_path, capsys, group):
 
 
 @pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
-def test_targets_and_plain_forms_are_variants(group):
+def test_targets_and_references_are_variants(group):
     names = [variant.name for variant in group.variants]
-    assert names[0] in group.plain
-    assert {n for t in group.targets for n in (t.fast, t.slow)} | set(group.plain) <= set(names)
+    assert names[0] in group.references
+    assert {n for t in group.targets for n in (t.fast, t.slow)} | set(group.references) <= set(
+        names
+    )
 
 
 def test_targets():

@@ -1,11 +1,11 @@
 """The bench of loading compares ways that do the same."""
 
 import pytest
-import torch
 
 from benchmarks import data as bench_data
 from benchmarks.sample_clip import render_clip
 from slowfast_ext.data.decode.decord_reader import DecordReader
+from slowfast_ext.data.sampling import ViewOptions
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_a_way_takes_time(path, way):
 
 def test_both_processes_are_counted(path):
     """Decoding happens in the other one."""
-    guarded = bench_data.GuardedDecode(bench_data.bench_cfg(path, 1), path)
+    guarded = bench_data.GuardedDecode(path, 1)
     guarded(0)
     before, ours = guarded.cpu_seconds(), bench_data.time.process_time()
     guarded(1)
@@ -35,11 +35,10 @@ def test_views_show_the_same(path):
     """Floats in one way, bytes with antialiasing in the other: two levels of grey apart on average."""
     if DecordReader.missing():
         pytest.skip(DecordReader.missing())
-    cfg = bench_data.bench_cfg(path, 1)
-    cfg.TEST.NUM_ENSEMBLE_VIEWS = 2
-    ours = bench_data.ours_views(cfg, path)(0)
-    plain = bench_data.plain_views(cfg, path)(0)
+    two = ViewOptions(num_ensemble_views=2)
+    ours = bench_data.ours_views(path, 1, two)(0)
+    plain = bench_data.plain_views(path, 1, two)(0)
     assert ours.shape[1:] == (6, 16, 3, 224, 224)
-    levels = (plain * torch.tensor(cfg.DATA.STD).view(3, 1, 1) + 0.45) * 255
+    levels = (plain * bench_data.STD + bench_data.MEAN) * 255
     difference = (ours[0].float() - levels.view(6, 16, 3, 224, 224)).abs()
     assert difference.mean() < 2

@@ -8,7 +8,7 @@ from benchmarks import growth as bench_growth
 from benchmarks.growth import GROUPS, exponent, measure, run_trials
 from benchmarks.layers import LayerCost, Variant
 from benchmarks.own_process import Failure
-from slowfast_ext.models.attention import Grid, LayerSpec
+from slowfast_ext.models.attention import AttentionSpec, Grid
 
 
 def cost_at(tokens, power):
@@ -26,10 +26,10 @@ def test_exponent_is_the_power_of_the_growth(power):
 @pytest.mark.parametrize(
     "variant",
     [v for g in GROUPS.values() for v in g.variants],
-    ids=lambda v: f"{v.pattern}-{v.name}",
+    ids=lambda v: f"{v.layer}-{v.name}",
 )
 def test_every_variant_is_measured(variant):
-    cost = measure(variant, LayerSpec(16, 2, Grid(2, 3, 3)), threads=1, repeats=1)
+    cost = measure(variant, AttentionSpec(16, 2, Grid(2, 3, 3)), threads=1, repeats=1)
     assert cost.tokens == 18
     assert min(cost.gmacs, cost.forward_s, cost.training_s, cost.saved_mib) > 0
 
@@ -42,7 +42,7 @@ def test_nothing_is_tried_beyond_a_failure(monkeypatch):
         return Failure("out of memory") if spec.grid.tokens > 4 else cost_at(4, 1)
 
     monkeypatch.setattr(bench_growth, "in_own_process", in_own_process)
-    specs = [LayerSpec(8, 1, Grid(t, 2, 2)) for t in (1, 2, 3)]
+    specs = [AttentionSpec(8, 1, Grid(t, 2, 2)) for t in (1, 2, 3)]
     outcomes = run_trials(Variant("x", "joint"), specs, 1, 1, 1.0)
     assert tried == [4, 8]
     assert [type(outcome) for outcome in outcomes] == [LayerCost, Failure, Failure]

@@ -29,8 +29,9 @@ def convert(*arguments):
 @pytest.mark.parametrize("family", TINY)
 def test_theirs_to_ours_and_back(tmp_path, family):
     cfg = load_config([], TINY[family])
-    ours = build_model(cfg).state_dict()
-    theirs = WEIGHTS.get(family).to_theirs(ours, cfg)
+    model = build_model(cfg)
+    ours = model.state_dict()
+    theirs = WEIGHTS.get(family).to_theirs(ours, model)
     torch.save({"model_state": theirs}, tmp_path / "theirs.pyth")
     done = convert(tmp_path / "theirs.pyth", tmp_path / "ours.safetensors", "--opts", *TINY[family])
     assert done.returncode == 0, done.stderr

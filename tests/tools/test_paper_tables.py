@@ -129,7 +129,11 @@ def test_every_difference_has_a_reason_and_the_page_is_up_to_date(count):
     assert page == report(comparisons), "run python -m paper_tables"
 
 
-@pytest.mark.parametrize("file", sorted(EXP.glob("*/config.yaml")), ids=lambda file: file.parent.name)
+@pytest.mark.parametrize(
+    "file", sorted(EXP.glob("*/config.yaml")), ids=lambda file: file.parent.name
+)
 def test_header_of_an_experiment_repeats_the_table(file):
     own = [row for row in ROWS if row.exp == file.parent.name]
-    assert file.read_text(encoding="utf-8") == with_published(file, own), "run python -m paper_tables"
+    assert file.read_text(encoding="utf-8") == with_published(file, own), (
+        "run python -m paper_tables"
+    )
