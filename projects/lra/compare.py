@@ -13,7 +13,7 @@ from rich.table import Table
 from yacs.config import CfgNode
 
 from projects.lra.checks import check_lra
-from projects.lra.tasks import TASKS
+from projects.lra.tasks import build_task
 from projects.lra.training import Result, run
 from slowfast_ext.config.problems import raise_problems
 from slowfast_ext.engine.log import prepare_output
@@ -28,7 +28,7 @@ def compare(cfg: CfgNode, kernels: Sequence[str], steps: int = 0) -> list[Result
     for kernel_cfg in runs:
         raise_problems(check_lra(kernel_cfg), {})
     folder = prepare_output(Path(cfg.OUTPUT_DIR) / cfg.LRA.TASK)
-    TASKS.get(cfg.LRA.TASK).read(cfg)
+    build_task(cfg).read()
     results = []
     for kernel_cfg in runs:
         results.append(run_apart(kernel_cfg))
@@ -81,11 +81,11 @@ def table(task: str, steps: int, results: Iterable[Result]) -> Table:
     for column in ("kernel", "test %", "val %", "loss", "GFLOPs", "peak MB", "s/step", "params"):
         shown.add_column(column, no_wrap=True)
     for result in results:
-        shown.add_row(result.kernel, *([result.failure] if result.failure else _figures(result)))
+        shown.add_row(result.kernel, *([result.failure] if result.failure else _numbers(result)))
     return shown
 
 
-def _figures(result: Result) -> list[str]:
+def _numbers(result: Result) -> list[str]:
     return [
         f"{result.test_acc:.2f}",
         f"{result.val_acc:.2f}",

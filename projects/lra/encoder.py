@@ -3,75 +3,82 @@
 Shapes: B batch, X sequences of an example, E = B*X, N tokens, C channels, K classes.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from projects.lra.tasks import TASKS
+from projects.lra.options import LraOptions
+from projects.lra.tasks import Task, build_task
 from projects.lra.tasks.base import PADDING, padded_length
-from slowfast_ext.models.attention import Grid, LayerSpec, build_attention
-from slowfast_ext.models.layers import PreNorm
+from slowfast_ext.config import options_of
+from slowfast_ext.models.attention import KERNELS, AttentionOptions, AttentionSpec, Grid
+from slowfast_ext.models.attention.fixation import FixationOptions
+from slowfast_ext.models.attention.joint import Joint
+from slowfast_ext.models.attention.neighbour import NeighbourOptions
 
 
 class Layer(nn.Module):
     """Joint attention and an MLP, each a pre-norm residual step."""
 
-    def __init__(self, spec: LayerSpec, cfg: CfgNode) -> None:
+    def __init__(self, spec: AttentionSpec, hidden: int, dropout: float) -> None:
         super().__init__()
-        hidden, dropout = cfg.LRA.HIDDEN, cfg.LRA.DROPOUT
-        self.attn = PreNorm(spec, build_attention("joint", spec, cfg.ATTENTION))
-        mlp = nn.Sequential(
+        self.norm1, self.norm2 = nn.LayerNorm(spec.dim), nn.LayerNorm(spec.dim)
+        self.attn = Joint(spec)
+        self.mlp = nn.Sequential(
             nn.Linear(spec.dim, hidden),
             nn.GELU(),
             nn.Dropout(dropout),
             nn.Linear(hidden, spec.dim),
             nn.Dropout(dropout),
         )
-        self.mlp = PreNorm(spec, mlp)
 
-    def forward(self, x_ENC: Tensor, grid: Grid) -> Tensor:
-        """[E, N, C] -> [E, N, C]."""
-        return self.mlp(self.attn(x_ENC, grid))
+    def forward(self, x_ENC: Tensor, grid: Grid, valid_EN: Tensor) -> Tensor:
+        """[E, N, C] -> [E, N, C]; `valid_EN` marks the tokens that are no padding."""
+        x_ENC = x_ENC + self.attn(self.norm1(x_ENC), grid, valid_EN)
+        return x_ENC + self.mlp(self.norm2(x_ENC))
 
 
 class Encoder(nn.Module):
     """Ids -> one feature a sequence: the mean over all positions, those of padding counting as zeros."""
 
-    def __init__(self, cfg: CfgNode, vocabulary: int, length: int) -> None:
+    def __init__(
+        self, vocabulary: int, length: int, options: LraOptions, attention: AttentionOptions
+    ) -> None:
         super().__init__()
-        lra = cfg.LRA
-        grid = Grid(1, 1, length)
-        spec = LayerSpec(lra.DIM, lra.NUM_HEADS, grid, norm_eps=1e-5)
-        self.tokens = nn.Embedding(vocabulary, lra.DIM)
-        self.positions = nn.Parameter(torch.empty(length, lra.DIM))
+        dim, std = options.dim, 0.02
+        spec = AttentionSpec(dim, options.num_heads, Grid(1, 1, length), attention=attention)
+        self.tokens = nn.Embedding(vocabulary, dim)
+        self.positions = nn.Parameter(torch.empty(length, dim))
         for table in (self.tokens.weight, self.positions):
-            nn.init.normal_(table, std=0.02)
-        self.dropout = nn.Dropout(lra.DROPOUT)
-        self.layers = nn.ModuleList(Layer(spec, cfg) for _ in range(lra.DEPTH))
-        self.norm = nn.LayerNorm(lra.DIM)
+            nn.init.normal_(table, std=std)
+        self.dropout = nn.Dropout(options.dropout)
+        self.layers = nn.ModuleList(
+            Layer(spec, options.hidden, options.dropout) for _ in range(options.depth)
+        )
+        self.norm = nn.LayerNorm(dim)
 
     def forward(self, ids_EN: Tensor) -> Tensor:
         """[E, N] -> [E, C]; N is at most the length that it is built for."""
         N = ids_EN.shape[1]
-        valid_EN = ids_EN != PADDING
-        grid = Grid(1, 1, N, valid_BN=valid_EN)
+        grid, valid_EN = Grid(1, 1, N), ids_EN != PADDING
         x_ENC = self.dropout(self.tokens(ids_EN) + self.positions[:N])
         for layer in self.layers:
-            x_ENC = layer(x_ENC, grid)
+            x_ENC = layer(x_ENC, grid, valid_EN)
         return (self.norm(x_ENC) * valid_EN[..., None]).mean(1)
 
 
 class Classifier(nn.Module):
     """Encoder and head; two sequences a, b meet in the head as [a, b, a*b, a - b]."""
 
-    def __init__(
-        self, cfg: CfgNode, vocabulary: int, length: int, classes: int, towers: int
-    ) -> None:
+    def __init__(self, task: Task, options: LraOptions, attention: AttentionOptions) -> None:
         super().__init__()
-        self.backbone = Encoder(cfg, vocabulary, length)
-        width = cfg.LRA.DIM * (4 if towers == 2 else 1)
+        length = padded_length(task.length)
+        self.backbone = Encoder(task.vocabulary, length, options, attention)
+        width = options.dim * (4 if task.towers == 2 else 1)
         self.head = nn.Sequential(
-            nn.Linear(width, cfg.LRA.HIDDEN), nn.ReLU(), nn.Linear(cfg.LRA.HIDDEN, classes)
+            nn.Linear(width, options.hidden), nn.ReLU(), nn.Linear(options.hidden, task.classes)
         )
 
     def forward(self, ids_BXN: Tensor) -> Tensor:
@@ -85,6 +92,11 @@ class Classifier(nn.Module):
 
 def build_classifier(cfg: CfgNode) -> Classifier:
     """The model for LRA.TASK with ATTENTION.KERNEL."""
-    task = TASKS.get(cfg.LRA.TASK)
-    length = padded_length(task.length(cfg))
-    return Classifier(cfg, task.vocabulary, length, task.classes, task.towers)
+    return Classifier(build_task(cfg), options_of(cfg, LraOptions), attention_options(cfg))
+
+
+def attention_options(cfg: CfgNode) -> AttentionOptions:
+    """Section ATTENTION with the options of its kernel, of fixation and of association."""
+    kinds = (FixationOptions, NeighbourOptions, *KERNELS.options(cfg.ATTENTION.KERNEL))
+    parts = tuple(options_of(cfg, kind) for kind in kinds)
+    return replace(options_of(cfg, AttentionOptions), parts=parts)

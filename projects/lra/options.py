@@ -29,6 +29,11 @@ class LraOptions(Options):
         low=1,
     )
 
+    def check(self) -> None:
+        """Heads of whole channels."""
+        if self.dim % self.num_heads:
+            raise self.error("num_heads", f"does not divide DIM = {self.dim}", "match them")
+
 
 @section("LRA.LISTOPS", "Generated expressions of the task listops")
 @dataclass(frozen=True)
@@ -37,6 +42,15 @@ class ListopsOptions(Options):
 
     min_length: int = option(500, "expressions are longer", unit="tokens", low=1)
     max_length: int = option(2000, "expressions are shorter", unit="tokens", low=4)
+
+    def check(self) -> None:
+        """The bounds admit an expression."""
+        if self.max_length - self.min_length < 2:
+            raise self.error(
+                "max_length",
+                f"leaves no length above MIN_LENGTH = {self.min_length}",
+                "widen the bounds, both are exclusive",
+            )
 
 
 @section("LRA.PATHFINDER", "Generated images of the task pathfinder")

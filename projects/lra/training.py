@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from yacs.config import CfgNode
 
 from projects.lra.encoder import Classifier, build_classifier
-from projects.lra.tasks import TASKS, Splits
+from projects.lra.tasks import Splits, build_task
 from projects.lra.tasks.base import Examples, padded_length
 from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.data.seeds import order_rng
@@ -109,7 +109,7 @@ def build_run(cfg: CfgNode) -> Run:
     world = World(0, 1, 0, 1, pick_device(cfg))
     prepare_output(cfg.OUTPUT_DIR)
     setup_logging(world, cfg.OUTPUT_DIR)
-    splits = TASKS.get(cfg.LRA.TASK).read(cfg)
+    splits = build_task(cfg).read()
     seed_model(cfg.RNG_SEED)
     model = build_classifier(cfg).to(world.device)
     optimizer = build_optimizer(cfg, model)
@@ -196,8 +196,8 @@ def accuracy(run: Run, examples: Examples) -> float:
 
 def example_macs(cfg: CfgNode) -> int:
     """Multiply-adds of one example at its padded length."""
-    task = TASKS.get(cfg.LRA.TASK)
+    task = build_task(cfg)
     with torch.device("meta"):
         model = build_classifier(cfg).eval()
-        ids_BXN = torch.ones(1, task.towers, padded_length(task.length(cfg)), dtype=torch.long)
+        ids_BXN = torch.ones(1, task.towers, padded_length(task.length), dtype=torch.long)
     return count_macs(model, ids_BXN)[""]

@@ -4,9 +4,10 @@ import pytest
 import torch
 from lra_cases import recipe
 
-from projects.lra.encoder import build_classifier
+from projects.lra.encoder import attention_options, build_classifier
 from projects.lra.training import example_macs
-from slowfast_ext.models.attention import KERNELS, Grid, LayerSpec, build_attention
+from slowfast_ext.models.attention import KERNELS, AttentionSpec, Grid
+from slowfast_ext.models.attention.joint import Joint
 
 EXACT_WITH_PADDING = ("softmax", "orthoformer", "relu", "elu", "sigmoid")
 PLAIN = "ATTENTION.NYSTROM.CONV", "0"
@@ -36,15 +37,14 @@ def test_every_parameter_learns(kernel):
 @pytest.mark.parametrize("kernel", KERNELS.names())
 def test_content_of_padding_does_not_matter(kernel):
     """Every kernel: what stands at padded places reaches no other token."""
-    cfg = recipe("listops", "ATTENTION.KERNEL", kernel).ATTENTION
+    options = attention_options(recipe("listops", "ATTENTION.KERNEL", kernel))
     torch.manual_seed(0)
     grid = Grid(1, 1, 32)
-    layer = build_attention("joint", LayerSpec(16, 2, grid), cfg).double().eval()
+    layer = Joint(AttentionSpec(16, 2, grid, attention=options)).double().eval()
     valid = torch.arange(32) < torch.tensor([[20], [31]])
     x = torch.randn(2, 32, 16, dtype=torch.double)
     noise = torch.where(valid[..., None], x, 100 * torch.randn_like(x))
-    masked = Grid(1, 1, 32, valid_BN=valid)
-    y, y_noise = layer(x, masked), layer(noise, masked)
+    y, y_noise = layer(x, grid, valid), layer(noise, grid, valid)
     torch.testing.assert_close(y[valid], y_noise[valid])
     assert (layer(noise, grid)[valid] - y[valid]).abs().max() > 1e-3
 
@@ -52,18 +52,18 @@ def test_content_of_padding_does_not_matter(kernel):
 @pytest.mark.parametrize("holes", [False, True], ids=["at the end", "between"])
 @pytest.mark.parametrize("kernel", EXACT_WITH_PADDING)
 def test_padding_is_as_if_it_were_not_there(kernel, holes):
-    cfg = recipe("listops", "ATTENTION.KERNEL", kernel).ATTENTION
+    options = attention_options(recipe("listops", "ATTENTION.KERNEL", kernel))
     torch.manual_seed(0)
-    layer = build_attention("joint", LayerSpec(16, 2, Grid(1, 1, 32)), cfg).double().eval()
+    layer = Joint(AttentionSpec(16, 2, Grid(1, 1, 32), attention=options)).double().eval()
     valid = torch.zeros(1, 32, dtype=torch.bool)
     valid[0, torch.randperm(32)[:20] if holes else torch.arange(20)] = True
     x = torch.randn(1, 32, 16, dtype=torch.double)
     bare = layer(x[:, valid[0]], Grid(1, 1, 20))
-    torch.testing.assert_close(layer(x, Grid(1, 1, 32, valid_BN=valid))[:, valid[0]], bare)
+    torch.testing.assert_close(layer(x, Grid(1, 1, 32), valid)[:, valid[0]], bare)
 
 
 @pytest.mark.parametrize("kernel", ["softmax", "orthoformer", "nystrom", "performer", "linformer"])
-def test_fast_forms_equal_their_twins_with_padding(kernel):
+def test_fast_forms_equal_their_references_with_padding(kernel):
     fast, plain = (
         classifier(kernel, "ATTENTION.REFERENCE", flag).double().eval() for flag in (False, True)
     )
@@ -83,8 +83,8 @@ def test_convolution_beside_nystrom():
     names = {n for n, _ in with_conv.named_parameters()} - {
         n for n, _ in without.named_parameters()
     }
-    assert names == {f"backbone.layers.{i}.attn.layer.kernel.conv.weight" for i in (0, 1)}
-    kernel = with_conv.backbone.layers[0].attn.layer.kernel.eval()
+    assert names == {f"backbone.layers.{i}.attn.kernel.conv.weight" for i in (0, 1)}
+    kernel = with_conv.backbone.layers[0].attn.kernel.eval()
     q, k, v = torch.randn(3, 1, 2, 12, 8)
     grid, size = Grid(1, 1, 12), 35
     beside = kernel.attend(q, k, v, grid, grid)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from lra_cases import recipe
 
-from projects.lra.tasks import TASKS, listops, pathfinder
+from projects.lra.tasks import build_task, listops, pathfinder
 from slowfast_ext.data.seeds import sample_rng
 from slowfast_ext.errors import DataError
 
@@ -145,16 +145,16 @@ def test_discs_are_drawn_where_the_scene_says():
 
 def test_a_set_is_made_once_and_read_again(tmp_path, monkeypatch):
     cfg = recipe("listops", "LRA.DATA_DIR", tmp_path)
-    first = TASKS.get("listops").read(cfg)
+    first = build_task(cfg).read()
     monkeypatch.setattr(listops, "unique_examples", lambda *_, **__: pytest.fail("made again"))
-    again = TASKS.get("listops").read(cfg)
+    again = build_task(cfg).read()
     assert [len(s) for s in (again.train, again.val, again.test)] == [40, 8, 8]
     assert np.array_equal(first.test.ids, again.test.ids)
     assert [value_of(e) for e in expressions(again.test)] == again.test.labels.tolist()
     (file,) = tmp_path.iterdir()
     file.write_bytes(b"nothing")
     with pytest.raises(DataError, match="delete it"):
-        TASKS.get("listops").read(cfg)
+        build_task(cfg).read()
 
 
 def test_workers_make_the_same_set():

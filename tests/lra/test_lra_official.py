@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from lra_cases import recipe
 
-from projects.lra.tasks import TASKS
+from projects.lra.tasks import build_task
 from projects.lra.tasks.image import grey_examples
 from slowfast_ext.errors import DataError
 
 
 def read(task, folder):
-    return TASKS.get(task).read(recipe(task, "LRA.DATA_DIR", folder))
+    return build_task(recipe(task, "LRA.DATA_DIR", folder)).read()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
+from projects.lra.options import LraOptions
+from slowfast_ext.config import options_of
 from slowfast_ext.errors import DataError
 from slowfast_ext.registry import Registry
 
@@ -72,42 +73,44 @@ class Splits:
 
 
 class Task:
-    """The facts of a task and where its examples come from. Id 0 is padding, whoever wrote it."""
+    """The facts of a task and where its examples come from. Id 0 is padding, whoever wrote it.
+
+    Register with `@TASKS.register("name", MyOptions)`; it is constructed with LraOptions and its own options.
+    `length` is that of the longest sequence, in tokens.
+    """
 
     vocabulary: ClassVar[int]
     classes: ClassVar[int]
     towers: ClassVar[int] = 1
+    length: int
 
-    @classmethod
-    def length(cls, cfg: CfgNode) -> int:
-        """Tokens of the longest sequence."""
-        raise NotImplementedError
+    def __init__(self, options: LraOptions) -> None:
+        self.options = options
 
-    @classmethod
-    def read(cls, cfg: CfgNode) -> Splits:
+    def read(self) -> Splits:
         """The examples. Raises DataError where official files are missing or broken."""
         raise NotImplementedError
 
-    @classmethod
-    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
-        """Settings that do not fit together."""
-        return ()
+    def official_file(self, name: str, source: str) -> Path:
+        """A file or folder below LRA.DATA_DIR. Raises DataError that says where it comes from."""
+        path = Path(self.options.data_dir) / name
+        if not path.exists():
+            raise DataError(
+                f"{path} is not there: the task {self.options.task} reads {source}; "
+                "put it there or set LRA.DATA_DIR to its folder"
+            )
+        return path
+
+
+def build_task(cfg: CfgNode) -> Task:
+    """The task that LRA.TASK names. Raises ConfigError."""
+    own = (options_of(cfg, kind) for kind in TASKS.options(cfg.LRA.TASK))
+    return TASKS.get(cfg.LRA.TASK)(options_of(cfg, LraOptions), *own)
 
 
 def padded_length(length: int) -> int:
     """The next power of two, to which the sequences of a task are padded."""
     return 1 << (length - 1).bit_length()
-
-
-def official_file(cfg: CfgNode, name: str, source: str) -> Path:
-    """A file or folder below LRA.DATA_DIR. Raises DataError that says where it comes from."""
-    path = Path(cfg.LRA.DATA_DIR) / name
-    if not path.exists():
-        raise DataError(
-            f"{path} is not there: the task {cfg.LRA.TASK} reads {source}; "
-            "put it there or set LRA.DATA_DIR to its folder"
-        )
-    return path
 
 
 def byte_ids(text: bytes, length: int, place: str) -> np.ndarray:

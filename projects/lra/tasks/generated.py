@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from yacs.config import CfgNode
 
+from projects.lra.options import LraOptions
 from projects.lra.tasks.base import Examples, Splits
 from slowfast_ext.errors import DataError
 
 T = TypeVar("T")
 
 
-def generated_splits(cfg: CfgNode, name: str, make: Callable[[int], Examples]) -> Splits:
+def generated_splits(options: LraOptions, name: str, make: Callable[[int], Examples]) -> Splits:
     """The set called `name` out of `make(count)`, in LRA.DATA_DIR; `name` says all but size and seed."""
-    lra = cfg.LRA
-    sizes = (lra.NUM_TRAIN, lra.NUM_VAL, lra.NUM_TEST)
-    file = Path(lra.DATA_DIR) / f"{name}-{'-'.join(map(str, sizes))}-seed{lra.SEED}.npz"
+    sizes = (options.num_train, options.num_val, options.num_test)
+    file = Path(options.data_dir) / f"{name}-{'-'.join(map(str, sizes))}-seed{options.seed}.npz"
     if not file.exists():
         _save(file, make(sum(sizes)))
     examples = _load(file)

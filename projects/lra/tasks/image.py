@@ -2,9 +2,8 @@
 
 import numpy as np
 from torchvision.datasets import CIFAR10
-from yacs.config import CfgNode
 
-from projects.lra.tasks.base import TASKS, Examples, Splits, Task, official_file
+from projects.lra.tasks.base import TASKS, Examples, Splits, Task
 from slowfast_ext.errors import DataError
 
 GREY = (0.2989, 0.5870, 0.1140)
@@ -15,22 +14,16 @@ TRAIN = 45000
 class Image(Task):
     """Ten classes. A black pixel is id 0, which is padding (as in LRA's code)."""
 
-    vocabulary, classes = 512, 10
+    vocabulary, classes, length = 512, 10, 32 * 32
 
-    @classmethod
-    def length(cls, cfg: CfgNode) -> int:
-        """Pixels."""
-        return 32 * 32
-
-    @classmethod
-    def read(cls, cfg: CfgNode) -> Splits:
+    def read(self) -> Splits:
         """The official python version; its last 5000 training images are for validation."""
-        official_file(cfg, CIFAR10.base_folder, f"the unpacked archive {CIFAR10.filename}")
+        self.official_file(CIFAR10.base_folder, f"the unpacked archive {CIFAR10.filename}")
         try:
-            train, test = (CIFAR10(cfg.LRA.DATA_DIR, train=part) for part in (True, False))
+            train, test = (CIFAR10(self.options.data_dir, train=part) for part in (True, False))
         except RuntimeError as error:
             raise DataError(
-                f"{cfg.LRA.DATA_DIR}/{CIFAR10.base_folder}: damaged or incomplete ({error}); "
+                f"{self.options.data_dir}/{CIFAR10.base_folder}: damaged or incomplete ({error}); "
                 f"unpack {CIFAR10.filename} again"
             ) from error
         examples = grey_examples(train.data, train.targets)

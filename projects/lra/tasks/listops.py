@@ -5,18 +5,17 @@ root is an operator. Expressions whose length is out of bounds are drawn again, 
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from yacs.config import CfgNode
 
+from projects.lra.options import ListopsOptions, LraOptions
 from projects.lra.tasks.base import TASKS, Examples, Splits, Task
 from projects.lra.tasks.generated import generated_splits, make_all
-from slowfast_ext.config import Problem
 from slowfast_ext.errors import DataError
 
-OPERATORS = {
+OPERATORS: dict[str, Callable[[list[int]], int]] = {
     "[MIN": min,
     "[MAX": max,
     "[MED": lambda values: int(np.median(values)),
@@ -34,35 +33,21 @@ Expression = tuple[list[int], int]
 """Ids and value."""
 
 
-@TASKS.register("listops")
+@TASKS.register("listops", ListopsOptions)
 class ListOps(Task):
     """Ten classes: the value."""
 
     vocabulary, classes = 32, 10
 
-    @classmethod
-    def length(cls, cfg: CfgNode) -> int:
-        """Bound of the length."""
-        return cfg.LRA.LISTOPS.MAX_LENGTH
+    def __init__(self, options: LraOptions, own: ListopsOptions) -> None:
+        super().__init__(options)
+        self.bounds, self.length = (own.min_length, own.max_length), own.max_length
 
-    @classmethod
-    def read(cls, cfg: CfgNode) -> Splits:
+    def read(self) -> Splits:
         """Generated on first use."""
-        bounds = (cfg.LRA.LISTOPS.MIN_LENGTH, cfg.LRA.LISTOPS.MAX_LENGTH)
-        name = "listops-{}-{}".format(*bounds)
-        make = partial(unique_examples, seed=cfg.LRA.SEED, bounds=bounds, workers=cfg.LRA.WORKERS)
-        return generated_splits(cfg, name, make)
-
-    @classmethod
-    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
-        """Bounds that admit no expression."""
-        bounds = cfg.LRA.LISTOPS
-        if bounds.MAX_LENGTH - bounds.MIN_LENGTH < 2:
-            yield Problem(
-                "LRA.LISTOPS.MAX_LENGTH",
-                f"leaves no length above LRA.LISTOPS.MIN_LENGTH = {bounds.MIN_LENGTH}",
-                "widen the bounds, both are exclusive",
-            )
+        seed, workers = self.options.seed, self.options.workers
+        make = partial(unique_examples, seed=seed, bounds=self.bounds, workers=workers)
+        return generated_splits(self.options, "listops-{}-{}".format(*self.bounds), make)
 
 
 def unique_examples(count: int, seed: int, bounds: tuple[int, int], workers: int = 1) -> Examples:

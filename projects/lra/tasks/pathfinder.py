@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from yacs.config import CfgNode
 
+from projects.lra.options import LraOptions, PathfinderOptions
 from projects.lra.tasks.base import TASKS, Examples, Splits, Task
 from projects.lra.tasks.generated import generated_splits, make_all
 from slowfast_ext.data.seeds import sample_rng
@@ -25,23 +25,21 @@ ALONG = np.array([0.0, 0.5, 1.0]) * DASH
 Array = np.ndarray
 
 
-@TASKS.register("pathfinder")
+@TASKS.register("pathfinder", PathfinderOptions)
 class Pathfinder(Task):
     """Two classes: discs on two curves, on one. A black pixel is id 0, which is padding (as in LRA's code)."""
 
-    vocabulary, classes = 512, 2
+    vocabulary, classes, length = 512, 2, SIDE * SIDE
 
-    @classmethod
-    def length(cls, cfg: CfgNode) -> int:
-        """Pixels."""
-        return SIDE * SIDE
+    def __init__(self, options: LraOptions, own: PathfinderOptions) -> None:
+        super().__init__(options)
+        self.contour = own.contour
 
-    @classmethod
-    def read(cls, cfg: CfgNode) -> Splits:
+    def read(self) -> Splits:
         """Generated on first use; labels alternate."""
-        contour = cfg.LRA.PATHFINDER.CONTOUR
-        make = partial(images, seed=cfg.LRA.SEED, contour=contour, workers=cfg.LRA.WORKERS)
-        return generated_splits(cfg, f"pathfinder{SIDE}-{contour}", make)
+        seed, workers = self.options.seed, self.options.workers
+        make = partial(images, seed=seed, contour=self.contour, workers=workers)
+        return generated_splits(self.options, f"pathfinder{SIDE}-{self.contour}", make)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from yacs.config import CfgNode
-
-from projects.lra.tasks.base import TASKS, Examples, Splits, Task, byte_ids, official_file
+from projects.lra.tasks.base import TASKS, Examples, Splits, Task, byte_ids
 from slowfast_ext.errors import DataError
 
 LENGTH = 4000
@@ -15,17 +13,11 @@ CLASSES = ("neg", "pos")
 class Text(Task):
     """Two classes. Validation is the test set, as in the published runs."""
 
-    vocabulary, classes = 512, 2
+    vocabulary, classes, length = 512, 2, LENGTH
 
-    @classmethod
-    def length(cls, cfg: CfgNode) -> int:
-        """Bytes."""
-        return LENGTH
-
-    @classmethod
-    def read(cls, cfg: CfgNode) -> Splits:
+    def read(self) -> Splits:
         """The folder aclImdb of the official archive."""
-        root = official_file(cfg, "aclImdb", "the unpacked archive aclImdb_v1.tar.gz")
+        root = self.official_file("aclImdb", "the unpacked archive aclImdb_v1.tar.gz")
         test = _reviews(root / "test")
         return Splits(_reviews(root / "train"), test, test)
 
