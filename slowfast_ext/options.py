@@ -182,7 +182,9 @@ class Options:
             if key.is_per_stage(value):
                 if len(value) != stages:
                     message = f"has values for {len(value)} stages"
-                    remedy = f"give one for all, or one for each stage with attention, here {stages}"
+                    remedy = (
+                        f"give one for all, or one for each stage with attention, here {stages}"
+                    )
                     raise self.error(key.field, message, remedy)
                 chosen[key.field] = value[index]
         return dataclasses.replace(self, **chosen)  # type: ignore[type-var]

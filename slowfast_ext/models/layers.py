@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import silu
 from torch.utils.checkpoint import checkpoint
 
 from slowfast_ext.models.attention import Grid
@@ -34,13 +35,21 @@ def drop_path_rates(last: float, depth: int) -> list[float]:
     return torch.linspace(0, last, depth, device="cpu").tolist()
 
 
-class Mlp(nn.Module):
-    """Linear, exact GELU, Linear: [.., C] -> [.., C]."""
+class QuickGELU(nn.Module):
+    """x * sigmoid(1.702 x), CLIP's approximation of the GELU; as a SiLU it saves one tensor for the backward pass."""
 
-    def __init__(self, dim: int, hidden: int) -> None:
+    def forward(self, x: Tensor) -> Tensor:
+        """[..] -> [..]."""
+        return silu(1.702 * x) / 1.702
+
+
+class Mlp(nn.Module):
+    """Linear, activation (exact GELU where nothing else is given), Linear: [.., C] -> [.., C]."""
+
+    def __init__(self, dim: int, hidden: int, act: Callable[[], nn.Module] = nn.GELU) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, hidden)
-        self.act = nn.GELU()
+        self.act = act()
         self.fc2 = nn.Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from slowfast_ext.config.schema import get_cfg, set_dotted
-from slowfast_ext.models.attention import Grid, LayerSpec, build_attention
+from slowfast_ext.models.attention import AttentionOptions, AttentionSpec, Grid, build_attention
+from slowfast_ext.models.blocks import BLOCKS, BlockSpec, build_block
 
 # Grids of a plain sequence of frames, of one class token, of a class token a frame; none with even sides.
 GRIDS = {
@@ -17,17 +17,22 @@ GRIDS = {
 }
 
 
-def attention_cfg(**keys):
-    """The ATTENTION node with `keys`, dots written as double underscores."""
-    cfg = get_cfg().ATTENTION
-    for name, value in keys.items():
-        set_dotted(cfg, name.replace("__", "."), value)
-    return cfg
+def layer_spec(grid: Grid, *parts, dim: int = 48, heads: int = 3, **options) -> AttentionSpec:
+    """What a layer on `grid` is told; `parts` are option objects, `options` those of AttentionOptions."""
+    return AttentionSpec(dim, heads, grid, attention=AttentionOptions(parts=parts, **options))
 
 
-def build_layer(pattern: str, grid: Grid, dim: int = 48, heads: int = 3, **keys) -> nn.Module:
-    """A layer on the grid it is built for."""
-    return build_attention(pattern, LayerSpec(dim, heads, grid), attention_cfg(**keys))
+def build_layer(name: str, grid: Grid, *parts, **options) -> nn.Module:
+    """A layer on the grid it is built for; where `name` is a block's, the block, with an MLP as wide as itself."""
+    spec = layer_spec(grid, *parts, **options)
+    if name in BLOCKS:
+        return build_block(name, BlockSpec(spec, mlp_ratio=1.0))
+    return build_attention(name, spec)
+
+
+def mlp_macs(name: str, grid: Grid, dim: int = 48) -> int:
+    """Multiply-adds of the MLP of what `build_layer` builds."""
+    return 2 * grid.tokens * dim**2 if name in BLOCKS else 0
 
 
 def to_sequence(x_BTFC: Tensor) -> Tensor:

@@ -4,14 +4,16 @@ import torch
 from attention_cases import build_layer, check_golden, load_golden
 
 from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention.linear import LinearOptions
 
 GRID = Grid(2, 4, 4)
 
 
 def test_laras_variant_matches_golden(golden_dir):
-    keys = {"KERNEL": "cosformer", "LINEAR__OFFSET": 0.1, "LINEAR__CLAMP": 0.01}
     golden = load_golden(golden_dir, "mod_hk_cosformer_relu")
-    check_golden(build_layer("joint", GRID, **keys), golden, GRID, {}, lambda x: x)
+    options = LinearOptions(offset=0.1, clamp=0.01)
+    layer = build_layer("joint", GRID, options, kernel="cosformer")
+    check_golden(layer, golden, GRID, {}, lambda x: x)
 
 
 def test_official_matches_golden(golden_dir):
@@ -20,13 +22,13 @@ def test_official_matches_golden(golden_dir):
         parts = golden[kind]
         for part in ("weight", "bias"):
             parts[f"qkv.{part}"] = torch.cat([parts.pop(f"{p}_proj.{part}") for p in "qkv"])
-    layer = build_layer("joint", GRID, KERNEL="cosformer")
+    layer = build_layer("joint", GRID, kernel="cosformer")
     check_golden(layer, golden, GRID, {"out_proj": "proj"}, lambda x: x)
 
 
 def test_near_tokens_weigh_more():
     """With equal features a row's weights fall with the distance, as cos(pi/2 * distance / M)."""
-    kernel = build_layer("joint", GRID, KERNEL="cosformer").kernel
+    kernel = build_layer("joint", GRID, kernel="cosformer").kernel
     ones = torch.ones(1, 3, GRID.tokens, 16)
     row = kernel.weights(ones, ones, GRID, GRID)[0, 0, 0]
     assert (row.diff() < 0).all()

@@ -4,23 +4,22 @@ import json
 
 import pytest
 import torch
-from golden_uniformer import case_config, load_case
+from attention_cases import build_layer
+from model_cases import tree
 from safetensors.torch import load_file
+from uniformer_cases import load_golden_model
 
-from slowfast_ext.config import get_cfg
 from slowfast_ext.models import check_model
-from slowfast_ext.models.attention import ATTENTION, Grid, LayerSpec
+from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention.emim import EmimOptions
 from slowfast_ext.models.attention.emim_window import explicit_window_attention, window_attention
 
 NAMES = {"rpb": "position_bias", "motion_conv": "motion"}
 
 
 def build(dim, heads, reference=False, **changes):
-    cfg = get_cfg().ATTENTION
-    cfg.REFERENCE = reference
-    for key, value in changes.items():
-        cfg.EMIM[key] = value
-    return ATTENTION.get("emim")(LayerSpec(dim, heads, Grid(4, 5, 5)), cfg)
+    grid, options = Grid(4, 5, 5), EmimOptions(**changes)
+    return build_layer("emim", grid, options, dim=dim, heads=heads, reference=reference)
 
 
 def our_name(key):
@@ -44,7 +43,7 @@ def relative(a, b):
 def test_golden_module(golden_dir, name, mode, channels, reference):
     case = json.loads((golden_dir / f"{name}.json").read_text())
     tensors = load_file(golden_dir / f"{name}.safetensors")
-    layer = build(case["dim"], case["heads"], reference, CONTEXT_CHANNELS=channels)
+    layer = build(case["dim"], case["heads"], reference, context_channels=channels)
     state = {our_name(k[3:]): v for k, v in tensors.items() if k.startswith("sd.")}
     layer.load_state_dict(state)
     x = tensors["input"].requires_grad_()
@@ -64,11 +63,9 @@ def test_golden_module(golden_dir, name, mode, channels, reference):
     [("emim", "", "all"), ("emim_hd64", ".intended", "all"), ("emim_hd64", ".shipped", 32)],
 )
 def test_golden_model(golden_dir, name, suffix, channels):
-    cfg = case_config(golden_dir, name)
-    cfg.ATTENTION.EMIM.CONTEXT_CHANNELS = channels
-    model, tensors = load_case(golden_dir, name, cfg)
+    model, tensors = load_golden_model(golden_dir, name, channels)
     clip = tensors["input"].requires_grad_()
-    (logits,) = model(clip)
+    logits = model(clip)
     assert relative(logits, tensors[f"logits{suffix}"]) < 1e-4
     (grad,) = torch.autograd.grad((logits * tensors["grad_logits"]).sum(), clip)
     assert relative(grad, tensors[f"grad_input{suffix}"]) < 1e-4
@@ -105,7 +102,7 @@ def test_last_frame_repeats_the_one_before(frames):
 
 
 def test_prefix_tokens_see_everything_and_patches_only_their_window():
-    layer = build(16, 2, WINDOW=[3, 3])
+    layer = build(16, 2, window=(3, 3))
     grid = Grid(3, 5, 5, prefix=1)
     x = torch.randn(1, grid.tokens, 16)
     changed = x.clone()
@@ -120,7 +117,7 @@ def test_prefix_tokens_see_everything_and_patches_only_their_window():
 
 
 def test_affinity_is_that_of_the_window_in_the_next_frame():
-    layer = build(16, 2, WINDOW=[3, 5])
+    layer = build(16, 2, window=(3, 5))
     grid = Grid(3, 4, 4)
     assert layer.affinity(torch.randn(2, grid.tokens, 16), grid).shape == (2, 2, 2, 16, 3, 5)
 
@@ -133,6 +130,5 @@ def test_motion_branch_starts_at_zero():
 
 @pytest.mark.parametrize("window", [[4, 7], [6, 6], []])
 def test_windows_without_a_centre_are_refused(window):
-    cfg = get_cfg()
-    cfg.ATTENTION.CYCLE, cfg.ATTENTION.EMIM.WINDOW = ["emim", "joint"], window
+    cfg = tree(ATTENTION__CYCLE=["emim", "joint"], ATTENTION__EMIM__WINDOW=window)
     assert [problem.key for problem in check_model(cfg)] == ["ATTENTION.EMIM.WINDOW"]

@@ -2,11 +2,14 @@
 
 import pytest
 import torch
-from attention_cases import GRIDS, build_layer
+from attention_cases import GRIDS, build_layer, layer_spec, mlp_macs
+from model_cases import FEW_TOKENS
 
 from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import KERNELS
+from slowfast_ext.models.attention.fixation import FixationOptions
 from slowfast_ext.models.attention.frames import from_frames, from_lines, to_frames, to_lines
+from slowfast_ext.models.attention.space import Time
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
@@ -42,7 +45,7 @@ def test_space_meets_the_frame_and_its_class_token(grid):
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_time_meets_its_own_place(grid):
-    layer = build_layer("factorized", grid).eval().time
+    layer = Time(layer_spec(grid)).eval()
     line = {patch(grid, t, 2) for t in range(grid.t)}
     assert influence(layer, grid, patch(grid, 1, 2)) == line
     if grid.framewise:
@@ -58,7 +61,7 @@ def test_mixing_reaches_one_frame_further():
 
 def test_a_frame_alone_has_the_output_it_has_in_a_clip():
     grid = GRIDS["framewise"]
-    layer = build_layer("space", grid, KERNEL="relu").eval()
+    layer = build_layer("space", grid, kernel="relu").eval()
     x = torch.randn(1, grid.tokens, 48)
     frame = torch.cat([x[:, 1:2], x[:, 3 + 15 : 3 + 30]], dim=1)
     alone = layer(frame, grid.frame(prefix=1))
@@ -69,8 +72,7 @@ def test_a_frame_alone_has_the_output_it_has_in_a_clip():
 @pytest.mark.parametrize("pattern", ["space", "factorized", "mixing"])
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_every_kernel_trains(grid, pattern, kernel):
-    keys = {"KERNEL": kernel, "LARA__LANDMARKS": 4, "LINFORMER__DIM": 5}
-    layer = build_layer(pattern, grid, **keys)
+    layer = build_layer(pattern, grid, *FEW_TOKENS, kernel=kernel)
     x = torch.randn(2, grid.tokens, 48, requires_grad=True)
     layer(x, grid).square().sum().backward()
     assert x.grad.isfinite().all()
@@ -89,9 +91,9 @@ def test_multiply_adds_are_those_of_the_docstrings(grid, fixed):
     x = torch.empty(1, N, C, device="meta")
     expected = {"space": space, "mixing": space, "factorized": space + time}
     for pattern, count in expected.items():
-        keys = {"FIXATION__MODE": "cooperative"} if fixed else {}
-        layer = build_layer(pattern, grid, **keys).to("meta")
-        assert count_macs(layer, x, grid)[""] == count, pattern
+        fixation = FixationOptions(mode="cooperative" if fixed else "none")
+        layer = build_layer(pattern, grid, fixation).to("meta")
+        assert count_macs(layer, x, grid)[""] == count + mlp_macs(pattern, grid), pattern
 
 
 def name_of(grid):

@@ -6,7 +6,8 @@ from attention_cases import GRIDS, build_layer, check_golden, load_golden
 
 from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import Grid
-from slowfast_ext.models.attention.lara import segment_means
+from slowfast_ext.models.attention.landmarks import segment_means
+from slowfast_ext.models.attention.lara import LaraOptions
 
 # Where the released modules keep the layers that make the landmarks: after the pooling in 2-D.
 NAMES_1D = {
@@ -20,23 +21,22 @@ NAMES_2D = {
 @pytest.mark.parametrize("estimator", ["mis-opt", "mis-bh", "mis-biased"])
 def test_segment_landmarks_match_golden(golden_dir, estimator):
     grid = Grid(2, 4, 4)
-    keys = {"POOL": "1d", "LANDMARKS": 5, "MIXED": False, "ESTIMATOR": estimator}
-    layer = build_layer("joint", grid, KERNEL="lara", **{f"LARA__{k}": v for k, v in keys.items()})
+    options = LaraOptions(landmarks=5, pool="1d", mixed=False, estimator=estimator)
+    layer = build_layer("joint", grid, options, kernel="lara")
     golden = load_golden(golden_dir, f"mod_lara_1d_{estimator}")
     check_golden(layer, golden, grid, NAMES_1D, lambda x: x)
 
 
 @pytest.mark.parametrize(
-    ("name", "keys"),
+    ("name", "options"),
     [
-        ("mod_lara_2d_poolmixed", {"ALPHA": 2.0}),
-        ("mod_lara_2d_noparam", {"PROJECT": False, "MIXED": False}),
+        ("mod_lara_2d_poolmixed", LaraOptions(landmarks=4, alpha=2.0)),
+        ("mod_lara_2d_noparam", LaraOptions(landmarks=4, project=False, mixed=False)),
     ],
 )
-def test_pooled_landmarks_match_golden(golden_dir, name, keys):
+def test_pooled_landmarks_match_golden(golden_dir, name, options):
     grid = Grid(1, 4, 4)
-    keys = {"LARA__LANDMARKS": 4, **{f"LARA__{key}": value for key, value in keys.items()}}
-    layer = build_layer("joint", grid, KERNEL="lara", **keys)
+    layer = build_layer("joint", grid, options, kernel="lara")
     golden = load_golden(golden_dir, name)
     check_golden(layer, golden, grid, NAMES_2D, lambda x: x.flatten(1, 2))
 
@@ -45,15 +45,15 @@ def test_pooled_landmarks_match_golden(golden_dir, name, keys):
 @pytest.mark.parametrize("pool", ["1d", "2d"])
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_every_option_trains_on_every_grid(grid, pool, estimator):
-    keys = {"LARA__POOL": pool, "LARA__ESTIMATOR": estimator, "LARA__LANDMARKS": 4}
-    layer = build_layer("factorized", grid, KERNEL="lara", **keys)
+    options = LaraOptions(landmarks=4, pool=pool, estimator=estimator)
+    layer = build_layer("factorized", grid, options, kernel="lara")
     layer(torch.randn(2, grid.tokens, 48), grid).square().sum().backward()
     assert all(p.grad.isfinite().all() and p.grad.any() for p in layer.parameters())
 
 
 def test_training_samples_and_evaluation_repeats():
     grid = GRIDS["cls"]
-    layer = build_layer("joint", grid, KERNEL="lara", LARA__LANDMARKS=4)
+    layer = build_layer("joint", grid, LaraOptions(landmarks=4), kernel="lara")
     x = torch.randn(1, grid.tokens, 48)
     assert not torch.equal(layer(x, grid), layer(x, grid))
     layer.eval()
@@ -70,8 +70,8 @@ def test_segments_cover_the_row_with_the_longer_ones_last():
 def test_frames_share_the_proposals_of_the_clip(estimator):
     """All frames at once, and one frame after another with the landmarks of the clip."""
     grid = GRIDS["bare"]
-    keys = {"LARA__LANDMARKS": 4, "LARA__ESTIMATOR": estimator}
-    kernel = build_layer("joint", grid, KERNEL="lara", **keys).kernel.double().eval()
+    options = LaraOptions(landmarks=4, estimator=estimator)
+    kernel = build_layer("joint", grid, options, kernel="lara").kernel.double().eval()
     q, k, v = torch.randn(3, 2, 3, grid.tokens, 16, dtype=torch.float64)
     frames = [x.unflatten(2, (grid.t, grid.space)) for x in (k, v)]
     found = kernel.attend_frames(q, *frames, grid)
@@ -85,7 +85,7 @@ def test_frames_share_the_proposals_of_the_clip(estimator):
 
 def test_multiply_adds_to_frames_are_those_of_the_docstring():
     grid, h, D, R = GRIDS["bare"], 3, 16, 4
-    layer = build_layer("joint", grid, KERNEL="lara", LARA__LANDMARKS=R).eval().to("meta")
+    layer = build_layer("joint", grid, LaraOptions(landmarks=R), kernel="lara").eval().to("meta")
     q = torch.empty(1, h, grid.tokens, D, device="meta")
     k = q.unflatten(2, (grid.t, grid.space))
 

@@ -4,51 +4,53 @@ import pytest
 import torch
 from attention_cases import (
     GRIDS,
-    attention_cfg,
     build_layer,
     check_golden,
+    layer_spec,
     load_golden,
     to_sequence,
 )
+from model_cases import FEW_TOKENS
 from torch.nn.functional import elu
 
 from slowfast_ext.analysis.cost import count_macs
-from slowfast_ext.models.attention import KERNELS, Grid, LayerSpec
-from slowfast_ext.models.attention.factorized import Time
-from slowfast_ext.models.attention.linear import Elu, linear_attention
+from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention.base import build_kernel
+from slowfast_ext.models.attention.linear import Elu, LinearOptions, linear_attention
+from slowfast_ext.models.attention.space import Time
 
 FRAMEWISE = Grid(4, 4, 4, prefix=4, framewise=True)
-LARA_BASELINE = {"LINEAR__OFFSET": 0.1, "LINEAR__CLAMP": 0.01}
+LARA_BASELINE = LinearOptions(offset=0.1, clamp=0.01)
 
 
 def test_relu_over_space_matches_golden(golden_dir):
     golden = load_golden(golden_dir, "spec_relu_linear_space")
-    check_golden(build_layer("space", FRAMEWISE, KERNEL="relu"), golden, FRAMEWISE, {}, to_sequence)
+    check_golden(build_layer("space", FRAMEWISE, kernel="relu"), golden, FRAMEWISE, {}, to_sequence)
 
 
 def test_relu_over_time_matches_golden(golden_dir):
-    layer = Time(LayerSpec(48, 3, FRAMEWISE), attention_cfg(KERNEL="relu"))
+    layer = Time(layer_spec(FRAMEWISE, kernel="relu"))
     golden = load_golden(golden_dir, "spec_relu_linear_time")
     check_golden(layer, golden, FRAMEWISE, {}, to_sequence)
 
 
 @pytest.mark.parametrize(
-    ("name", "grid", "keys"),
+    ("name", "grid", "kernel", "options"),
     [
-        ("spec_elu_linear_joint", Grid(4, 4, 4, prefix=1), {"KERNEL": "elu"}),
-        ("mod_hk_relu_linear", Grid(2, 4, 4), {"KERNEL": "relu", **LARA_BASELINE}),
-        ("mod_hk_softmax", Grid(2, 4, 4), {"KERNEL": "softmax"}),
+        ("spec_elu_linear_joint", Grid(4, 4, 4, prefix=1), "elu", LinearOptions()),
+        ("mod_hk_relu_linear", Grid(2, 4, 4), "relu", LARA_BASELINE),
+        ("mod_hk_softmax", Grid(2, 4, 4), "softmax", LinearOptions()),
     ],
 )
-def test_joint_matches_golden(golden_dir, name, grid, keys):
+def test_joint_matches_golden(golden_dir, name, grid, kernel, options):
     golden = load_golden(golden_dir, name)
-    check_golden(build_layer("joint", grid, **keys), golden, grid, {}, lambda x: x)
+    layer = build_layer("joint", grid, options, kernel=kernel)
+    check_golden(layer, golden, grid, {}, lambda x: x)
 
 
-def small_kernel(name: str, **keys):
+def small_kernel(name: str):
     grid = GRIDS["cls"]
-    cfg = attention_cfg(KERNEL=name, LARA__LANDMARKS=4, LINFORMER__DIM=5, **keys)
-    return KERNELS.get(name)(LayerSpec(48, 3, grid), cfg, grid), grid
+    return build_kernel(layer_spec(grid, *FEW_TOKENS, kernel=name), grid), grid
 
 
 LINEAR_KERNELS = ("relu", "elu", "sigmoid", "cosformer", "linformer", "lara")
@@ -59,7 +61,7 @@ def test_attend_equals_the_explicit_weights(name):
     kernel, grid = small_kernel(name)
     kernel = kernel.double().eval()
     q, k, v = torch.randn(3, 2, 3, grid.tokens, 16, dtype=torch.float64)
-    q, k = kernel.activate(q), kernel.activate(k)
+    q, k = kernel.feature_map(q), kernel.feature_map(k)
     weights = kernel.weights(q, k, grid, grid)
     torch.testing.assert_close(kernel.attend(q, k, v, grid, grid), weights @ v)
     if name != "linformer":
@@ -71,9 +73,9 @@ def test_attend_equals_the_explicit_weights(name):
 def test_queries_and_keys_may_be_different_tokens(name):
     kernel, grid = small_kernel(name)
     kernel = kernel.double().eval()
-    q = kernel.activate(torch.randn(2, 3, 15, 16, dtype=torch.float64))
+    q = kernel.feature_map(torch.randn(2, 3, 15, 16, dtype=torch.float64))
     k, v = torch.randn(2, 2, 3, grid.tokens, 16, dtype=torch.float64)
-    k = kernel.activate(k)
+    k = kernel.feature_map(k)
     frame = grid.frame(prefix=0)
     expected = kernel.weights(q, k, frame, grid) @ v
     torch.testing.assert_close(kernel.attend(q, k, v, frame, grid), expected)
@@ -84,9 +86,13 @@ def test_bf16_autocast_stays_near_single_precision(name):
     kernel, grid = small_kernel(name)
     kernel.eval()
     q, k, v = torch.randn(3, 2, 3, grid.tokens, 16)
-    exact = kernel(q, k, v, grid, grid)
+
+    def attend(q, k, v):
+        return kernel.attend(kernel.feature_map(q), kernel.feature_map(k), v, grid, grid)
+
+    exact = attend(q, k, v)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = kernel(q.bfloat16(), k.bfloat16(), v.bfloat16(), grid, grid)
+        half = attend(q.bfloat16(), k.bfloat16(), v.bfloat16())
     assert half.dtype == torch.bfloat16
     torch.testing.assert_close(half.float(), exact, rtol=0.05, atol=0.05)
 
@@ -103,9 +109,9 @@ def test_elu_feature_is_elu_plus_one_without_cancellation():
     x = torch.linspace(-20, 5, 101, dtype=torch.float64)
     kernel, _ = small_kernel("elu")
     assert isinstance(kernel, Elu)
-    torch.testing.assert_close(kernel.activate(x), elu(x) + 1)
+    torch.testing.assert_close(kernel.feature_map(x), elu(x) + 1)
     far = torch.tensor([-10.0], dtype=torch.bfloat16)
-    assert kernel.activate(far).item() == pytest.approx(4.54e-5, rel=0.01)
+    assert kernel.feature_map(far).item() == pytest.approx(4.54e-5, rel=0.01)
 
 
 def test_a_query_without_features_gives_zero_and_finite_gradients():
@@ -136,8 +142,7 @@ def test_memory_is_linear_in_tokens(name):
     largest = []
     for frames in (16, 32):
         grid = Grid(frames, 12, 12, prefix=1)
-        keys = {"KERNEL": name, "LARA__LANDMARKS": 4, "LINFORMER__DIM": 5}
-        layer = build_layer("joint", grid, dim=16, heads=2, **keys)
+        layer = build_layer("joint", grid, *FEW_TOKENS, dim=16, heads=2, kernel=name)
         x = torch.randn(1, grid.tokens, 16, requires_grad=True)
         with _Allocations() as allocations:
             layer(x, grid).sum().backward()
@@ -159,6 +164,7 @@ COSTS = {
 def test_multiply_adds_are_those_of_the_docstring(name):
     kernel, grid = small_kernel(name)
     q, k, v = torch.empty(3, 1, 3, grid.tokens, 16, device="meta")
+    kernel.forward = kernel.attend
     counted = count_macs(kernel.to("meta").eval(), q, k, v, grid, grid)[""]
     R = 5 if name == "linformer" else 4
     assert counted == COSTS[name](grid.tokens, 3, 16, R)

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from attention_cases import GRIDS, attention_cfg, load_golden, to_sequence
+from attention_cases import GRIDS, load_golden, to_sequence
+from model_cases import tree
 
-from slowfast_ext.config import get_cfg
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import build_model
-from slowfast_ext.models.attention import Grid, LayerSpec
-from slowfast_ext.models.attention.neighbour import Neighbour
+from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention.neighbour import Neighbour, NeighbourOptions
 from slowfast_ext.models.attention.shift import shifted, spatial_shift, temporal_shift
 
 FRAMEWISE = Grid(4, 4, 4, prefix=4, framewise=True)
@@ -78,17 +78,16 @@ def test_a_shift_past_the_end_leaves_zeros(step):
 
 def test_fractions_count_over_all_heads_and_keep_their_place_when_time_is_off():
     grid = GRIDS["bare"]
-    keys = {"NEIGHBOUR__SPATIAL": True}
-    step = Neighbour(LayerSpec(48, 3, grid), attention_cfg(**keys).NEIGHBOUR)
+    step = Neighbour(48, NeighbourOptions(spatial=True))
     k, v = torch.randn(2, 1, 3, grid.tokens, 16)
-    moved_k, moved_v = step(k, v, grid)
+    _, moved_k, moved_v = step(k, k, v, grid)
     changed = (moved_k != k).any(2).flatten()
     assert changed.nonzero().flatten().tolist() == list(range(12, 24))
-    assert torch.equal(step(v, k, grid)[0], moved_v)
+    assert torch.equal(step(k, v, k, grid)[1], moved_v)
 
 
 def test_more_channels_than_there_are_are_refused():
-    cfg = get_cfg()
-    cfg.ATTENTION.NEIGHBOUR.TEMPORAL_FRACTION, cfg.ATTENTION.NEIGHBOUR.SPATIAL_FRACTION = 0.25, 0.2
+    fractions = {"TEMPORAL_FRACTION": 0.25, "SPATIAL_FRACTION": 0.2}
+    cfg = tree(**{f"ATTENTION__NEIGHBOUR__{key}": value for key, value in fractions.items()})
     with pytest.raises(ConfigError, match=r"2 \* 0.25 of the channels and 4 \* 0.2"):
         build_model(cfg)

@@ -17,22 +17,22 @@ from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.attention.landmarks import (
     orthogonal_tokens,
-    orthogonal_tokens_plain,
+    orthogonal_tokens_reference,
     random_tokens,
 )
+from slowfast_ext.models.attention.orthoformer import OrthoformerOptions
 
 GRID = Grid(3, 2, 5, prefix=1)
 SELECTIONS = ["orthogonal", "random", "segment_means"]
 
 
-def build(grid=GRID, **options):
-    options = {f"ORTHOFORMER__{name}": value for name, value in options.items()}
-    return build_kernel_on(grid, KERNEL="orthoformer", **options)
+def build(grid=GRID, heads=3, **options):
+    return build_kernel_on(grid, "orthoformer", OrthoformerOptions(**options), heads=heads)
 
 
 def test_published_function(golden_dir, monkeypatch):
     case = load_case(golden_dir, "fn_orthoformer_shared")
-    kernel = build_kernel_on(GRID, 1, 16, KERNEL="orthoformer", ORTHOFORMER__LANDMARKS=6)
+    kernel = build(heads=1, landmarks=6)
     start = case["in/start_idx"][:, None]
     monkeypatch.setattr(kernel, "start", lambda q: start)
     assert_published_frames(kernel, case)
@@ -44,9 +44,7 @@ def test_published_landmarks_of_each_query_frame(golden_dir, monkeypatch):
     """Ours for the query's own frame. To other frames the published code goes from the query to the landmarks
     of the key frame, and on from those of the query frame, as if they were the same ones: not repeated."""
     case = load_case(golden_dir, "fn_orthoformer_perframe")
-    kernel = build_kernel_on(
-        GRID, 1, 16, KERNEL="orthoformer", ORTHOFORMER__LANDMARKS=6, ORTHOFORMER__SHARE_TIME=False
-    )
+    kernel = build(heads=1, landmarks=6, share_time=False)
     monkeypatch.setattr(kernel, "start", lambda q: case["in/start_idx"][:, None])
     q, k, v = (case[f"in/{name}"][:, None].unflatten(2, (2, 16)) for name in "qkv")
     y = kernel.attend_frames(q.flatten(2, 3), k, v, Grid(2, 4, 4))[:, 0].unflatten(1, (2, 16))
@@ -66,7 +64,7 @@ def test_search_equals_the_table_of_cosines(count):
     x = torch.randn(2, 3, 40, 8, dtype=torch.double)
     start = torch.randint(40, (2, 3))
     found = orthogonal_tokens(x, count, start)
-    assert torch.equal(found, orthogonal_tokens_plain(x, count, start))
+    assert torch.equal(found, orthogonal_tokens_reference(x, count, start))
     assert all(len(set(row.tolist())) == count for row in found.flatten(0, 1))
 
 
@@ -78,13 +76,13 @@ def test_search_finds_the_orthogonal_ones():
 @pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize("landmarks", [4, 1000])
 def test_equals_its_definition(selection, landmarks):
-    kernel = build(LANDMARKS=landmarks, SELECTION=selection)
+    kernel = build(landmarks=landmarks, selection=selection)
     assert_kernel_is_consistent(kernel, GRID)
 
 
 def test_landmarks_of_each_query_frame():
     grid = Grid(3, 2, 5)
-    kernel = build(grid, LANDMARKS=4, SHARE_TIME=False).double()
+    kernel = build(grid, landmarks=4, share_time=False).double()
     q, k, v = torch.randn(3, 2, 3, 30, 16, dtype=torch.double)
     frames = [x.unflatten(2, (3, 10)) for x in (k, v)]
     y = kernel.attend_frames(q, *frames, grid).unflatten(2, (3, 10))
@@ -97,7 +95,7 @@ def test_landmarks_of_each_query_frame():
 @pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize("subsample", [1.0, 0.5])
 def test_evaluation_is_repeatable_and_training_is_random(selection, subsample):
-    kernel = build(LANDMARKS=4, SELECTION=selection, SUBSAMPLE=subsample)
+    kernel = build(landmarks=4, selection=selection, subsample=subsample)
     q, k, v = torch.randn(3, 2, 3, GRID.tokens, 16)
 
     def attend(seed):
@@ -117,15 +115,16 @@ def test_subsampled_candidates_are_different_tokens():
 
 
 def test_half_precision_is_finite():
-    assert_half_precision_is_finite(KERNEL="orthoformer", ORTHOFORMER__LANDMARKS=5)
+    assert_half_precision_is_finite("orthoformer", OrthoformerOptions(landmarks=5))
 
 
 def test_cost_is_what_the_docstring_says():
     q = torch.empty(1, 3, GRID.patches, 16)
     k, grid = q.unflatten(2, (GRID.t, GRID.space)), GRID.frame(prefix=0)
     h, N, M, R, D, T = 3, GRID.patches, GRID.space, 4, 16, GRID.t
-    kernel, search = build(LANDMARKS=R), h * (R - 1) * N * D
+    kernel, search = build(landmarks=R), h * (R - 1) * N * D
     cost = search + 2 * h * R * (N + M) * D
+    kernel.forward = kernel.attend
     assert count_macs(kernel, q, k[:, :, 0], k[:, :, 0], GRID, grid)[""] == cost
     kernel.forward = kernel.attend_frames
     cost = search + h * R * N * (T + 1) * D + 2 * h * R * T * M * D

@@ -2,21 +2,21 @@
 
 import pytest
 import torch
+from attention_cases import build_layer
 from vit_cases import (
     assert_half_precision_is_finite,
     assert_kernel_is_consistent,
     assert_near,
     assert_published_frames,
     assert_published_module,
-    attention_cfg,
     build_kernel_on,
     load_case,
     state_of,
 )
 
 from slowfast_ext.analysis.cost import count_macs
-from slowfast_ext.models.attention import Grid, LayerSpec, build_attention
-from slowfast_ext.models.attention.performer import orthogonal_features
+from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention.performer import PerformerOptions, orthogonal_features
 from slowfast_ext.models.attention.softmax import explicit_softmax
 
 GRID = Grid(3, 2, 5, prefix=1)
@@ -24,13 +24,12 @@ VARIANTS = ["shared", "per_head"]
 
 
 def build(grid=GRID, heads=3, **options):
-    options = {f"PERFORMER__{name}": value for name, value in options.items()}
-    return build_kernel_on(grid, heads, KERNEL="performer", **options)
+    return build_kernel_on(grid, "performer", PerformerOptions(**options), heads=heads)
 
 
 def test_published_function(golden_dir):
     case = load_case(golden_dir, "fn_performer_traj")
-    kernel = build(heads=1, FEATURES=24)
+    kernel = build(heads=1, features=24)
     kernel.projection.copy_(case["in/W"])
     phi_q, phi_k = kernel.features(case["in/q"][:, None], case["in/k"][:, None])
     assert_near(phi_q[:, 0], case["out/q_features"])
@@ -41,8 +40,8 @@ def test_published_function(golden_dir):
 def test_published_module(golden_dir):
     case = load_case(golden_dir, "mod_hk_performer_favorp")
     grid = Grid(2, 4, 4)
-    cfg = attention_cfg(KERNEL="performer", PERFORMER__FEATURES=24, PERFORMER__VARIANT="per_head")
-    layer = build_attention("joint", LayerSpec(48, 3, grid), cfg).eval()
+    options = PerformerOptions(features=24, variant="per_head")
+    layer = build_layer("joint", grid, options, kernel="performer").eval()
     state = state_of(case)
     state["kernel.projection"] = state.pop("eval_proj")
     layer.load_state_dict(state)
@@ -51,13 +50,13 @@ def test_published_module(golden_dir):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_equals_its_definition(variant):
-    kernel = build(FEATURES=24, VARIANT=variant)
+    kernel = build(features=24, variant=variant)
     assert_kernel_is_consistent(kernel, GRID, shares_keys=True)
 
 
 def test_many_features_come_near_softmax():
     q, k, v = 0.5 * torch.randn(3, 1, 3, GRID.tokens, 16)
-    y = build(FEATURES=20000).attend(q, k, v, GRID, GRID)
+    y = build(features=20000).attend(q, k, v, GRID, GRID)
     torch.testing.assert_close(y, explicit_softmax(q, k, v), rtol=0, atol=0.02)
 
 
@@ -72,7 +71,7 @@ def test_features_are_orthogonal_in_blocks():
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("redraw", ["step", "never"])
 def test_evaluation_is_repeatable_and_training_draws_by_policy(variant, redraw):
-    kernel = build(FEATURES=24, VARIANT=variant, REDRAW=redraw)
+    kernel = build(features=24, variant=variant, redraw=redraw)
     q, k, v = torch.randn(3, 2, 3, GRID.tokens, 16)
 
     def attend():
@@ -84,7 +83,7 @@ def test_evaluation_is_repeatable_and_training_draws_by_policy(variant, redraw):
 
 
 def test_half_precision_is_finite():
-    assert_half_precision_is_finite(KERNEL="performer", PERFORMER__FEATURES=24)
+    assert_half_precision_is_finite("performer", PerformerOptions(features=24))
 
 
 def test_cost_is_what_the_docstring_says():
@@ -92,8 +91,9 @@ def test_cost_is_what_the_docstring_says():
     q = torch.empty(1, 3, grid.patches, 16)
     k = q.unflatten(2, (grid.t, grid.space))
     h, N, M, m, D, T = 3, grid.patches, grid.patches, 24, 16, grid.t
-    kernel, features = build(grid, FEATURES=m), h * m * (N + M) * D
+    kernel, features = build(grid, features=m), h * m * (N + M) * D
     cost = features + h * m * (N + M) * D + h * m * N
+    kernel.forward = kernel.attend
     assert count_macs(kernel, q, q, q, grid, grid)[""] == cost
     kernel.forward = kernel.attend_frames
     cost = features + h * m * (M + T * N) * D + h * m * T * N

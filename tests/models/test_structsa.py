@@ -4,22 +4,21 @@ import json
 
 import pytest
 import torch
+from attention_cases import build_layer
+from model_cases import tree
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from slowfast_ext.config import get_cfg
 from slowfast_ext.models import check_model
-from slowfast_ext.models.attention import ATTENTION, Grid, LayerSpec
+from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention.structsa import StructsaOptions
 
 NAMES = {"uk": "keys", "uv": "values"}
 
 
 def build(dim, heads, reference=False, **changes):
-    cfg = get_cfg().ATTENTION
-    cfg.REFERENCE = reference
-    for key, value in changes.items():
-        cfg.STRUCTSA[key] = value
-    return ATTENTION.get("struct")(LayerSpec(dim, heads, Grid(4, 5, 5)), cfg)
+    grid, options = Grid(4, 5, 5), StructsaOptions(**changes)
+    return build_layer("struct", grid, options, dim=dim, heads=heads, reference=reference)
 
 
 def our_name(key):
@@ -48,7 +47,9 @@ def test_golden(golden_dir, name, reference):
     with safe_open(path, "pt") as file:
         case = json.loads(file.metadata()["meta"])
     tensors = load_file(path)
-    layer = build(case["dim"], case["heads"], reference, D=case["D"], STRIDE=case["stride"][2])
+    layer = build(
+        case["dim"], case["heads"], reference, structures=case["D"], stride=case["stride"][2]
+    )
     layer.load_state_dict({our_name(k[3:]): v for k, v in tensors.items() if k.startswith("sd.")})
     x = tensors["input"].requires_grad_()
     y = layer(x, Grid(*case["thw"]))
@@ -71,18 +72,19 @@ def test_golden(golden_dir, name, reference):
 )
 def test_fused_equals_reference(shared, prefix, structures, kernel, stride, aggregation):
     """Shared structures without prefix are compared with the convolution of the correlation map."""
-    options = {"D": structures, "KERNEL": kernel, "STRIDE": stride, "AGGREGATION": aggregation}
-    fused = build(8, 2, SHARED=shared, **options).double()
-    plain = build(8, 2, reference=True, SHARED=shared, **options).double()
-    plain.load_state_dict(fused.state_dict())
+    options = {"structures": structures, "kernel": kernel, "stride": stride}
+    options |= {"aggregation": aggregation, "shared": shared}
+    fused = build(8, 2, **options).double()
+    explicit = build(8, 2, reference=True, **options).double()
+    explicit.load_state_dict(fused.state_dict())
     grid = Grid(2, 5, 3, prefix)
     x = torch.randn(2, grid.tokens, 8, dtype=torch.double, requires_grad=True)
-    assert_same((fused, plain), x, grid)
+    assert_same((fused, explicit), x, grid)
 
 
 def test_shared_structures_equal_the_same_ones_in_every_channel():
-    shared = build(8, 2, D=3, SHARED=True)
-    own = build(8, 2, D=3)
+    shared = build(8, 2, structures=3, shared=True)
+    own = build(8, 2, structures=3)
     state = shared.state_dict()
     for name in ("keys.weight", "values.weight"):
         state[name] = state[name].repeat(8, 1, 1, 1, 1)
@@ -93,10 +95,10 @@ def test_shared_structures_equal_the_same_ones_in_every_channel():
 
 
 def test_one_structure_that_is_a_point_is_plain_attention():
-    layer = build(8, 2, D=1, SHARED=True)
+    layer = build(8, 2, structures=1, shared=True)
     for structures in (layer.keys, layer.values):
         torch.nn.init.dirac_(structures.weight)
-    joint = ATTENTION.get("joint")(LayerSpec(8, 2, Grid(2, 3, 4)), get_cfg().ATTENTION)
+    joint = build_layer("joint", Grid(2, 3, 4), dim=8, heads=2)
     joint.load_state_dict(layer.state_dict(), strict=False)
     grid = Grid(2, 3, 4)
     x = torch.randn(2, grid.tokens, 8)
@@ -104,7 +106,7 @@ def test_one_structure_that_is_a_point_is_plain_attention():
 
 
 def test_weights_of_structures_sum_to_one():
-    layer = build(8, 2, STRIDE=2)
+    layer = build(8, 2, stride=2)
     grid = Grid(2, 5, 3)
     weights = layer.weights(torch.randn(2, grid.tokens, 8), grid)
     assert weights.shape == (2, 2, 30, 2 * 3 * 2, 4)
@@ -113,6 +115,5 @@ def test_weights_of_structures_sum_to_one():
 
 @pytest.mark.parametrize("kernel", [[2, 3, 3], [3, 3, 4], []])
 def test_kernels_without_a_centre_are_refused(kernel):
-    cfg = get_cfg()
-    cfg.ATTENTION.CYCLE, cfg.ATTENTION.STRUCTSA.KERNEL = ["struct"], kernel
+    cfg = tree(ATTENTION__CYCLE=["struct"], ATTENTION__STRUCTSA__KERNEL=kernel)
     assert [problem.key for problem in check_model(cfg)] == ["ATTENTION.STRUCTSA.KERNEL"]

@@ -4,14 +4,17 @@ from itertools import product
 
 import pytest
 import torch
-from vit_cases import GOLDEN_GRID, assert_near, attention_cfg, load_case, state_of
+from attention_cases import build_layer
+from model_cases import with_head
+from vit_cases import GOLDEN_GRID, assert_near, load_case, state_of
 
-from slowfast_ext.analysis.cost import count_macs, model_cost
-from slowfast_ext.config import load_config
+from slowfast_ext.analysis.cost import cost_of, count_macs
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.models.attention import Grid, LayerSpec, build_attention
+from slowfast_ext.models.attention import AttentionOptions, Grid
 from slowfast_ext.models.attention.softmax import explicit_softmax
-from slowfast_ext.models.attention.trajectory import frame_shares, own_frame
+from slowfast_ext.models.attention.trajectory import TrajectoryOptions, frame_shares, own_frame
+from slowfast_ext.models.backbones import BackboneSpec
+from slowfast_ext.models.backbones.vit import VisionTransformer, VitOptions
 
 ODD_GRIDS = [
     Grid(3, 2, 5, prefix=1),
@@ -21,10 +24,11 @@ ODD_GRIDS = [
 ]
 
 
-def build(grid, dim=48, heads=3, **options):
-    """A trajectory layer; equal options but REFERENCE give equal parameters."""
+def build(grid, reference=False, kernel="softmax", **options):
+    """A trajectory layer; its parameters are the same with and without `reference`."""
     torch.manual_seed(1)
-    return build_attention("trajectory", LayerSpec(dim, heads, grid), attention_cfg(**options))
+    own = TrajectoryOptions(**options)
+    return build_layer("trajectory", grid, own, kernel=kernel, reference=reference)
 
 
 def ours_of(state, dim):
@@ -40,7 +44,7 @@ def ours_of(state, dim):
 @pytest.mark.parametrize(("case_name", "values"), [("orig", "original"), ("fixed", "projected")])
 def test_published_module(golden_dir, case_name, values, reference):
     case = load_case(golden_dir, f"mod_traj_attn_{case_name}")
-    layer = build(GOLDEN_GRID, REFERENCE=reference, TRAJECTORY__VALUES=values)
+    layer = build(GOLDEN_GRID, reference, values=values)
     state = ours_of(state_of(case), 48)
     layer.load_state_dict({name: state[name] for name in layer.state_dict()})
     gradients = ours_of({k[5:]: x for k, x in case.items() if k.startswith("grad/")}, 48)
@@ -66,12 +70,10 @@ def test_skipped_value_projection_has_no_gradient_where_published(golden_dir):
     list(product(["attention", "average"], ["space", "space_time"], ["original", "projected"])),
 )
 def test_fast_form_equals_plain_form(grid, temporal, norm, values):
-    keys = {"TEMPORAL": temporal, "NORM": norm, "VALUES": values}
-    options = {f"TRAJECTORY__{name}": value for name, value in keys.items()}
     x_BNC, grad_out = torch.randn(2, 2, grid.tokens, 48)
     results = []
     for reference in (False, True):
-        layer = build(grid, REFERENCE=reference, **options)
+        layer = build(grid, reference, temporal=temporal, norm=norm, values=values)
         x = x_BNC.clone().requires_grad_()
         y = layer(x, grid)
         y.backward(grad_out)
@@ -106,7 +108,7 @@ def test_frame_shares_sum_the_weights_of_a_frame(frames):
 
 def test_half_precision_is_finite():
     grid = Grid(3, 4, 4, prefix=1)
-    layer = build(grid, TRAJECTORY__VALUES="projected")
+    layer = build(grid, values="projected")
     x = (30 * torch.randn(2, grid.tokens, 48)).requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y = layer(x, grid)
@@ -128,7 +130,7 @@ def test_keeps_less_than_half_for_the_backward_pass():
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            y = build(grid, REFERENCE=reference)(x, grid)
+            y = build(grid, reference)(x, grid)
         kept[reference] = sum(sizes.values())
         del y
     assert kept[False] < 0.5 * kept[True]
@@ -136,14 +138,14 @@ def test_keeps_less_than_half_for_the_backward_pass():
 
 def test_norm_over_all_frames_needs_softmax():
     with pytest.raises(ConfigError, match="space_time"):
-        build(Grid(2, 2, 2), TRAJECTORY__NORM="space_time", KERNEL="relu")
+        build(Grid(2, 2, 2), norm="space_time", kernel="relu")
 
 
 @pytest.mark.parametrize("reference", [False, True])
 @pytest.mark.parametrize("values", ["original", "projected"])
 def test_cost_is_what_the_docstring_says(values, reference):
     grid, C, h = Grid(3, 2, 5, prefix=1), 48, 3
-    layer = build(grid, REFERENCE=reference, TRAJECTORY__VALUES=values)
+    layer = build(grid, reference, values=values)
     N, P, T = grid.patches, 1, grid.t
     shared = 4 * (N + P) * C**2 + 2 * P * (N + P) * C + 2 * N**2 * C
     if reference:
@@ -160,13 +162,12 @@ def test_cost_is_what_the_docstring_says(values, reference):
 )
 def test_motionformer_b_costs(values, reference, gflops):
     """369.5 is published: its code projects the values of all trajectory tokens in both cases."""
-    keys = ["ATTENTION.CYCLE", "[trajectory]", "ATTENTION.TRAJECTORY.VALUES", values]
-    keys += [
-        "VIT.PRE_LOGITS",
-        "tanh",
-        "DATA.NUM_FRAMES",
-        "16",
-        "ATTENTION.REFERENCE",
-        str(reference),
-    ]
-    assert model_cost(load_config([], keys)).macs / 1e9 == pytest.approx(gflops, rel=1e-3)
+    attention = AttentionOptions(
+        cycle=("trajectory",), reference=reference, parts=(TrajectoryOptions(values=values),)
+    )
+    with torch.device("meta"):
+        backbone = VisionTransformer(
+            BackboneSpec(16, 224, attention), VitOptions(pre_logits="tanh")
+        )
+        model, clip = with_head(backbone, classes=400), torch.empty(1, 3, 16, 224, 224)
+    assert cost_of(model, clip).macs / 1e9 == pytest.approx(gflops, rel=1e-3)

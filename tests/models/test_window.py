@@ -3,10 +3,11 @@
 import pytest
 import torch
 from attention_cases import GRIDS, build_layer
+from model_cases import FEW_TOKENS
 
 from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.models.attention import KERNELS, Grid
-from slowfast_ext.models.attention.window import windows
+from slowfast_ext.models.attention.window import WindowOptions, windows
 
 GRIDS_OF_SEVEN = {
     "bare": Grid(7, 3, 5),
@@ -25,9 +26,8 @@ def test_windows_are_cut_at_both_ends_of_the_clip():
 @pytest.mark.parametrize("grid", GRIDS_OF_SEVEN.values(), ids=GRIDS_OF_SEVEN)
 @pytest.mark.parametrize("kernel", ["softmax", "relu", "sigmoid"])
 def test_each_frame_is_joint_attention_on_its_window(kernel, grid, reach):
-    keys = {"KERNEL": kernel}
-    layer = build_layer("window", grid, WINDOW__REACH=reach, **keys).eval()
-    joint = build_layer("joint", grid, **keys).eval()
+    layer = build_layer("window", grid, WindowOptions(reach=reach), kernel=kernel).eval()
+    joint = build_layer("joint", grid, kernel=kernel).eval()
     joint.load_state_dict(layer.state_dict())
     x = torch.randn(2, grid.tokens, 48)
     y = layer(x, grid)[:, grid.prefix :].unflatten(1, (grid.t, grid.space))
@@ -54,7 +54,7 @@ def test_multiply_adds_are_those_of_the_docstring(grid):
 @pytest.mark.parametrize("kernel", [name for name in KERNELS.names() if name != "linformer"])
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_every_kernel_trains(grid, kernel):
-    layer = build_layer("window", grid, KERNEL=kernel, LARA__LANDMARKS=4)
+    layer = build_layer("window", grid, *FEW_TOKENS, kernel=kernel)
     x = torch.randn(2, grid.tokens, 48, requires_grad=True)
     layer(x, grid).square().sum().backward()
     assert x.grad.isfinite().all()

@@ -1,28 +1,23 @@
-"""What the tests of the vision transformers share: tiny configs, golden modules, tolerances."""
+"""What the tests of the vision transformers share: golden modules and models, kernels, tolerances."""
+
+import json
 
 import torch
+from attention_cases import build_layer, layer_spec
+from model_cases import with_head
 from safetensors.torch import load_file
 
-from slowfast_ext.config import get_cfg
-from slowfast_ext.models.attention import Grid, Kernel, LayerSpec, build_attention
+from slowfast_ext.models.attention import AttentionOptions, Grid, Kernel
 from slowfast_ext.models.attention.base import build_kernel
+from slowfast_ext.models.attention.nystrom import NystromOptions
+from slowfast_ext.models.attention.orthoformer import OrthoformerOptions
+from slowfast_ext.models.attention.performer import PerformerOptions
+from slowfast_ext.models.attention.trajectory import TrajectoryOptions
+from slowfast_ext.models.backbones import BackboneSpec
+from slowfast_ext.models.backbones.vit import VisionTransformer, VitOptions
+from slowfast_ext.models.weights import LoadOptions, load_weights
 
 GOLDEN_GRID = Grid(2, 4, 4, prefix=1)
-
-
-def tiny_cfg(**options):
-    """A two-block ViT of width 24 on 4 frames of 32 px; options are 'SECTION.KEY' with __ for the dot."""
-    cfg = get_cfg()
-    cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE = 4, 32, 32
-    cfg.VIT.PATCH_SIZE, cfg.VIT.EMBED_DIM, cfg.VIT.DEPTH, cfg.VIT.NUM_HEADS = [2, 8, 8], 24, 2, 3
-    cfg.MODEL.NUM_CLASSES = 5
-    cfg.merge_from_list([x for name, v in options.items() for x in (name.replace("__", "."), v)])
-    return cfg
-
-
-def attention_cfg(**options):
-    """The ATTENTION node with some keys set; __ for the dot."""
-    return tiny_cfg(**{f"ATTENTION__{name}": value for name, value in options.items()}).ATTENTION
 
 
 def load_case(golden_dir, name):
@@ -55,11 +50,11 @@ def assert_published_module(layer, case, grid=GOLDEN_GRID):
         assert_near(parameter.grad, case[f"grad/{name}"], 1e-5, weight.abs().max().item(), name)
 
 
-def build_kernel_on(grid, heads=3, head_dim=16, **options):
-    """The kernel that KERNEL names, in evaluation mode, for heads of a ViT on `grid`."""
+def build_kernel_on(grid, kernel, *parts, heads=3, head_dim=16):
+    """A kernel in evaluation mode, for heads of a ViT on `grid`."""
     torch.manual_seed(2)
-    spec = LayerSpec(heads * head_dim, heads, grid)
-    return build_kernel(spec, attention_cfg(**options), grid).eval()
+    spec = layer_spec(grid, *parts, dim=heads * head_dim, heads=heads, kernel=kernel)
+    return build_kernel(spec, grid).eval()
 
 
 def assert_published_frames(kernel, case, frames=2):
@@ -93,14 +88,65 @@ def assert_kernel_is_consistent(kernel, grid, shares_keys=False):
         torch.testing.assert_close(y, folded)
 
 
-def assert_half_precision_is_finite(**options):
+def assert_half_precision_is_finite(kernel, *parts):
     """Every pattern with this kernel, in bfloat16, forward and backward."""
     grid = Grid(3, 4, 4, prefix=1)
     for pattern in ("joint", "divided", "trajectory", "window", "factorized"):
-        layer = build_attention(pattern, LayerSpec(24, 2, grid), attention_cfg(**options))
+        layer = build_layer(pattern, grid, *parts, dim=24, heads=2, kernel=kernel)
         x = (10 * torch.randn(2, grid.tokens, 24)).requires_grad_()
         with torch.autocast("cpu", dtype=torch.bfloat16):
             y = layer(x, grid)
         y.float().square().mean().backward()
         assert y.isfinite().all(), pattern
         assert x.grad.isfinite().all(), pattern
+
+
+def published_model(folder, name, reference=False):
+    """Our model for the golden Motionformer `name`, without its weights."""
+    case = json.loads((folder / f"{name}.json").read_text())
+    theirs, size = case["cfg"]["VIT"], case["input"]["H"]
+    patch = theirs["PATCH_SIZE"]
+    vit = VitOptions(
+        patch_size=(theirs["PATCH_SIZE_TEMP"], patch, patch),
+        embed_dim=theirs["EMBED_DIM"],
+        depth=theirs["DEPTH"],
+        num_heads=theirs["NUM_HEADS"],
+        mlp_ratio=theirs["MLP_RATIO"],
+        qkv_bias=theirs["QKV_BIAS"],
+        pos_embed=theirs["POS_EMBED"],
+        pos_crop_size=224 if "posinterp" in name else 0,
+        pre_logits=theirs["HEAD_ACT"] if theirs["USE_MLP"] else "none",
+    )
+    spec = BackboneSpec(case["input"]["frames"], size, _published_attention(theirs, reference))
+    epic = case["cfg"]["DATASET"] == "Epickitchens"
+    classes = (97, 300) if epic else case["cfg"]["NUM_CLASSES"]
+    return with_head(VisionTransformer(spec, vit), classes).eval()
+
+
+def _published_attention(theirs, reference):
+    landmarks, kernel = theirs["APPROX_ATTN_DIM"], theirs["APPROX_ATTN_TYPE"]
+    original = theirs["USE_ORIGINAL_TRAJ_ATTN_CODE"]
+    parts = (
+        TrajectoryOptions(values="original" if original else "projected"),
+        OrthoformerOptions(landmarks=landmarks),
+        NystromOptions(landmarks=landmarks),
+        PerformerOptions(features=24),
+    )
+    return AttentionOptions(
+        cycle=(theirs["ATTN_LAYER"],),
+        kernel="softmax" if kernel == "none" else kernel,
+        reference=reference,
+        parts=parts,
+    )
+
+
+def published_weights(folder, name, reference=False):
+    """The golden Motionformer `name` in evaluation mode, the tensors of the case, the report of its weights."""
+    model, case = published_model(folder, name, reference), load_case(folder, name)
+    performer = "performer" in name
+    changed = ("new",) if performer else ()
+    report = load_weights(model, state_of(case), LoadOptions(changed=changed))
+    if performer:
+        for block in model.backbone.blocks:
+            block.attn.kernel.projection.copy_(case["aux/projection_matrix"])
+    return model, case, report

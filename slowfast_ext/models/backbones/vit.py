@@ -192,7 +192,11 @@ class VisionTransformer(Backbone):
 
 def _blocks(spec: BackboneSpec, options: VitOptions, grid: Grid) -> Iterable[Block]:
     attention = AttentionSpec(
-        options.embed_dim, options.num_heads, grid, options.qkv_bias, spec.attention.at_stage(0, stages=1)
+        options.embed_dim,
+        options.num_heads,
+        grid,
+        options.qkv_bias,
+        spec.attention.at_stage(0, stages=1),
     )
     for index, rate in enumerate(drop_path_rates(spec.drop_path, options.depth)):
         block = BlockSpec(attention, options.mlp_ratio, rate, norm_eps=options.layer_norm_eps)

@@ -3,6 +3,7 @@
 Shapes: B batch, N tokens, C channels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -17,13 +18,17 @@ BLOCKS = Registry("BLOCKS")
 
 @dataclass(frozen=True)
 class BlockSpec:
-    """What a backbone tells a block. `drop_path` is the rate of stochastic depth, `layer_scale` 0: none."""
+    """What a backbone tells a block.
+
+    `drop_path` is the rate of stochastic depth, `layer_scale` 0: none, `act` makes the activation of the MLP.
+    """
 
     attention: AttentionSpec
     mlp_ratio: float = 4.0
     drop_path: float = 0.0
     layer_scale: float = 0.0
     norm_eps: float = 1e-6
+    act: Callable[[], nn.Module] = nn.GELU
 
 
 class Block(nn.Module):
@@ -47,17 +52,20 @@ class Block(nn.Module):
     def _add_mlp(self, spec: BlockSpec) -> None:
         dim = spec.attention.dim
         self.norm2 = nn.LayerNorm(dim, eps=spec.norm_eps)
-        self.mlp = Mlp(dim, int(dim * spec.mlp_ratio))
+        self.mlp = Mlp(dim, int(dim * spec.mlp_ratio), spec.act)
         self.ls2 = _layer_scale(spec)
         self.drop_path2 = DropPath(spec.drop_path)
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
-        x_BNC = x_BNC + self.drop_path1(self.ls1(self.attn(self.norm1(x_BNC), grid)))
-        return self.feed_forward(x_BNC)
+        return self.feed_forward(self.attend(x_BNC, grid))
+
+    def attend(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """All but the last residual step: those in which tokens meet."""
+        return x_BNC + self.drop_path1(self.ls1(self.attn(self.norm1(x_BNC), grid)))
 
     def feed_forward(self, x_BNC: Tensor) -> Tensor:
-        """The second residual step."""
+        """The last residual step."""
         return x_BNC + self.drop_path2(self.ls2(self.mlp(self.norm2(x_BNC))))
 
 

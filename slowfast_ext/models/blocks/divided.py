@@ -27,11 +27,10 @@ class Divided(DividedAttention):
     Cost: both steps, see Grouped.
     """
 
-    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+    def attend(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
         x_BNC = x_BNC + self.over_time(x_BNC, grid)
-        x_BNC = x_BNC + self.drop_path1(self.over_space(x_BNC, grid))
-        return self.feed_forward(x_BNC)
+        return x_BNC + self.drop_path1(self.over_space(x_BNC, grid))
 
 
 @BLOCKS.register("split")
@@ -52,7 +51,7 @@ class Split(DividedAttention):
         for parameter in self.temporal_attn.proj.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+    def attend(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
         t_BNC = x_BNC + self.drop_path1(self.over_time(x_BNC, grid))
-        return self.feed_forward(x_BNC + self.drop_path1(self.over_space(t_BNC, grid)))
+        return x_BNC + self.drop_path1(self.over_space(t_BNC, grid))

@@ -20,8 +20,7 @@ class Factorized(TimeAndSpace):
         self._add_temporal_attention(spec, Time(spec.attention))
         self._add_mlp(spec)
 
-    def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+    def attend(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
         x_BNC = x_BNC + self.drop_path1(self.over_space(x_BNC, grid))
-        x_BNC = x_BNC + self.drop_path1(self.over_time(x_BNC, grid))
-        return self.feed_forward(x_BNC)
+        return x_BNC + self.drop_path1(self.over_time(x_BNC, grid))
