@@ -6,7 +6,7 @@ Shapes: B clips (videos in evaluation), V views, T frames, C colours, H W pixels
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -63,7 +63,9 @@ AnyBatch = TypeVar("AnyBatch", Batch, EvalBatch)
 
 def _pinned(batch: AnyBatch) -> AnyBatch:
     values = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    tensors: dict[str, Any] = {
+        name: value for name, value in values.items() if isinstance(value, Tensor)
+    }
     return replace(batch, **{name: tensor.pin_memory() for name, tensor in tensors.items()})
 
 

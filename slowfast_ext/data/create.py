@@ -147,16 +147,15 @@ def create_dataset(
         return _from_cfg(_with_names(cfg, name, str(root)), split)
     chosen = _Chosen(name, options)
     heads = len(num_classes) if isinstance(num_classes, Sequence) else 1
-    is_file = isinstance(class_names, (str, Path))
     lists = Lists(
         folder=str(root),
         media_folder=str(media_folder),
-        class_file=str(class_names) if is_file else "",
+        class_file=str(class_names) if isinstance(class_names, (str, Path)) else "",
         labels_per_video=None if multi_label else heads,
     )
     own = [chosen.get(kind()) for kind in DATASETS.options(name)]
     videos: VideoSet = DATASETS.get(name)(lists, split, *own)
-    if class_names and not is_file:
+    if class_names and not isinstance(class_names, (str, Path)):
         videos = replace(videos, class_names=(tuple(map(str, class_names)),))
     the_task = _task(task, videos, num_classes, multi_label)
     decode = chosen.get(DecodeOptions())

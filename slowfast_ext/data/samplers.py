@@ -17,7 +17,7 @@ class Draw(NamedTuple):
     """A training item: a video in an epoch. `occurrence` counts its earlier draws in that epoch."""
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment]
     occurrence: int = 0
 
 

@@ -5,6 +5,7 @@ last frame. `length` is the number of frames of the (trimmed) video, `fps` its f
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,7 +150,7 @@ def _dense_room(length: int, step: float, options: SamplingOptions) -> float:
 def _dense(length: int, start: float, step: float, options: SamplingOptions) -> Indices:
     n = options.num_frames
     if options.frame_spacing == "linspace":
-        positions = np.linspace(start, start + n * step - 1, n)
+        positions: NDArray[Any] = np.linspace(start, start + n * step - 1, n)
     else:
         positions = int(start) + np.arange(n) * step
     return np.clip(positions, 0, length - 1).astype(np.int64)

@@ -53,7 +53,7 @@ def _record(lists: Lists, media: Media, place: str, text: str) -> VideoRecord:
 
 
 def _categories(path: str) -> tuple[str, ...]:
-    names = []
+    names: list[str] = []
     for place, text in read_lines(path):
         match = CATEGORY.fullmatch(text)
         if match is None or int(match[1]) != len(names):

@@ -7,6 +7,7 @@ empty cells are facts that the record does not have. Class names lie beside it, 
 import csv
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from slowfast_ext.data.annotations.lists import Lists, read_names
 from slowfast_ext.data.annotations.text import Row, read_table, to_int, to_seconds
@@ -48,8 +49,10 @@ def _row(record: VideoRecord) -> list[object]:
 
 def _record(root: str, place: str, row: Row) -> VideoRecord:
     labels = tuple(to_int(label, place, "a label") for label in row["labels"].split())
-    seconds = {key: to_seconds(row[key], place) for key in SECONDS if row[key]}
-    frames = {key: to_int(row[key], place, "a number of frames") for key in FRAMES if row[key]}
+    seconds: dict[str, Any] = {key: to_seconds(row[key], place) for key in SECONDS if row[key]}
+    frames: dict[str, Any] = {
+        key: to_int(row[key], place, "a number of frames") for key in FRAMES if row[key]
+    }
     path = os.path.join(root, row["path"])
     return VideoRecord(path, labels, place, row["name"], **seconds, **frames)
 

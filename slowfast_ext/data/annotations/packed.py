@@ -27,7 +27,7 @@ class PackedRecords(Sequence[VideoRecord]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    def __getitem__(self, index: int) -> VideoRecord:
+    def __getitem__(self, index: int) -> VideoRecord:  # type: ignore[override]
         index = range(len(self))[index]
         start = self._ends[index - 1] if index else 0
         return VideoRecord(*pickle.loads(self._bytes[start : self._ends[index]].tobytes()))

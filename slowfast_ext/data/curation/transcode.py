@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import partial
+from typing import cast
 
 import av
 import numpy as np
@@ -194,7 +195,7 @@ def _add_stream(
     fps: Fraction | int,
     recipe: Recipe,
 ) -> av.VideoStream:
-    stream = output.add_stream(ENCODERS[recipe.codec], rate=fps)
+    stream = cast(av.VideoStream, output.add_stream(ENCODERS[recipe.codec], rate=fps))
     stream.width, stream.height = _even_size(picture.width, picture.height, recipe.short_side)
     stream.pix_fmt = "yuv420p"
     stream.time_base = stream.codec_context.time_base = TIME_BASE
@@ -215,5 +216,5 @@ def _upright(frame: av.VideoFrame) -> av.VideoFrame:
     turns = round(frame.rotation / 90) % 4
     if turns == 0:
         return frame
-    pixels_HWC = np.rot90(frame.to_ndarray(format="rgb24"), turns)
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels_HWC), format="rgb24")
+    turned_HWC = np.rot90(frame.to_ndarray(format="rgb24"), turns).astype(np.uint8, "C")
+    return av.VideoFrame.from_ndarray(turned_HWC, format="rgb24")

@@ -74,7 +74,7 @@ def import_decord() -> ModuleType:
 def _hidden(package: str) -> Iterator[None]:
     """Whoever looks for the package finds none."""
     loaded = sys.modules.get(package)
-    sys.modules[package] = None
+    sys.modules[package] = None  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -23,9 +23,11 @@ def open_container(path: str, unprobed: int | None = None) -> InputContainer:
 
     FFmpeg decodes a few frames of each stream to learn about it, except of stream `unprobed`.
     """
-    options = None if unprobed is None else [{}] * unprobed + [{"skip_frame": "all"}]
+    options: list[dict[str, str]] | None = None
+    if unprobed is not None:
+        options = [*({} for _ in range(unprobed)), {"skip_frame": "all"}]
     try:
-        return av.open(path, stream_options=options, **_ANY_TEXT)
+        return av.open(path, stream_options=options, **_ANY_TEXT)  # type: ignore[call-overload]
     except (FFmpegError, OSError) as error:
         raise DataError(f"cannot be opened as a video: {describe(error)}") from error
 
@@ -33,7 +35,7 @@ def open_container(path: str, unprobed: int | None = None) -> InputContainer:
 def best_video_stream(container: InputContainer) -> VideoStream:
     """The stream that players show, with one decoding thread. Raises DataError where there is none."""
     stream = container.streams.best("video")
-    if stream is None:
+    if not isinstance(stream, VideoStream):
         kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
         raise DataError(f"has no video stream (it has {kinds})")
     stream.codec_context.thread_count = 1

@@ -7,10 +7,14 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, places_of, scaled_size
 from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
 
 
 @DECODERS.register("frames")
@@ -55,7 +59,7 @@ class FramesReader:
         return image_CHW.permute(1, 2, 0).numpy()
 
 
-def read_image(file: Path) -> "torch.Tensor":  # noqa: F821  torch is loaded only here
+def read_image(file: Path) -> "torch.Tensor":
     """RGB of a JPEG, PNG or WebP file: uint8 [3, H, W]. Raises DataError with its name."""
     from torchvision.io import ImageReadMode, decode_image, read_file
 

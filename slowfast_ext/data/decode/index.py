@@ -76,7 +76,7 @@ class VideoIndex:
     def from_json(cls, facts: dict[str, Any]) -> "VideoIndex":
         """The inverse of `to_json`."""
         lists = ("pts", "keys", "time_base", "failed")
-        return cls(**{name: tuple(v) if name in lists else v for name, v in facts.items()})
+        return cls(**{**facts, **{name: tuple(facts[name]) for name in lists if name in facts}})
 
 
 def frame_rate(pts: tuple[int, ...], time_base: Fraction, declared: Fraction | None) -> float:

@@ -10,11 +10,13 @@ stamp. Three ways, from the fastest; each next one where the one before did not 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, places_of, scaled_size
 from slowfast_ext.data.decode.ffmpeg import PacketDecoder, open_container, packets
@@ -77,7 +79,7 @@ class PyAVReader:
         self.lean = lean
         unprobed = lean and self.index.codec in SLOWLY_PROBED_CODECS
         self.container = open_container(self.path, self.index.stream if unprobed else None)
-        self.stream = self.container.streams[self.index.stream]
+        self.stream = cast(VideoStream, self.container.streams[self.index.stream])
         self.stream.codec_context.thread_count = 1
 
     def _reopen(self) -> None:
@@ -90,7 +92,7 @@ class PyAVReader:
         for frame, to in places.items():
             groups.setdefault(self.index.key_before(frame), {})[self.index.pts[frame]] = to
         return None not in groups and all(
-            self._group(key, stamps, out) for key, stamps in groups.items()
+            key is not None and self._group(key, stamps, out) for key, stamps in groups.items()
         )
 
     def _group(self, key: int, stamps: Places, out: Frames) -> bool:
@@ -135,7 +137,7 @@ class PyAVReader:
     def _in_order(self, places: Places, out: Frames) -> list[int]:
         """Decode from the start and count (by stamps where they can be trusted); the frames that never came."""
         self._reopen()
-        names = {self.index.pts[frame]: frame for frame in places}
+        names: dict[int | None, int] = {self.index.pts[frame]: frame for frame in places}
         decode, number, last = PacketDecoder(self.stream), 0, max(places, default=-1)
         missing = dict(places)
         for packet in packets(self.container, self.stream):

@@ -6,7 +6,8 @@ number. Everything else (AVI, MPEG, GIF, cut and damaged files, VP8 with its hid
 is decoded once, and the index is kept.
 """
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
@@ -76,14 +77,15 @@ def _scan(path: str, count: bool) -> VideoIndex | None:
     with open_container(path) as container:
         stream = best_video_stream(container)
         stamps, trace, damaged = _trace(container, stream, every_frame=count)
-        if trace.first is None:
+        first = trace.first
+        if first is None:
             raise DataError(f"has no frame that can be decoded ({len(stamps)} packets)")
         if count:
-            return _counted_index(container, stream, stamps, trace, damaged)
-        if damaged or not _packets_tell(container, stream, stamps, trace.first):
+            return _counted_index(container, stream, stamps, trace, first, damaged)
+        if damaged or not _packets_tell(container, stream, stamps, first):
             return None
-        pts = tuple(sorted(s.pts for s in stamps if not s.is_discarded))
-        return _index(container, stream, stamps, trace.first, pts)
+        pts = tuple(sorted(_known(s for s in stamps if not s.is_discarded)))
+        return _index(container, stream, stamps, first, pts)
 
 
 def _trace(
@@ -103,6 +105,10 @@ def _stamp(packet: Packet) -> Stamp:
     return Stamp(packet.pts, packet.is_keyframe, packet.is_discard, packet.is_corrupt)
 
 
+def _known(stamps: Iterable[Stamp]) -> Iterator[int]:
+    return (stamp.pts for stamp in stamps if stamp.pts is not None)
+
+
 def _packets_tell(
     container: InputContainer, stream: VideoStream, stamps: list[Stamp], first: VideoFrame
 ) -> bool:
@@ -113,9 +119,9 @@ def _packets_tell(
         and stream.codec_context.name not in HIDDEN_PACKET_CODECS
         and None not in visible
         and len(set(visible)) == len(visible)
-        and first.pts == min(visible, default=None)
+        and first.pts == min(_known(s for s in stamps if not s.is_discarded), default=None)
         and stamps[0].is_key
-        and stamps[0].pts == min(s.pts for s in stamps)
+        and stamps[0].pts == min(_known(stamps))
         and not any(s.is_corrupt for s in stamps)
         and stream.frames in (0, len(stamps))
     )
@@ -130,25 +136,26 @@ def _counted_index(
     stream: VideoStream,
     stamps: list[Stamp],
     trace: FrameTrace,
+    first: VideoFrame,
     damaged: int,
 ) -> VideoIndex:
     """Index from the frames that came. Their stamps serve seeking only where they are surely right."""
+    shown = [pts for pts in trace.pts if pts is not None]
     guessed_stamps = trace.has_b_frames and not _is_stamped(container)
     seekable = (
         not damaged
         and not guessed_stamps
-        and set(trace.pts) <= {s.pts for s in stamps} - {None}
-        and all(a < b for a, b in zip(trace.pts, trace.pts[1:], strict=False))
+        and len(shown) == len(trace.pts)
+        and set(shown) <= {s.pts for s in stamps}
+        and all(a < b for a, b in itertools.pairwise(shown))
     )
-    if seekable:
-        pts, time_base = tuple(trace.pts), None
-    else:
-        pts, time_base = tuple(range(len(trace.pts))), 1 / _declared_rate(stream)
+    pts = tuple(shown) if seekable else tuple(range(len(trace.pts)))
+    time_base = None if seekable else 1 / _declared_rate(stream)
     return _index(
         container,
         stream,
         stamps,
-        trace.first,
+        first,
         pts,
         time_base,
         counted=True,
@@ -172,11 +179,11 @@ def _index(
     seekable: bool = True,
     damaged: int = 0,
 ) -> VideoIndex:
-    time_base = time_base or fraction(stream.time_base)
+    time_base = time_base or fraction(stream.time_base) or Fraction(1, 90000)
     turned = first.rotation % 180 != 0
     return VideoIndex(
         pts=pts,
-        keys=tuple(sorted(s.pts for s in stamps if s.is_key)) if seekable else (),
+        keys=tuple(sorted(_known(s for s in stamps if s.is_key))) if seekable else (),
         time_base=(time_base.numerator, time_base.denominator),
         fps=frame_rate(pts, time_base, fraction(stream.average_rate)),
         height=first.width if turned else first.height,
@@ -206,6 +213,6 @@ def _groups_are_closed(stamps: list[Stamp]) -> bool:
     for stamp in stamps:
         if stamp.is_key:
             last_key = stamp.pts
-        elif last_key is None or stamp.pts < last_key:
+        elif last_key is None or stamp.pts is None or stamp.pts < last_key:
             return False
     return True

@@ -16,7 +16,7 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from slowfast_ext.config import options_of
-from slowfast_ext.data.decode.base import DECODERS, Frames, read_frames
+from slowfast_ext.data.decode.base import DECODERS, Frames, Reader, read_frames
 from slowfast_ext.data.decode.ffmpeg import header_frames
 from slowfast_ext.data.decode.frames_reader import folder_template, scan_folder
 from slowfast_ext.data.decode.index import VideoIndex
@@ -197,7 +197,7 @@ class VideoSource:
         return self._read(path, counted, wanted, short_side)
 
     def _ask(
-        self, reader: type, path: str, index: VideoIndex, wanted: list[int], short_side: int
+        self, reader: type[Reader], path: str, index: VideoIndex, wanted: list[int], short_side: int
     ) -> Frames:
         if reader.guarded:
             return self.watchdog.call_for_array(

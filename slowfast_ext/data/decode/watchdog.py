@@ -77,14 +77,15 @@ class Watchdog:
         """`function(*arguments)`, both picklable. Raises DataError for a failure, a crash, a time-out."""
         if not self.limit:
             return _call_here(function, *arguments)
-        return self._ask(function, arguments, gives_array=False)
+        return self._ask(self._running(), function, arguments, gives_array=False)
 
     def call_for_array(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
         """The same for a function that gives a uint8 array in memory from its argument `allocate`."""
         if not self.limit:
             return _call_here(function, *arguments)
-        shape = self._ask(function, arguments, gives_array=True)
-        return self._child.memory.array(shape).copy()
+        child = self._running()
+        shape = self._ask(child, function, arguments, gives_array=True)
+        return child.memory.array(shape).copy()
 
     def close(self) -> None:
         """End the child, if it is this process's."""
@@ -98,8 +99,13 @@ class Watchdog:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.limit, self._child = state["limit"], None
 
-    def _ask(self, function: Callable[..., Any], arguments: tuple, gives_array: bool) -> Any:
-        child = self._running()
+    def _ask(
+        self,
+        child: _Child,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        gives_array: bool,
+    ) -> Any:
         with contextlib.suppress(ConnectionError):  # Dead between two calls: `receive` says how.
             child.socket.send((function, arguments, gives_array, self.limit))
         verdict, value = child.receive(self.limit)

@@ -121,7 +121,7 @@ def _render(clips: list[Clip], settings: MotionSettings) -> None:
             pass
 
 
-def _run_tasks(tasks: list[list[Clip]], num_clips: int, settings: MotionSettings) -> Iterator[None]:
+def _run_tasks(tasks: list[list[Clip]], num_clips: int, settings: MotionSettings) -> Iterator[int]:
     """Render task by task, in as many processes as the machine and the number of clips justify."""
     workers = min(_cores(), num_clips // CLIPS_WORTH_A_PROCESS)
     if workers < 2:
@@ -133,10 +133,11 @@ def _run_tasks(tasks: list[list[Clip]], num_clips: int, settings: MotionSettings
         yield from pool.map(_render_task, tasks, [settings] * len(tasks))
 
 
-def _render_task(clips: list[Clip], settings: MotionSettings) -> None:
+def _render_task(clips: list[Clip], settings: MotionSettings) -> int:
     for clip in clips:
         frames = render_clip(clip.index, clip.split, clip.label, settings)
         write_video(clip.path, frames, FPS, settings.facts.crf)
+    return len(clips)
 
 
 def _cores() -> int:

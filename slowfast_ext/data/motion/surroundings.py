@@ -65,15 +65,15 @@ def draw_surroundings(
 
 
 def _texture(rng: np.random.Generator, contrast: float, size: int) -> Array:
-    """Spectrum of clouds of a few waves around a dark colour; deviation `contrast` / 2."""
+    """Spectrum of clouds of a few waves around a dark colour; standard deviation `contrast` / 2."""
     waves = 6
     cloud = rng.normal(size=(size, size, 3)).astype(np.float32)
     spectrum = np.fft.rfft2(cloud, axes=(0, 1))
     fy_H, fx_W = np.fft.fftfreq(size, 1 / size), np.fft.rfftfreq(size, 1 / size)
     spectrum *= np.exp(-((np.hypot(fy_H[:, None], fx_W) / waves) ** 2))[..., None]
     spectrum[0, 0] = 0
-    cloud = np.fft.irfft2(spectrum, (size, size), axes=(0, 1))
+    deviation = np.fft.irfft2(spectrum, (size, size), axes=(0, 1)).std()
     base = rng.uniform(0.1, 0.35) + rng.uniform(-0.08, 0.08, 3)
-    spectrum *= contrast / 2 / cloud.std()
+    spectrum *= contrast / 2 / deviation
     spectrum[0, 0] = base * size**2
     return spectrum.astype(np.complex64)

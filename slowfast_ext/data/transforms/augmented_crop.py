@@ -36,5 +36,5 @@ class AugmentedCrop:
     def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
         """The augmented crop at its final size."""
         steps = self.policy.draw(rng)
-        box = self.crop.box(*clip_TCHW.shape[-2:], rng)
+        box = self.crop.box(clip_TCHW.shape[-2], clip_TCHW.shape[-1], rng)
         return self.crop.resized(apply_steps(clip_TCHW, steps, self.interpolation, box))

@@ -84,7 +84,7 @@ RANDOM_BLUR = "GaussianBlurRand"
 
 @dataclass(frozen=True)
 class AutoAugment:
-    """A policy, which draws the steps of a clip; `mstd` is the deviation of magnitudes."""
+    """A policy, which draws the steps of a clip; `mstd` is the standard deviation of magnitudes."""
 
     policy: str
     mstd: float = 0.0

@@ -2,7 +2,7 @@
 
 The published pipelines fill the box with N(0, 1) after normalisation. Here it is filled before, with
 N(MEAN, STD) in pixel values, so that a batch stays bytes until it is on the device; bytes cut the
-noise off at black and white, two deviations out for the usual 0.45 and 0.225.
+noise off at black and white, two standard deviations out for the usual 0.45 and 0.225.
 """
 
 import math
@@ -50,7 +50,7 @@ class RandomErasing:
         noise = np.zeros(shape, np.float32)
         if self.mode != "const":
             rng.standard_normal(dtype=np.float32, out=noise)
-        pixels = 255 * (np.float32(self.mean) + np.float32(self.std) * noise)
+        pixels = 255 * (np.array(self.mean, np.float32) + np.array(self.std, np.float32) * noise)
         return torch.from_numpy(pixels.round().clip(0, 255).astype(np.uint8))
 
     def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:

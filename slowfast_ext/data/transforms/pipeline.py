@@ -106,7 +106,8 @@ def train_transform(
 
 def train_transform_from(cfg: CfgNode) -> Compose:
     """The transform that DATA and AUG of a configuration name."""
-    return train_transform(*(options_of(cfg, o) for o in (CropOptions, AugOptions, PixelOptions)))
+    crop, aug = options_of(cfg, CropOptions), options_of(cfg, AugOptions)
+    return train_transform(crop, aug, options_of(cfg, PixelOptions))
 
 
 def random_crop(options: CropOptions) -> RandomCrop:

@@ -7,6 +7,7 @@ a magnitude drawn from N(m, mstd), cut off to [0, mmax]. Magnitudes are parts of
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def draw_level(m: float, mstd: float, mmax: float, rng: np.random.Generator) -> 
 def parse_randaugment(text: str) -> RandAugment:
     """The policy that a string like `rand-m7-n4-mstd0.5-inc1` names. Raises ConfigError."""
     kind, *parts = text.split("-")
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     for part in parts:
         match = re.fullmatch(r"(m|n|p|mstd|mmax|inc)(\d+(?:\.\d+)?|inf)", part)
         if match is None:

@@ -133,7 +133,7 @@ def test_crops(
     clip_TCHW: Tensor, size: Size, positions: Sequence[int], resize: Resize, cover: Size
 ) -> list[Tensor]:
     """Frames that just cover `cover`, then a crop of `size` at each position: views of one resized clip."""
-    height, width = cover_size(*clip_TCHW.shape[-2:], cover)
+    height, width = cover_size(clip_TCHW.shape[-2], clip_TCHW.shape[-1], cover)
     resized = resize(clip_TCHW, (height, width))
     return [crop(resized, crop_box(height, width, size, position)) for position in positions]
 
@@ -154,7 +154,9 @@ class RandomCrop:
 
     def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
         """The drawn crop at its final size."""
-        return self.resized(crop(clip_TCHW, self.box(*clip_TCHW.shape[-2:], rng)))
+        return self.resized(
+            crop(clip_TCHW, self.box(clip_TCHW.shape[-2], clip_TCHW.shape[-1], rng))
+        )
 
 
 @dataclass(frozen=True)
