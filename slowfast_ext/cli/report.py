@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from slowfast_ext.analysis.report import draw_run
+from slowfast_ext.analysis.report.picture import draw_run
 from slowfast_ext.cli import reported
 from slowfast_ext.config.command import add_config_arguments, config_of
 from slowfast_ext.data.annotations import read_videos

@@ -1,6 +1,6 @@
 from tiny_run import config, train
 
-from slowfast_ext.analysis.report import draw_run
+from slowfast_ext.analysis.report.picture import draw_run
 from slowfast_ext.data.annotations import read_videos
 
 
