@@ -4,12 +4,11 @@ import json
 
 import pytest
 import torch
-from golden_uniformer import our_config
 from safetensors import safe_open
 from safetensors.torch import load_file
+from uniformer_cases import model_of
 
-from slowfast_ext.models import build_model
-from slowfast_ext.models.weights import import_state
+from slowfast_ext.models.weights import LoadOptions, load_weights
 from slowfast_ext.models.weights.inflate import can_inflate, inflate
 
 
@@ -38,29 +37,24 @@ def golden(golden_dir):
         case = json.loads(file.metadata()["meta"])
     tensors = load_file(path)
     state = {key[5:]: value for key, value in tensors.items() if key.startswith("sd2d.")}
-    return our_config(case["cfg"], 8, 64), tensors, state
+    return case["cfg"], tensors, state
 
 
 @pytest.mark.parametrize("mode", ["mean", "centre"])
 def test_golden_video_model(golden_dir, mode):
-    cfg, tensors, state = golden(golden_dir)
-    cfg.TRAIN.CHECKPOINT_INFLATE = mode
-    model = build_model(cfg).eval()
-    fitted, report = import_state({"model": state}, cfg, model.state_dict())
+    published, tensors, state = golden(golden_dir)
+    model = model_of(published, 8, 64).eval()
+    report = load_weights(model, {"model": state}, LoadOptions(inflate=mode))
     assert report.inflated
     assert not report.changes()
-    model.load_state_dict(fitted)
     torch.testing.assert_close(
-        model(tensors["input"])[0], tensors[f"logits3d_{mode}_inflation"], rtol=1e-4, atol=1e-5
+        model(tensors["input"]), tensors[f"logits3d_{mode}_inflation"], rtol=1e-4, atol=1e-5
     )
 
 
 def test_golden_image_model(golden_dir):
-    cfg, tensors, state = golden(golden_dir)
-    cfg.UNIFORMER.IMAGE, cfg.DATA.NUM_FRAMES = True, 1
-    model = build_model(cfg).eval()
-    fitted, report = import_state(state, cfg, model.state_dict())
-    assert not report.differences()
-    model.load_state_dict(fitted)
-    logits = model(tensors["input"][:, :, :1])[0]
+    published, tensors, state = golden(golden_dir)
+    model = model_of(published, 1, 64, image=True).eval()
+    assert not load_weights(model, state).differences()
+    logits = model(tensors["input"][:, :, :1])
     torch.testing.assert_close(logits, tensors["logits2d_frame0"], rtol=1e-4, atol=1e-5)

@@ -1,22 +1,22 @@
 """The plain vision transformer: any grid, any pooling, image mode, what cannot be built."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from vit_cases import tiny_cfg
+from model_cases import TINY_SPEC, TINY_VIT, attention, tiny_vit, tree
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import build_model
 from slowfast_ext.models.attention import Grid
-from slowfast_ext.models.backbones.vit_embed import Embedding
 
 
 @pytest.mark.parametrize("cycle", [["joint"], ["divided"], ["divided", "joint"]])
 @pytest.mark.parametrize("pool", ["cls", "mean"])
 @pytest.mark.parametrize("positions", ["separate", "joint"])
 def test_any_grid_and_every_parameter_learns(cycle, pool, positions):
-    cfg = tiny_cfg(ATTENTION__CYCLE=cycle, VIT__POOL=pool, VIT__POS_EMBED=positions)
-    cfg.MODEL.NUM_CLASSES, cfg.VIT.PRE_LOGITS = [5, 3], "tanh"
-    model = build_model(cfg)
+    spec = replace(TINY_SPEC, attention=attention(*cycle))
+    model = tiny_vit(spec, (5, 3), pool=pool, pos_embed=positions, pre_logits="tanh")
     for size in [(4, 32, 32), (2, 32, 32), (6, 40, 24)]:
         logits = model(torch.randn(2, 3, *size))
         assert [x.shape for x in logits] == [(2, 5), (2, 3)]
@@ -27,29 +27,29 @@ def test_any_grid_and_every_parameter_learns(cycle, pool, positions):
 
 
 def test_image_mode_is_one_frame():
-    model = build_model(tiny_cfg(VIT__PATCH_SIZE=[1, 8, 8], DATA__NUM_FRAMES=1))
-    assert model(torch.randn(2, 3, 1, 32, 32))[0].shape == (2, 5)
+    model = tiny_vit(replace(TINY_SPEC, num_frames=1), patch_size=(1, 8, 8))
+    assert model(torch.randn(2, 3, 1, 32, 32)).shape == (2, 5)
 
 
 def test_positions_are_resized_in_space_and_time():
-    table = Grid(2, 4, 4, prefix=1)
     for joint in (False, True):
-        embed = Embedding((2, 8, 8), 6, table, joint=joint, dropout=0.0)
-        torch.nn.init.constant_(embed.pos_embed, 0.5)
+        backbone = tiny_vit(pos_embed="joint" if joint else "separate").backbone
+        assert backbone.table == Grid(2, 4, 4, prefix=1)
+        torch.nn.init.constant_(backbone.pos_embed, 0.5)
         if not joint:
-            torch.nn.init.constant_(embed.time_embed, 0.25)
-        resized = embed.positions(Grid(3, 5, 2, prefix=1))
-        assert resized.shape == (1, 31, 6)
-        expected = torch.full((30, 6), 0.5 if joint else 0.75)
+            torch.nn.init.constant_(backbone.temp_embed, 0.25)
+        resized = backbone.positions(Grid(3, 5, 2, prefix=1))
+        assert resized.shape == (1, 31, 24)
+        expected = torch.full((30, 24), 0.5 if joint else 0.75)
         torch.testing.assert_close(resized[0, 1:], expected)
-        torch.testing.assert_close(resized[0, 0], torch.full((6,), 0.5))
+        torch.testing.assert_close(resized[0, 0], torch.full((24,), 0.5))
 
 
 def test_joint_table_equals_separate_tables_summed():
     table, odd = Grid(2, 4, 4, prefix=1), Grid(3, 6, 5, prefix=1)
-    separate = Embedding((2, 8, 8), 6, table, joint=False, dropout=0.0)
-    torch.nn.init.normal_(separate.time_embed)
-    joint = Embedding((2, 8, 8), 6, table, joint=True, dropout=0.0)
+    separate = tiny_vit().backbone
+    torch.nn.init.normal_(separate.temp_embed)
+    joint = tiny_vit(pos_embed="joint").backbone
     joint.pos_embed.data = separate.positions(table).detach()
     torch.testing.assert_close(joint.positions(odd), separate.positions(odd))
 
@@ -68,26 +68,26 @@ def test_joint_table_equals_separate_tables_summed():
 )
 def test_what_cannot_be_built_is_said(options, key):
     with pytest.raises(ConfigError, match=key):
-        build_model(tiny_cfg(**options))
+        build_model(tree(TINY_VIT, **options))
 
 
 def test_indivisible_clip_is_an_error():
     with pytest.raises(ConfigError, match="4x30x32"):
-        build_model(tiny_cfg())(torch.randn(1, 3, 4, 30, 32))
+        tiny_vit()(torch.randn(1, 3, 4, 30, 32))
 
 
 def test_recomputed_blocks_give_the_same_gradients():
     clip, gradients = torch.randn(2, 3, 4, 32, 32), []
     for count in (0, 2):
         torch.manual_seed(0)
-        model = build_model(tiny_cfg(MODEL__CHECKPOINT_BLOCKS=[count]))
-        model(clip)[0].square().sum().backward()
+        model = tiny_vit(replace(TINY_SPEC, checkpoint_blocks=(count,)))
+        model(clip).square().sum().backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
     torch.testing.assert_close(*gradients)
 
 
 def test_layer_groups_cover_the_depth():
-    backbone = build_model(tiny_cfg(VIT__PRE_LOGITS="gelu")).backbone
+    backbone = tiny_vit(pre_logits="gelu").backbone
     groups = [backbone.layer_index(name) for name, _ in backbone.named_parameters()]
     assert groups == sorted(groups)
     assert set(groups) == set(range(backbone.num_layers))
@@ -96,14 +96,14 @@ def test_layer_groups_cover_the_depth():
 def test_learns_from_scratch():
     """A dozen clips, two classes told apart by which half of the frame is bright."""
     torch.manual_seed(0)
-    model = build_model(tiny_cfg(MODEL__NUM_CLASSES=2))
+    model = tiny_vit(classes=2)
     label_B = torch.arange(12) % 2
     clip = 0.3 * torch.randn(12, 3, 4, 32, 32)
     clip[label_B == 0, ..., :16] += 1
     clip[label_B == 1, ..., 16:] += 1
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(30):
-        loss = torch.nn.functional.cross_entropy(model(clip)[0], label_B)
+        loss = torch.nn.functional.cross_entropy(model(clip), label_B)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,6 +1,7 @@
 """XViT: the published model's numbers, and clips of other sizes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,14 +11,17 @@ from attention_cases import (
     load_golden,
     to_sequence,
 )
-from xvit_cases import golden_cfg, published_cfg
+from model_cases import TINY_SPEC, TINY_VIT, attention, tree, with_head
+from xvit_cases import PUBLISHED, PUBLISHED_SPEC, golden_model
 
-from slowfast_ext.analysis.cost import model_cost
-from slowfast_ext.config import get_cfg
+from slowfast_ext.analysis.cost import cost_of
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import build_model
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.attention.shift import temporal_shift
+from slowfast_ext.models.attention.xvit_mixing import MixingOptions
+from slowfast_ext.models.backbones.xvit import XViT, XvitOptions
+from slowfast_ext.models.build import ModelOptions
 from slowfast_ext.models.weights.xvit import XViTImporter
 
 CASES = ("xvit_vit", "xvit_avg", "xvit_noshift", "xvit_vit_div4", "xvit_vit_groups")
@@ -25,23 +29,24 @@ CASES = ("xvit_vit", "xvit_avg", "xvit_noshift", "xvit_vit_div4", "xvit_vit_grou
 
 @pytest.mark.parametrize("name", CASES)
 def test_published_model(golden_dir, name):
-    cfg = golden_cfg(json.loads((golden_dir / f"{name}.json").read_text())["cfg"])
+    case = json.loads((golden_dir / f"{name}.json").read_text())["cfg"]
     golden = load_golden(golden_dir, name)
-    model = build_model(cfg).double().eval()
-    result = model.load_state_dict(XViTImporter.to_ours(golden["state"], cfg), strict=False)
+    model = golden_model(case).double().eval()
+    result = model.load_state_dict(XViTImporter.to_ours(golden["state"], model), strict=False)
     assert not result.missing_keys
-    unused = ["new_fc.weight", "new_fc.bias"] if cfg.XVIT.CONSENSUS == "vit" else []
+    vit = case["XVIT"]["CONSENSUS_TYPE"] == "vit"
+    unused = ["new_fc.weight", "new_fc.bias"] if vit else []
     assert sorted(result.unexpected_keys) == sorted(unused)
-    (logits,) = model(golden["in"]["x"])
+    logits = model(golden["in"]["x"])
     torch.testing.assert_close(logits, golden["out"]["logits"], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_tokens_after_the_first_block(golden_dir, name):
-    cfg = golden_cfg(json.loads((golden_dir / f"{name}.json").read_text())["cfg"])
+    case = json.loads((golden_dir / f"{name}.json").read_text())["cfg"]
     golden = load_golden(golden_dir, name)
-    model = build_model(cfg).double().eval()
-    model.load_state_dict(XViTImporter.to_ours(golden["state"], cfg), strict=False)
+    model = golden_model(case).double().eval()
+    model.load_state_dict(XViTImporter.to_ours(golden["state"], model), strict=False)
     x_BNC, grid = model.backbone.embed(golden["in"]["x"])
     frames = golden["aux"]["block0_out"].unflatten(0, (-1, grid.t))
     found = model.backbone.blocks[0](x_BNC, grid)
@@ -68,27 +73,26 @@ def test_shift_matches_golden(golden_dir, div):
     assert torch.equal(found, arrange(golden["out"]["y"]))
 
 
-def tiny_cfg(*pairs):
-    cfg = get_cfg()
-    cfg.MODEL.BACKBONE, cfg.MODEL.NUM_CLASSES = "xvit", 5
-    cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE = 4, 32, 32
-    cfg.VIT.PATCH_SIZE, cfg.VIT.EMBED_DIM, cfg.VIT.DEPTH, cfg.VIT.NUM_HEADS = [1, 8, 8], 24, 2, 3
-    cfg.XVIT.CONSENSUS_HEADS, cfg.XVIT.CONSENSUS_DIM = 3, 16
-    cfg.ATTENTION.CYCLE = ["mixing"]
-    cfg.merge_from_list(list(pairs))
-    return cfg
+VIT = replace(TINY_VIT, patch_size=(1, 8, 8))
+XVIT = XvitOptions(consensus_heads=3, consensus_dim=16)
+
+
+def tiny_xvit(frames=4, groups=0, **options):
+    """Two blocks on `frames` frames of 32 px that exchange channels in groups of frames."""
+    mixing = attention("mixing", parts=(MixingOptions(num_segments=groups),))
+    spec = replace(TINY_SPEC, num_frames=frames, attention=mixing)
+    return with_head(XViT(spec, VIT, replace(XVIT, **options)))
 
 
 @pytest.mark.parametrize(("frames", "height", "width"), [(4, 32, 32), (7, 24, 40), (1, 8, 8)])
 def test_any_clip(frames, height, width):
-    (logits,) = build_model(tiny_cfg())(torch.randn(2, 3, frames, height, width))
+    logits = tiny_xvit()(torch.randn(2, 3, frames, height, width))
     assert logits.shape == (2, 5)
     assert logits.isfinite().all()
 
 
 def test_groups_of_frames_do_not_exchange_before_the_head():
-    cfg = tiny_cfg("DATA.NUM_FRAMES", 8, "XVIT.TIME_ROWS", 4, "ATTENTION.MIXING.NUM_SEGMENTS", 4)
-    backbone = build_model(cfg).backbone.eval()
+    backbone = tiny_xvit(frames=8, groups=4, time_rows=4).backbone.eval()
     frames = {}
     backbone.consensus.register_forward_pre_hook(lambda _, args: frames.update(cls=args[0]))
     clip = torch.randn(1, 3, 8, 32, 32)
@@ -102,11 +106,11 @@ def test_groups_of_frames_do_not_exchange_before_the_head():
 
 
 def test_mean_consensus_is_the_mean_of_the_frames_logits():
-    model = build_model(tiny_cfg("XVIT.CONSENSUS", "avg")).eval()
+    model = tiny_xvit(consensus="avg").eval()
     cls = {}
     model.backbone.consensus.register_forward_pre_hook(lambda _, args: cls.update(x=args[0]))
-    (logits,) = model(torch.randn(2, 3, 4, 32, 32))
-    torch.testing.assert_close(logits, model.head(cls["x"])[0].mean(1))
+    logits = model(torch.randn(2, 3, 4, 32, 32))
+    torch.testing.assert_close(logits, model.head(cls["x"]).mean(1))
 
 
 @pytest.mark.parametrize(
@@ -115,20 +119,22 @@ def test_mean_consensus_is_the_mean_of_the_frames_logits():
 )
 def test_what_xvit_does_not_know_is_refused(key, value):
     with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
-        build_model(tiny_cfg(key, value))
+        build_model(tree(ModelOptions("xvit"), VIT, XVIT, **{key.replace(".", "__"): value}))
 
 
 def test_layers_of_learning_rate_decay():
-    backbone = build_model(tiny_cfg()).backbone
+    backbone = tiny_xvit().backbone
     groups = {name: backbone.layer_index(name) for name, _ in backbone.named_parameters()}
-    assert groups["embed.time_embed"] == 0
-    assert groups["blocks.1.mlp.norm.weight"] == 2
+    assert groups["temp_embed"] == 0
+    assert groups["blocks.1.norm2.weight"] == 2
     assert groups["consensus.cls_token"] == backbone.num_layers - 1 == 3
 
 
 def test_cost_of_the_published_model():
     """The reference program counts 281.4 G multiply-adds, layer norms included, and 94.41 M parameters."""
-    cost = model_cost(published_cfg(600))
+    with torch.device("meta"):
+        model = with_head(XViT(PUBLISHED_SPEC, *PUBLISHED), classes=600)
+        cost = cost_of(model, torch.empty(1, 3, 16, 224, 224))
     assert cost.macs / 1e9 == pytest.approx(281.13, abs=0.01)
     unused = 600 * 769
     assert cost.params + unused == 94406064
