@@ -18,7 +18,7 @@ class BadSample:
 
     index: int
     path: str
-    place: str
+    location: str
     reason: str
 
 
@@ -70,7 +70,7 @@ def _pinned(batch: AnyBatch) -> AnyBatch:
 
 
 def stack_clips(clips: Sequence[Tensor]) -> Tensor:
-    """[..., T, C, H, W] clips -> one tensor with their channels_last memory kept, one copy at most."""
+    """[..., T, C, H, W] clips -> one tensor in channels_last memory like theirs, one copy at most."""
     last = [clip.movedim(-3, -1) for clip in clips]
     stacked = last[0][None] if len(last) == 1 else torch.stack(last)
     return stacked.movedim(-1, -3)

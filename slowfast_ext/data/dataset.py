@@ -277,9 +277,9 @@ def _read(source: Source, record: VideoRecord, indices: np.ndarray, short_side: 
 
 
 def _bad(index: int, record: VideoRecord, error: DataError) -> BadSample:
-    return BadSample(index, record.path, record.place, str(error))
+    return BadSample(index, record.path, record.location, str(error))
 
 
 def _give_up(bad: Sequence[BadSample]) -> str:
-    reasons = "\n".join(f"  {sample.place}: {sample.path}: {sample.reason}" for sample in bad)
+    reasons = "\n".join(f"  {sample.location}: {sample.path}: {sample.reason}" for sample in bad)
     return f"{len(bad)} videos in a row could not be read; check the data with slowfast-ext data check\n{reasons}"

@@ -16,7 +16,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, slots=True)
 class VideoRecord:
-    """One labelled piece of video. `place` is "file:line" of its annotation, for messages.
+    """One labelled piece of video. `location` is "file:line" of its annotation, for messages.
 
     `num_frames` is set for a folder of images: what the list claims. `start` and `end` in seconds
     or `start_frame` and `end_frame` (both inclusive, first frame 0) cut a piece out of a longer file.
@@ -24,7 +24,7 @@ class VideoRecord:
 
     path: str
     labels: tuple[int, ...]
-    place: str
+    location: str
     name: str = ""
     num_frames: int | None = None
     start: float | None = None

@@ -83,10 +83,10 @@ def _cycle(items: NDArray[np.int64], length: int, rng: np.random.Generator) -> N
 def _balanced(
     classes: NDArray[np.int64], length: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Shuffled passes over the classes, each place taken by the next video of a shuffled class."""
-    class_of_place = _cycle(np.unique(classes), length, rng)
+    """Shuffled passes over the classes, each position taken by the next video of a shuffled class."""
+    class_at = _cycle(np.unique(classes), length, rng)
     order = np.empty(length, np.int64)
-    for label in np.unique(class_of_place):
-        places = np.flatnonzero(class_of_place == label)
-        order[places] = _cycle(np.flatnonzero(classes == label), len(places), rng)
+    for label in np.unique(class_at):
+        positions = np.flatnonzero(class_at == label)
+        order[positions] = _cycle(np.flatnonzero(classes == label), len(positions), rng)
     return order

@@ -51,7 +51,7 @@ def evaluate(
                 )
             counts += batch.counts
             for bad in batch.bad:
-                errors[bad.index] = f"{bad.path} ({bad.place}): {bad.reason}"
+                errors[bad.index] = f"{bad.path} ({bad.location}): {bad.reason}"
                 if cfg.TEST.ON_DECODE_ERROR == "error":
                     raise DataError(f"{errors[bad.index]}; TEST.ON_DECODE_ERROR is error")
             if len(batch.index_B):

@@ -67,4 +67,4 @@ class BadLedger:
             rows = csv.writer(file)
             if is_new:
                 rows.writerow(("path", "listed at", "reason"))
-            rows.writerows((s.path, s.place, s.reason) for s in found.values())
+            rows.writerows((s.path, s.location, s.reason) for s in found.values())

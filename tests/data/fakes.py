@@ -44,7 +44,7 @@ def make_videos(count, bad=(), classes=3, multi_label=False, heads=1):
         VideoRecord(
             path=f"{'bad' if i in bad else 'good'}{i}.mp4",
             labels=(i % classes,) * heads if not multi_label else (i % classes, (i + 1) % classes),
-            place=f"train.csv:{i + 1}",
+            location=f"train.csv:{i + 1}",
             name=str(i),
         )
         for i in range(count)

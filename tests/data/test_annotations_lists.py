@@ -49,7 +49,7 @@ def test_path_list(cfg, tmp_path, separator, text):
         (f"{tmp_path}/a.mp4", (0,)),
         (f"{tmp_path}/sub dir/b c.mp4", (2,)),
     ]
-    assert videos.records[0].place == f"{tmp_path}/train.csv:1"
+    assert videos.records[0].location == f"{tmp_path}/train.csv:1"
     assert videos.notes[0] == "train: 2 of 2 listed files present"
     assert videos.notes[1] == "train: 1 of 3 classes have no video"
 

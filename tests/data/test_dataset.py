@@ -63,7 +63,7 @@ def test_a_bad_video_is_reported_and_never_replaced_in_evaluation():
     cfg = make_cfg()
     item = TestViews.from_cfg(cfg, make_videos(3, bad={1}), all_views(cfg), FakeSource())[1]
     assert item.views_VTCHW is None
-    assert (item.bad[0].index, item.bad[0].path, item.bad[0].place) == (
+    assert (item.bad[0].index, item.bad[0].path, item.bad[0].location) == (
         1,
         "bad1.mp4",
         "train.csv:2",

@@ -98,7 +98,7 @@ def test_a_bad_video_is_replaced_and_reported():
     seen = batches(make_cfg(), videos)
     reported = [sample for batch in seen for sample in batch.bad]
     assert {sample.index for sample in reported} == {1, 5}
-    assert reported[0].place == f"train.csv:{reported[0].index + 1}"
+    assert reported[0].location == f"train.csv:{reported[0].index + 1}"
     assert "moov" in reported[0].reason
     indices = torch.cat([batch.index_B for batch in seen])
     assert len(indices) == 8

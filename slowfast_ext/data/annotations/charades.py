@@ -31,18 +31,20 @@ def read_charades(lists: Lists, split: str) -> VideoSet:
 def _official(lists: Lists, path: str) -> list[VideoRecord]:
     media, root = Media(), lists.media_root
     records = []
-    for place, row in read_table(path, ("id", "actions")):
+    for location, row in read_table(path, ("id", "actions")):
         paths = [os.path.join(root, folder, f"{row['id']}.mp4") for folder in FOLDERS]
-        labels = {_label(action, place) for action in row["actions"].split(";") if action.strip()}
+        labels = {
+            _label(action, location) for action in row["actions"].split(";") if action.strip()
+        }
         found = media.find(*paths) or paths[0]
-        records.append(VideoRecord(found, tuple(sorted(labels)), place, name=row["id"]))
+        records.append(VideoRecord(found, tuple(sorted(labels)), location, name=row["id"]))
     return records
 
 
-def _label(action: str, place: str) -> int:
+def _label(action: str, location: str) -> int:
     name = action.split()[0]
     if not (name.startswith("c") and name[1:].isdecimal()):
-        raise DataError(f"{place}: '{action}' is not an action like `c092 11.90 21.20`")
+        raise DataError(f"{location}: '{action}' is not an action like `c092 11.90 21.20`")
     return int(name[1:])
 
 
@@ -52,7 +54,7 @@ def _frame_table(lists: Lists, path: str) -> list[VideoRecord]:
         VideoRecord(
             os.path.join(root, video.folder),
             tuple(sorted(video.labels)),
-            video.place,
+            video.location,
             video.name,
             video.num_frames,
         )

@@ -30,7 +30,7 @@ class TreeClip:
     path: str
     class_name: str
     split: str
-    place: str
+    location: str
 
 
 @DATASETS.register("class_folders")
@@ -42,7 +42,7 @@ def read_class_folders(lists: Lists, split: str) -> VideoSet:
     label_of = {name: label for label, name in enumerate(names)}
     wanted = split if split != "test" or any(c.split == "test" for c in clips) else "val"
     records = [
-        VideoRecord(os.path.join(root, c.path), (label_of[c.class_name],), c.place, name=c.path)
+        VideoRecord(os.path.join(root, c.path), (label_of[c.class_name],), c.location, name=c.path)
         for c in clips
         if c.split == wanted
     ]
@@ -96,19 +96,21 @@ def _read_table(path: str) -> Iterator[TreeClip]:
         raise DataError(
             f"{path}:1: no column {', '.join(absent)}; the tab-separated header needs {', '.join(COLUMNS)}"
         )
-    for place, text in lines:
+    for location, text in lines:
         fields = text.split("\t")
         if len(fields) != len(columns):
-            raise DataError(f"{place}: {len(fields)} fields where the header names {len(columns)}")
+            raise DataError(
+                f"{location}: {len(fields)} fields where the header names {len(columns)}"
+            )
         row = dict(zip(columns, fields, strict=True))
-        yield TreeClip(row["path"], row["class"], _split_named(row["split"], place), place)
+        yield TreeClip(row["path"], row["class"], _split_named(row["split"], location), location)
 
 
-def _split_named(word: str, place: str) -> str:
+def _split_named(word: str, location: str) -> str:
     for split in SPLITS:
         if word.strip().lower() in (split, SPLIT_NAMES[split][1]):
             return split
-    raise DataError(f"{place}: the split '{word}' is none of {', '.join(SPLITS)}")
+    raise DataError(f"{location}: the split '{word}' is none of {', '.join(SPLITS)}")
 
 
 def _read_folders(root: str) -> Iterator[TreeClip]:

@@ -23,11 +23,11 @@ def read_diving48(lists: Lists, split: str) -> VideoSet:
     path = lists.find(split_file, "Diving48_V2_{}.json")
     media, root = Media(), lists.media_root
     records = []
-    for place, entry in read_entries(path, ("vid_name", "label")):
+    for location, entry in read_entries(path, ("vid_name", "label")):
         name = str(entry["vid_name"])
         paths = [os.path.join(root, folder, f"{name}.mp4") for folder in FOLDERS]
-        label = to_int(str(entry["label"]), place, "a label")
-        records.append(VideoRecord(media.locate(*paths), (label,), place, name=name))
+        label = to_int(str(entry["label"]), location, "a label")
+        records.append(VideoRecord(media.locate(*paths), (label,), location, name=name))
     names = lists.class_names() or _vocabulary(lists)
     return VideoSet("diving48", split, records, (names,) if names else ())
 

@@ -38,29 +38,29 @@ def read_epic(lists: Lists, split: str) -> VideoSet:
         )
     path = lists.find(split_file, LIST)
     media = Media()
-    records = [_record(lists, media, place, row) for place, row in read_table(path, COLUMNS)]
+    records = [_record(lists, media, location, row) for location, row in read_table(path, COLUMNS)]
     return VideoSet("epic", split, records, _class_names(lists))
 
 
-def _record(lists: Lists, media: Media, place: str, row: Row) -> VideoRecord:
-    labels = tuple(to_int(row[f"{word}_class"], place, "a label") for word in ("verb", "noun"))
+def _record(lists: Lists, media: Media, location: str, row: Row) -> VideoRecord:
+    labels = tuple(to_int(row[f"{word}_class"], location, "a label") for word in ("verb", "noun"))
     folder = os.path.join(lists.media_root, row["participant_id"])
     frames = os.path.join(folder, "rgb_frames", row["video_id"])
     if media.has(frames):
-        first, last = (to_int(row[column], place, "a frame number") for column in FRAMES)
+        first, last = (to_int(row[column], location, "a frame number") for column in FRAMES)
         return VideoRecord(
             frames,
             labels,
-            place,
+            location,
             name=row["narration_id"],
             start_frame=max(first - 1, 0),
             end_frame=last - 1,
         )
     video = f"{row['video_id']}.MP4"
     paths = (os.path.join(folder, "videos", video), os.path.join(lists.media_root, video))
-    start, end = (to_seconds(row[column], place) for column in TIMES)
+    start, end = (to_seconds(row[column], location) for column in TIMES)
     found = media.find(*paths) or paths[0]
-    return VideoRecord(found, labels, place, name=row["narration_id"], start=start, end=end)
+    return VideoRecord(found, labels, location, name=row["narration_id"], start=start, end=end)
 
 
 def _class_names(lists: Lists) -> tuple[tuple[str, ...], ...]:

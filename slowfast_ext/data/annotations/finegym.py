@@ -32,33 +32,33 @@ def read_gym288(lists: Lists, split: str) -> VideoSet:
 def _read_finegym(lists: Lists, split: str, name: str) -> VideoSet:
     path = lists.find(split, *(template.replace("{set}", name) for template in LISTS))
     media = Media()
-    records = [_record(lists, media, place, text) for place, text in read_lines(path)]
+    records = [_record(lists, media, location, text) for location, text in read_lines(path)]
     categories = lists.file([f"{name}_categories.txt"])
     names = lists.class_names() or (_categories(categories) if categories else ())
     return VideoSet(name, split, records, (names,) if names else ())
 
 
-def _record(lists: Lists, media: Media, place: str, text: str) -> VideoRecord:
+def _record(lists: Lists, media: Media, location: str, text: str) -> VideoRecord:
     fields = text.split()
     if len(fields) not in (2, 3):
         raise DataError(
-            f"{place}: '{text[:120]}' is neither `subaction_id label` nor"
+            f"{location}: '{text[:120]}' is neither `subaction_id label` nor"
             " `subaction_id number_of_frames label`"
         )
     found = media.locate(os.path.join(lists.media_root, f"{fields[0]}.mp4"))
     has_count = len(fields) == 3 and not is_video(found)
-    num_frames = to_int(fields[1], place, "a number of frames") if has_count else None
-    label = to_int(fields[-1], place, "a label")
-    return VideoRecord(found, (label,), place, name=fields[0], num_frames=num_frames)
+    num_frames = to_int(fields[1], location, "a number of frames") if has_count else None
+    label = to_int(fields[-1], location, "a label")
+    return VideoRecord(found, (label,), location, name=fields[0], num_frames=num_frames)
 
 
 def _categories(path: str) -> tuple[str, ...]:
     names: list[str] = []
-    for place, text in read_lines(path):
+    for location, text in read_lines(path):
         match = CATEGORY.fullmatch(text)
         if match is None or int(match[1]) != len(names):
             raise DataError(
-                f"{place}: '{text[:120]}' is not `Clabel: {len(names)}; set: 1; Glabel: 1; name`"
+                f"{location}: '{text[:120]}' is not `Clabel: {len(names)}; set: 1; Glabel: 1; name`"
             )
         names.append(match[2].strip())
     return tuple(names)

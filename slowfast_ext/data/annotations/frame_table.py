@@ -20,7 +20,7 @@ class FrameFolder:
 
     name: str
     folder: str
-    place: str
+    location: str
     num_frames: int = 0
     labels: set[int] = field(default_factory=set)
 
@@ -30,21 +30,21 @@ def read_frame_table(path: str) -> Iterator[FrameFolder]:
     lines = read_lines(path)
     next(lines, None)
     current = None
-    for place, text in lines:
+    for location, text in lines:
         fields = text.split()
         if len(fields) != 5:
             raise DataError(
-                f"{place}: '{text[:120]}' has {len(fields)} fields; expected the five of the header"
+                f"{location}: '{text[:120]}' has {len(fields)} fields; expected the five of the header"
                 " `original_vido_id video_id frame_id path labels`"
             )
         name, _, _, frame, labels = fields
         if current is None or current.name != name:
             if current:
                 yield current
-            current = FrameFolder(name, os.path.dirname(frame), place)
+            current = FrameFolder(name, os.path.dirname(frame), location)
         current.num_frames += 1
         current.labels.update(
-            to_int(label, place, "a label") for label in labels.strip('"').split(",") if label
+            to_int(label, location, "a label") for label in labels.strip('"').split(",") if label
         )
     if current:
         yield current

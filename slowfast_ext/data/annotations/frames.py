@@ -26,25 +26,25 @@ def frame_records(lists: Lists, path: str) -> Iterator[VideoRecord]:
     """Records of a `folder number_of_frames label` list, a label for each head."""
     heads = lists.labels_per_video or 1
     root = lists.media_root
-    for place, text in read_lines(path):
+    for location, text in read_lines(path):
         fields = text.rsplit(None, 1 + heads)
         if len(fields) != 2 + heads:
             raise DataError(
-                f"{place}: '{text[:120]}' is not `folder number_of_frames label` separated by spaces"
+                f"{location}: '{text[:120]}' is not `folder number_of_frames label` separated by spaces"
                 f" ({len(fields)} fields); for lists of video files set TRAIN.DATASET to kinetics"
             )
         folder, count, *labels = fields
         yield VideoRecord(
             os.path.join(root, folder),
-            tuple(to_int(label, place, "a label") for label in labels),
-            place,
+            tuple(to_int(label, location, "a label") for label in labels),
+            location,
             name=folder,
-            num_frames=None if is_video(folder) else _claimed(count, place),
+            num_frames=None if is_video(folder) else _claimed(count, location),
         )
 
 
-def _claimed(count: str, place: str) -> int:
-    frames = to_int(count, place, "a number of frames")
+def _claimed(count: str, location: str) -> int:
+    frames = to_int(count, location, "a number of frames")
     if frames == 0:
-        raise DataError(f"{place}: claims 0 frames; remove the line")
+        raise DataError(f"{location}: claims 0 frames; remove the line")
     return frames

@@ -20,13 +20,13 @@ def read_hmdb51(lists: Lists, split: str, fold: FoldOptions) -> VideoSet:
     media, root = Media(), lists.media_root
     records = []
     for label, category in enumerate(names):
-        for place, text in read_lines(os.path.join(folder, category + ending)):
+        for location, text in read_lines(os.path.join(folder, category + ending)):
             name, _, use = text.strip().rpartition(" ")
             if USES.get(use) is None:
-                raise DataError(f"{place}: '{text}' is not `video.avi 1`, with 0, 1 or 2")
+                raise DataError(f"{location}: '{text}' is not `video.avi 1`, with 0, 1 or 2")
             if USES[use] == wanted:
                 path = os.path.join(root, category, name.strip())
-                records.append(VideoRecord(media.find(path) or path, (label,), place, name=name))
+                records.append(VideoRecord(media.find(path) or path, (label,), location, name=name))
     return VideoSet("hmdb51", split, records, (names,))
 
 

@@ -34,16 +34,16 @@ def _official(lists: Lists, path: str, split: str, names: tuple[str, ...]) -> li
     label_of = {name: label for label, name in enumerate(names)}
     media = Media()
     records = []
-    for place, row in _rows(path):
+    for location, row in _rows(path):
         if row["label"] not in label_of:
             raise DataError(
-                f"{place}: '{row['label']}' is none of the {len(names)} class names; correct the names"
+                f"{location}: '{row['label']}' is none of the {len(names)} class names; correct the names"
                 " (MODEL.CLASS_NAMES or classes.txt beside the list) or the row"
             )
-        name = _clip_name(row, place)
+        name = _clip_name(row, location)
         paths = _candidates(lists, split, name, row["label"])
         found = media.find(*paths) or paths[0]
-        records.append(VideoRecord(found, (label_of[row["label"]],), place, name=name))
+        records.append(VideoRecord(found, (label_of[row["label"]],), location, name=name))
     return records
 
 
@@ -51,8 +51,8 @@ def _rows(path: str) -> Iterator[tuple[str, Row]]:
     return read_table(path, ("label", *COLUMNS))
 
 
-def _clip_name(row: Row, place: str) -> str:
-    start, end = (int(to_seconds(row[column], place)) for column in COLUMNS[1:])
+def _clip_name(row: Row, location: str) -> str:
+    start, end = (int(to_seconds(row[column], location)) for column in COLUMNS[1:])
     return f"{row['youtube_id']}_{start:06d}_{end:06d}.mp4"
 
 

@@ -21,12 +21,14 @@ def check_labels(video_set: VideoSet, task: Task) -> None:
     for record in video_set:
         if wanted not in (None, len(record.labels)):
             raise DataError(
-                f"{record.place}: {len(record.labels)} labels where MODEL.NUM_CLASSES names {wanted} heads"
+                f"{record.location}: {len(record.labels)} labels where MODEL.NUM_CLASSES names {wanted} heads"
             )
     for labels, count in zip(_by_head(video_set, task), task.num_classes, strict=True):
-        for place, label in labels:
+        for location, label in labels:
             if label >= count:
-                raise DataError(_out_of_range(place, label, count, [value for _, value in labels]))
+                raise DataError(
+                    _out_of_range(location, label, count, [value for _, value in labels])
+                )
     for names, count in zip(video_set.class_names, task.num_classes, strict=False):
         if len(names) != count:
             raise DataError(
@@ -37,14 +39,14 @@ def check_labels(video_set: VideoSet, task: Task) -> None:
 
 def _by_head(video_set: VideoSet, task: Task) -> list[list[tuple[str, int]]]:
     """Labels that each head has to know, with the line that each stands in."""
-    rows = [(record.place, task.by_head(record.labels)) for record in video_set]
+    rows = [(record.location, task.by_head(record.labels)) for record in video_set]
     return [
-        [(place, label) for place, heads in rows for label in heads[head]]
+        [(location, label) for location, heads in rows for label in heads[head]]
         for head in range(len(task.num_classes))
     ]
 
 
-def _out_of_range(place: str, label: int, count: int, labels: Sequence[int]) -> str:
+def _out_of_range(location: str, label: int, count: int, labels: Sequence[int]) -> str:
     low, high = min(labels), max(labels)
     from_one = low == 1 and high == count
     remedy = (
@@ -53,7 +55,7 @@ def _out_of_range(place: str, label: int, count: int, labels: Sequence[int]) -> 
         else f"set MODEL.NUM_CLASSES to {high + 1} or more, or correct the list"
     )
     return (
-        f"{place}: label {label} is out of range: MODEL.NUM_CLASSES {count} allows 0 to {count - 1};"
+        f"{location}: label {label} is out of range: MODEL.NUM_CLASSES {count} allows 0 to {count - 1};"
         f" the list has {low} to {high}; {remedy}"
     )
 
@@ -72,8 +74,8 @@ def listed_twice(video_set: VideoSet) -> tuple[str, ...]:
         repeats += first is not record
         if first.labels != record.labels:
             raise DataError(
-                f"{record.place}: {record.path} has label {_words(record)}, but {_words(first)} at"
-                f" {first.place}; remove one line"
+                f"{record.location}: {record.path} has label {_words(record)}, but {_words(first)} at"
+                f" {first.location}; remove one line"
             )
     return (f"{video_set.split}: {repeats} videos are listed twice",) if repeats else ()
 
@@ -95,7 +97,7 @@ def keep_present(video_set: VideoSet, allow_missing: float) -> VideoSet:
         for record, path in found
         if path
     ]
-    missing = [f"{record.path} ({record.place})" for record, path in found if not path]
+    missing = [f"{record.path} ({record.location})" for record, path in found if not path]
     note = f"{video_set.split}: {len(present)} of {len(found)} listed files present"
     if len(missing) > allow_missing * len(found) or not present:
         raise DataError(
@@ -122,7 +124,7 @@ def look_into_folders(
             count = len(scan_folder(record.path, template, image_fps))
         except (DataError, LookupError, ValueError) as error:
             raise DataError(
-                f"{record.place}: {record.path}: {error}; it holds {_an_image(record.path)}."
+                f"{record.location}: {record.path}: {error}; it holds {_an_image(record.path)}."
                 f" DATA.IMAGE_TEMPLATE is '{image_template}': write it like img_{{:05d}}.jpg"
             ) from error
         if record.num_frames not in (None, count):

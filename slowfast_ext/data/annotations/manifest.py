@@ -23,7 +23,7 @@ def read_manifest(lists: Lists, split: str) -> VideoSet:
     """The manifest of a split; relative paths start from DATA.PATH_PREFIX."""
     path = lists.find(split, "{}.csv")
     root = lists.media_root
-    records = [_record(root, place, row) for place, row in read_table(path, HEADER)]
+    records = [_record(root, location, row) for location, row in read_table(path, HEADER)]
     names = tuple(read_names(file) for file in _name_files(os.path.dirname(path)))
     return VideoSet("manifest", split, records, names)
 
@@ -47,14 +47,14 @@ def _row(record: VideoRecord) -> list[object]:
     return [os.path.abspath(record.path), record.name, " ".join(map(str, record.labels)), *facts]
 
 
-def _record(root: str, place: str, row: Row) -> VideoRecord:
-    labels = tuple(to_int(label, place, "a label") for label in row["labels"].split())
-    seconds: dict[str, Any] = {key: to_seconds(row[key], place) for key in SECONDS if row[key]}
+def _record(root: str, location: str, row: Row) -> VideoRecord:
+    labels = tuple(to_int(label, location, "a label") for label in row["labels"].split())
+    seconds: dict[str, Any] = {key: to_seconds(row[key], location) for key in SECONDS if row[key]}
     frames: dict[str, Any] = {
-        key: to_int(row[key], place, "a number of frames") for key in FRAMES if row[key]
+        key: to_int(row[key], location, "a number of frames") for key in FRAMES if row[key]
     }
     path = os.path.join(root, row["path"])
-    return VideoRecord(path, labels, place, row["name"], **seconds, **frames)
+    return VideoRecord(path, labels, location, row["name"], **seconds, **frames)
 
 
 def _name_files(folder: str) -> list[str]:

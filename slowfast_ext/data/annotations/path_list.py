@@ -20,17 +20,17 @@ def read_path_list(lists: Lists, path: str) -> list[VideoRecord]:
     separator = lists.separator
     root = lists.media_root
     records = []
-    for place, text in read_lines(path):
+    for location, text in read_lines(path):
         fields = split_line(text, separator, heads)
         if fields is None:
-            raise DataError(_complaint(place, text, separator, heads))
+            raise DataError(_complaint(location, text, separator, heads))
         media, labels = fields
         if heads == 1 and _is_frame_list(media):
             raise DataError(
-                f"{place}: '{text}' looks like `folder number_of_frames label`; for frame folders set"
+                f"{location}: '{text}' looks like `folder number_of_frames label`; for frame folders set"
                 " TRAIN.DATASET and TEST.DATASET to frames"
             )
-        records.append(VideoRecord(os.path.join(root, media), labels, place, name=media))
+        records.append(VideoRecord(os.path.join(root, media), labels, location, name=media))
     return records
 
 
@@ -60,7 +60,7 @@ def _is_frame_list(media: str) -> bool:
     return bool(folder) and count.isdecimal() and not os.path.splitext(media)[1]
 
 
-def _complaint(place: str, text: str, separator: str, heads: int | None) -> str:
+def _complaint(location: str, text: str, separator: str, heads: int | None) -> str:
     labels = "label" if heads == 1 else "labels"
     word = SEPARATORS.get(separator, f"'{separator}'")
     fitting = [other for other in SEPARATORS if split_line(text, other, heads)]
@@ -69,4 +69,4 @@ def _complaint(place: str, text: str, separator: str, heads: int | None) -> str:
         if fitting
         else f"write each line as `path{separator}label` with labels from 0, without a header"
     )
-    return f"{place}: '{text[:120]}' is not a path, {word} and {labels}; {remedy}"
+    return f"{location}: '{text[:120]}' is not a path, {word} and {labels}; {remedy}"

@@ -39,13 +39,13 @@ def _official(lists: Lists, path: str, names: tuple[str, ...]) -> list[VideoReco
     label_of = {name: label for label, name in enumerate(names)}
     media, root = Media(), lists.media_root
     records = []
-    for place, text in read_lines(path):
+    for location, text in read_lines(path):
         video, _, label = (part.strip() for part in text.partition(";"))
         if label not in label_of:
             raise DataError(
-                f"{place}: '{text[:120]}' is not `id;label text` with one of the {len(names)} class names"
+                f"{location}: '{text[:120]}' is not `id;label text` with one of the {len(names)} class names"
             )
         folders = [os.path.join(root, folder, video) for folder in FOLDERS]
         found = media.locate(*folders)
-        records.append(VideoRecord(found, (label_of[label],), place, name=video))
+        records.append(VideoRecord(found, (label_of[label],), location, name=video))
     return records

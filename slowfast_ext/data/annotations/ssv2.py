@@ -50,26 +50,26 @@ def template_names(lists: Lists) -> tuple[str, ...]:
 
 
 def _entries(path: str, names: tuple[str, ...]) -> dict[str, tuple[int, str]]:
-    """Video id -> label and place."""
+    """Video id -> label and location."""
     label_of = {name: label for label, name in enumerate(names)}
     labels = {}
-    for place, entry in read_entries(path, ("id", "template")):
+    for location, entry in read_entries(path, ("id", "template")):
         template = entry["template"].replace("[", "").replace("]", "")
         if template not in label_of:
             raise DataError(
-                f"{place}: the template '{template}' is none of the {len(names)} in the labels json;"
+                f"{location}: the template '{template}' is none of the {len(names)} in the labels json;"
                 " are the files of one release?"
             )
-        labels[str(entry["id"])] = (label_of[template], place)
+        labels[str(entry["id"])] = (label_of[template], location)
     return labels
 
 
 def _official(lists: Lists, path: str, names: tuple[str, ...]) -> list[VideoRecord]:
     media, root = Media(), lists.media_root
     records = []
-    for video, (label, place) in _entries(path, names).items():
+    for video, (label, location) in _entries(path, names).items():
         paths = [os.path.join(root, folder, f"{video}.webm") for folder in FOLDERS]
-        records.append(VideoRecord(media.locate(*paths), (label,), place, name=video))
+        records.append(VideoRecord(media.locate(*paths), (label,), location, name=video))
     return records
 
 
@@ -85,8 +85,8 @@ def _frame_table(lists: Lists, path: str, split: str, names: tuple[str, ...]) ->
     records = []
     for video in read_frame_table(path):
         if video.name not in labels:
-            raise DataError(f"{video.place}: video {video.name} is not in {official}")
+            raise DataError(f"{video.location}: video {video.name} is not in {official}")
         folder = os.path.join(root, video.folder)
         label = (labels[video.name][0],)
-        records.append(VideoRecord(folder, label, video.place, video.name, video.num_frames))
+        records.append(VideoRecord(folder, label, video.location, video.name, video.num_frames))
     return records

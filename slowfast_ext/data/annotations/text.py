@@ -1,4 +1,4 @@
-"""Annotation files as they come: lists of lines, csv tables, json; every value with its place."""
+"""Annotation files as they come: lists of lines, csv tables, json; every value with its location."""
 
 import csv
 import json
@@ -34,9 +34,9 @@ def read_table(path: str, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
 
     Raises DataError naming the columns that are absent and rows of another length.
     """
-    places, lines = [], []
-    for place, text in read_lines(path):
-        places.append(place)
+    locations, lines = [], []
+    for location, text in read_lines(path):
+        locations.append(location)
         lines.append(text)
     reader = csv.reader(lines, skipinitialspace=True)
     header = next(reader, [])
@@ -45,12 +45,12 @@ def read_table(path: str, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
         found = ", ".join(header) or "nothing"
         raise DataError(f"{path}:1: the header has no column {', '.join(absent)}; it has {found}")
     for fields in reader:
-        place = places[reader.line_num - 1]
+        location = locations[reader.line_num - 1]
         if len(fields) != len(header):
             raise DataError(
-                f"{place}: {len(fields)} fields where the header names {len(header)}: '{','.join(fields)}'"
+                f"{location}: {len(fields)} fields where the header names {len(header)}: '{','.join(fields)}'"
             )
-        yield place, dict(zip(header, fields, strict=True))
+        yield location, dict(zip(header, fields, strict=True))
 
 
 def first_line(path: str) -> str:
@@ -77,27 +77,27 @@ def read_entries(path: str, fields: Sequence[str]) -> Iterator[tuple[str, dict[s
     if not isinstance(entries, list):
         raise DataError(f"{path}: expected a list of entries, found {type(entries).__name__}")
     for number, entry in enumerate(entries, 1):
-        place = f"{path}:entry {number}"
+        location = f"{path}:entry {number}"
         absent = [field for field in fields if not (isinstance(entry, dict) and field in entry)]
         if absent:
-            raise DataError(f"{place}: has no {', '.join(absent)}: {json.dumps(entry)[:120]}")
-        yield place, entry
+            raise DataError(f"{location}: has no {', '.join(absent)}: {json.dumps(entry)[:120]}")
+        yield location, entry
 
 
-def to_int(text: str, place: str, what: str) -> int:
-    """A whole number >= 0. Raises DataError with the place, the text and what it should be."""
+def to_int(text: str, location: str, what: str) -> int:
+    """A whole number >= 0. Raises DataError with the location, the text and what it should be."""
     digits = text.strip().strip('"')
     if not digits.isdecimal():
-        raise DataError(f"{place}: '{text}' is not {what}, a whole number from 0")
+        raise DataError(f"{location}: '{text}' is not {what}, a whole number from 0")
     return int(digits)
 
 
-def to_seconds(text: str, place: str) -> float:
-    """Seconds from "12.5" or "00:01:02.50". Raises DataError with the place."""
+def to_seconds(text: str, location: str) -> float:
+    """Seconds from "12.5" or "00:01:02.50". Raises DataError with the location."""
     try:
         parts = [float(part) for part in text.strip().split(":")]
     except ValueError:
         raise DataError(
-            f"{place}: '{text}' is not a time (seconds or hours:minutes:seconds)"
+            f"{location}: '{text}' is not a time (seconds or hours:minutes:seconds)"
         ) from None
     return sum(part * 60**power for power, part in enumerate(reversed(parts)))

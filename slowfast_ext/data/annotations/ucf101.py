@@ -22,16 +22,16 @@ def read_ucf101(lists: Lists, split: str, fold: FoldOptions) -> VideoSet:
     label_of = {name: label for label, name in enumerate(names)}
     media, root = Media(), lists.media_root
     records = []
-    for place, text in read_lines(path):
+    for location, text in read_lines(path):
         name = text.split()[0]
         category = os.path.dirname(name)
         if category not in label_of:
             raise DataError(
-                f"{place}: '{text}' is not `class/video.avi` with one of the {len(names)} classes"
+                f"{location}: '{text}' is not `class/video.avi` with one of the {len(names)} classes"
             )
         paths = [os.path.join(root, folder, name) for folder in VIDEO_FOLDERS]
         found = media.find(*paths) or paths[0]
-        records.append(VideoRecord(found, (label_of[category],), place, name=name))
+        records.append(VideoRecord(found, (label_of[category],), location, name=name))
     return VideoSet("ucf101", split, records, (names,))
 
 

@@ -68,7 +68,7 @@ def inspect(record: VideoRecord, source: CheckedSource, every_frame: bool = True
         found = recounted(partial(_decoded, source=source, every_frame=every_frame), record)
         claimed = max(_claimed_frames(record, source), promised)
     except DataError as error:
-        reason = str(error).removeprefix(f"{record.path} ({record.place}): ")
+        reason = str(error).removeprefix(f"{record.path} ({record.location}): ")
         return Verdict(UNREADABLE, reason, num_bytes=num_bytes)
     if claimed <= found.num_frames:
         return replace(found, num_bytes=num_bytes)
@@ -161,12 +161,12 @@ def write_report(found: Sequence[Found], path: str) -> None:
     columns = [field.name for field in fields(Verdict)]
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter="\t")
-        writer.writerow(["path", "place", *columns])
+        writer.writerow(["path", "location", *columns])
         for record, verdict in sorted(
             found, key=lambda pair: (pair[1].verdict == OK, pair[0].path)
         ):
             row = [str(getattr(verdict, column)).replace("\n", " ") for column in columns]
-            writer.writerow([record.path, record.place, *row])
+            writer.writerow([record.path, record.location, *row])
 
 
 def summary(video_set: VideoSet, found: Sequence[Found]) -> list[str]:

@@ -84,9 +84,9 @@ def scaled_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     return height, width
 
 
-def places_of(indices: Sequence[int]) -> dict[int, list[int]]:
+def positions_of(indices: Sequence[int]) -> dict[int, list[int]]:
     """Frame -> where it goes in the clip, in order of frames: each is decoded once."""
-    places: dict[int, list[int]] = {}
-    for place, index in enumerate(indices):
-        places.setdefault(int(index), []).append(place)
-    return dict(sorted(places.items()))
+    positions: dict[int, list[int]] = {}
+    for position, index in enumerate(indices):
+        positions.setdefault(int(index), []).append(position)
+    return dict(sorted(positions.items()))

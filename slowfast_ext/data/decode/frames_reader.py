@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slowfast_ext.data.decode.base import DECODERS, Frames, places_of, scaled_size
+from slowfast_ext.data.decode.base import DECODERS, Frames, positions_of, scaled_size
 from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.errors import DataError
 
@@ -39,7 +39,7 @@ class FramesReader:
 
     def frames(self, indices: Sequence[int], out: Frames) -> None:
         """Fill out [T, H, W, 3]. Raises DataError naming the image that cannot be read."""
-        for frame, to in places_of(indices).items():
+        for frame, to in positions_of(indices).items():
             out[to] = self._image(self.index.template.format(self.index.pts[frame]))
 
     def close(self) -> None:

@@ -65,8 +65,8 @@ class VideoIndex:
 
     def key_before(self, frame: int) -> int | None:
         """Stamp of the last key frame shown at or before a frame; frames shown from it on need nothing earlier."""
-        place = bisect.bisect_right(self.keys, self.pts[frame])
-        return self.keys[place - 1] if place else None
+        position = bisect.bisect_right(self.keys, self.pts[frame])
+        return self.keys[position - 1] if position else None
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers."""

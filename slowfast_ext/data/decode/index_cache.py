@@ -1,4 +1,4 @@
-"""Indices kept on disk: one SQLite file beside the videos, or in OUTPUT_DIR where that cannot be written.
+"""Indices saved on disk: one SQLite file beside the videos, or in OUTPUT_DIR where that cannot be written.
 
 Any number of processes may use it. It is a cache: an entry counts only while the file's size and
 time of change are the same, and a cache that is locked or broken costs a new scan, never a run.
@@ -29,7 +29,7 @@ class IndexCache:
     """path -> VideoIndex. Pickled without its connections.
 
     Looks in the cache files of all `folders`, writes to the first that it can write to. Paths below
-    `root` are kept relative to it, so that a data folder may move. What goes wrong is counted.
+    `root` are saved relative to it, so that a data folder may move. What goes wrong is counted.
     """
 
     def __init__(self, folders: Iterable[str], root: str = "") -> None:
@@ -65,7 +65,7 @@ class IndexCache:
         self._forget()
 
     def _remember(self, key: Key, index: VideoIndex) -> VideoIndex:
-        """A clip asks for its index twice, so the last few are kept; all of them would fill the memory."""
+        """A clip asks for its index twice, so the last few stay in memory; all of them would fill the memory."""
         if len(self._recent) >= RECENT:
             self._recent.clear()
         self._recent[key] = index

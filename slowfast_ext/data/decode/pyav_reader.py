@@ -18,12 +18,12 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from slowfast_ext.data.decode.base import DECODERS, Frames, places_of, scaled_size
+from slowfast_ext.data.decode.base import DECODERS, Frames, positions_of, scaled_size
 from slowfast_ext.data.decode.ffmpeg import PacketDecoder, open_container, packets
 from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.errors import DataError
 
-Places = dict[int, list[int]]
+Positions = dict[int, list[int]]
 
 SKIPPING_CODECS = ("h264", "mpeg4")
 """Where a frame marked as no reference is none. In HEVC the mark holds for one temporal layer only."""
@@ -60,14 +60,14 @@ class PyAVReader:
 
     def frames(self, indices: Sequence[int], out: Frames) -> None:
         """Fill out [T, H, W, 3]. Raises DataError for frames that the file does not give."""
-        places = places_of(indices)
+        positions = positions_of(indices)
         if self.lean:
-            if self._by_seeking(places, out):
+            if self._by_seeking(positions, out):
                 return
             self._reopen()
-        if self.index.seekable and self._by_seeking(places, out):
+        if self.index.seekable and self._by_seeking(positions, out):
             return
-        missing = self._in_order(places, out)
+        missing = self._in_order(positions, out)
         if missing:
             raise DataError(f"frames {missing} of {len(self.index)} cannot be decoded")
 
@@ -86,17 +86,17 @@ class PyAVReader:
         self.close()
         self._open(lean=False)
 
-    def _by_seeking(self, places: Places, out: Frames) -> bool:
+    def _by_seeking(self, positions: Positions, out: Frames) -> bool:
         """Whether all frames were found by their stamps."""
-        groups: dict[int | None, Places] = {}
-        for frame, to in places.items():
+        groups: dict[int | None, Positions] = {}
+        for frame, to in positions.items():
             groups.setdefault(self.index.key_before(frame), {})[self.index.pts[frame]] = to
         return None not in groups and all(
             key is not None and self._group(key, stamps, out) for key, stamps in groups.items()
         )
 
-    def _group(self, key: int, stamps: Places, out: Frames) -> bool:
-        """Whether all frames of a group of pictures were found; `stamps` maps their times to places."""
+    def _group(self, key: int, stamps: Positions, out: Frames) -> bool:
+        """Whether all frames of a group of pictures were found; `stamps` maps their times to positions."""
         missing, last = dict(stamps), max(stamps)
         # An edit list may hide the key frame itself.
         begun = key < self.index.pts[0]
@@ -134,12 +134,12 @@ class PyAVReader:
                 yield from decode(Packet())
                 return
 
-    def _in_order(self, places: Places, out: Frames) -> list[int]:
+    def _in_order(self, positions: Positions, out: Frames) -> list[int]:
         """Decode from the start and count (by stamps where they can be trusted); the frames that never came."""
         self._reopen()
-        names: dict[int | None, int] = {self.index.pts[frame]: frame for frame in places}
-        decode, number, last = PacketDecoder(self.stream), 0, max(places, default=-1)
-        missing = dict(places)
+        names: dict[int | None, int] = {self.index.pts[frame]: frame for frame in positions}
+        decode, number, last = PacketDecoder(self.stream), 0, max(positions, default=-1)
+        missing = dict(positions)
         for packet in packets(self.container, self.stream):
             for picture in decode(packet):
                 frame = names.get(picture.pts) if self.index.seekable else number

@@ -3,7 +3,7 @@
 Packets are believed in MP4 and Matroska when every visible packet has its own time stamp, the
 stream starts with a key frame that nothing precedes, no packet is broken and the header claims no other
 number. Everything else (AVI, MPEG, GIF, cut and damaged files, VP8 with its hidden packets)
-is decoded once, and the index is kept.
+is decoded once, and the index is saved.
 """
 
 import itertools

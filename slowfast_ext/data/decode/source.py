@@ -86,7 +86,7 @@ class VideoSource:
         cache_folders: Sequence[str] = (),
         root: str = "",
     ) -> None:
-        """Indices of files are kept in the first of `cache_folders` that can be written, relative to `root`."""
+        """Indices of files are saved in the first of `cache_folders` that can be written, relative to `root`."""
         self.chain = reader_chain(options.decoding_backend)
         self.template, self.image_fps = options.image_template, options.image_fps
         self.cache = IndexCache(cache_folders, root)
@@ -112,7 +112,7 @@ class VideoSource:
             return index or self._scan(record.path)
 
     def info(self, record: VideoRecord) -> ClipInfo:
-        """Length and frame rate of the record's piece. Raises DataError naming path and place."""
+        """Length and frame rate of the record's piece. Raises DataError naming path and location."""
         index = self.index(record)
         if index.template and record.num_frames not in (None, len(index)):
             self._counts["frame folders of another length than listed"] += 1
@@ -134,7 +134,7 @@ class VideoSource:
         """Frames of the record's piece, 0-based, any order: uint8 [T, H, W, 3].
 
         Frames larger than `short_side` > 0 may come scaled down to it. Raises DataError naming path
-        and place, also for a frame that the piece does not have; LengthChangedError at the first sight of
+        and location, also for a frame that the piece does not have; LengthChangedError at the first sight of
         damage that only decoding shows.
         """
         index = self.index(record)
@@ -235,4 +235,4 @@ def _named(record: VideoRecord) -> Iterator[None]:
     except (DataError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         kind = type(error) if isinstance(error, DataError) else DataError
-        raise kind(f"{record.path} ({record.place}): {reason}") from error
+        raise kind(f"{record.path} ({record.location}): {reason}") from error

@@ -1,4 +1,4 @@
-"""One clip: scene and surroundings drawn by lot, then pixels.
+"""One clip: scene and surroundings sampled, then pixels.
 
 Shapes: T frames, H W pixels, K objects, P window side; last axis RGB. Pixel centres lie at (i + 0.5) / H.
 """

@@ -35,7 +35,7 @@ class Poses:
 
 @dataclass(frozen=True)
 class Scene:
-    """What was drawn by lot for a clip.
+    """What was sampled for a clip.
 
     `start` [P] the phases of the first frame; `fixed` [K, 4] further phases (x, y, size, angle) of every
     object, the pair's x, y being those of its middle, at index 1; `sway` [K - 3, 3] rate
@@ -83,7 +83,7 @@ def _between(bounds: tuple[float, float], phase: Array, log: bool = False) -> Ar
 
 
 def draw_scene(rng: np.random.Generator, split: str, level: Level) -> Scene:
-    """A scene by lot, with sprites of the split's families."""
+    """A random scene, with sprites of the split's families."""
     count = 3 + level.distractors
     return Scene(
         sprites=tuple(random_sprite(rng, split) for _ in range(count)),

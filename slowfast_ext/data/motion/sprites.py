@@ -18,21 +18,21 @@ TAU = 2 * np.pi
 
 def _polygon(sides: int) -> Radius:
     sector = TAU / sides
-    return lambda a, lot: np.cos(sector / 2) / np.cos(a % sector - sector / 2)
+    return lambda a, u: np.cos(sector / 2) / np.cos(a % sector - sector / 2)
 
 
 def _blob(first: int, second: int) -> Radius:
-    return lambda a, lot: (
-        (1 + 0.25 * np.cos(first * a) + 0.15 * np.cos(second * a + TAU * lot)) / 1.4
+    return lambda a, u: (
+        (1 + 0.25 * np.cos(first * a) + 0.15 * np.cos(second * a + TAU * u)) / 1.4
     )
 
 
 def _star(points: int, depth: float) -> Radius:
-    return lambda a, lot: 1 - (depth + 0.2 * lot) * np.abs((a * points / TAU) % 1 * 2 - 1)
+    return lambda a, u: 1 - (depth + 0.2 * u) * np.abs((a * points / TAU) % 1 * 2 - 1)
 
 
-def _cut_disc(a: Array, lot: float) -> Array:
-    cut = 0.2 + 0.3 * lot
+def _cut_disc(a: Array, u: float) -> Array:
+    cut = 0.2 + 0.3 * u
     return np.minimum(1, cut / np.maximum(np.cos(a), cut))
 
 
@@ -40,40 +40,40 @@ SHAPES: dict[str, tuple[Radius, ...]] = {
     "train": (_polygon(3), _polygon(4), _polygon(5), _blob(2, 3), _blob(3, 1), _blob(1, 2)),
     "val": (_star(4, 0.35), _star(3, 0.4), _star(2, 0.3), _star(1, 0.4), _cut_disc),
 }
-"""Radius of a shape at a polar angle, at most 1, for a lot in [0, 1]."""
+"""Radius of a shape at a polar angle, at most 1, for a number u in [0, 1]."""
 
 TEXTURES: dict[str, tuple[Texture, ...]] = {
     "train": (
-        lambda x, y, lot: x + 0.4 * (lot - 0.5),
-        lambda x, y, lot: 0.3 + 0.2 * lot - np.hypot(x - 0.4, y),
-        lambda x, y, lot: np.hypot(x + 0.3, y) - 0.5 - 0.2 * lot,
-        lambda x, y, lot: 0.7 * x - np.abs(y) + 0.3 * lot,
-        lambda x, y, lot: x + (0.5 + lot) * y * y - 0.2,
-        lambda x, y, lot: np.maximum(0.2 - np.abs(y - 0.2 * lot), 0.1 - x) - 0.1,
+        lambda x, y, u: x + 0.4 * (u - 0.5),
+        lambda x, y, u: 0.3 + 0.2 * u - np.hypot(x - 0.4, y),
+        lambda x, y, u: np.hypot(x + 0.3, y) - 0.5 - 0.2 * u,
+        lambda x, y, u: 0.7 * x - np.abs(y) + 0.3 * u,
+        lambda x, y, u: x + (0.5 + u) * y * y - 0.2,
+        lambda x, y, u: np.maximum(0.2 - np.abs(y - 0.2 * u), 0.1 - x) - 0.1,
     ),
     "val": (
-        lambda x, y, lot: np.minimum(x, y) + 0.3 * lot,
-        lambda x, y, lot: 0.2 + 0.15 * lot - np.abs(x - 0.35),
-        lambda x, y, lot: (0.4 + 0.4 * lot) * np.abs(y) - x,
-        lambda x, y, lot: x + 0.25 * np.sin((5 + 3 * lot) * y),
+        lambda x, y, u: np.minimum(x, y) + 0.3 * u,
+        lambda x, y, u: 0.2 + 0.15 * u - np.abs(x - 0.35),
+        lambda x, y, u: (0.4 + 0.4 * u) * np.abs(y) - x,
+        lambda x, y, u: x + 0.25 * np.sin((5 + 3 * u) * y),
     ),
 }
-"""Signed depth in the second colour's region, > 0 inside, for a lot in [0, 1]."""
+"""Signed depth in the second colour's region, > 0 inside, for a number u in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Sprite:
-    """A shape with a texture, varied by one lot; colours are RGB in [0, 1]."""
+    """A shape with a texture, varied by one number u in [0, 1]; colours are RGB in [0, 1]."""
 
     shape: Radius
     texture: Texture
-    lot: float
+    u: float
     colours: tuple[Array, Array]
 
     def paint(self, x: Array, y: Array, pixel: Array) -> tuple[Array, Array]:
         """Colour [..., 3] and coverage [...] at sprite coordinates; edges one `pixel` wide."""
-        depth = self.shape(np.arctan2(y, x), self.lot) - np.hypot(x, y)
-        second = np.clip(self.texture(x, y, self.lot) / pixel + 0.5, 0, 1)[..., None]
+        depth = self.shape(np.arctan2(y, x), self.u) - np.hypot(x, y)
+        second = np.clip(self.texture(x, y, self.u) / pixel + 0.5, 0, 1)[..., None]
         first_colour, second_colour = self.colours
         colour = first_colour + second * (second_colour - first_colour)
         return colour, np.clip(depth / pixel + 0.5, 0, 1)

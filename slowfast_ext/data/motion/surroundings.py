@@ -14,7 +14,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Drawn by lot for a clip.
+    """Sampled for a clip.
 
     `spectrum` of the background, half-plane of rfft2; `camera` path [T, 2] (x, y) in frame widths; `light`
     [T], what is added to a gain of 1; `slope` [2] of the light across the frame.
@@ -50,7 +50,7 @@ class Surroundings:
 def draw_surroundings(
     rng: np.random.Generator, level: Level, size: int, num_frames: int
 ) -> Surroundings:
-    """Surroundings by lot; a camera or light that the level holds still has zeros."""
+    """Random surroundings; a camera or light that the level holds still has zeros."""
     clock_T = np.arange(num_frames) / num_frames
     bearing, shake = rng.uniform(0, 2 * np.pi, 2)
     drift_T2 = np.outer(clock_T, [np.cos(bearing), np.sin(bearing)])

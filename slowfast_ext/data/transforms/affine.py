@@ -83,7 +83,7 @@ def _reach(row: tuple[float, ...], target: Box, length: int) -> tuple[int, int]:
     xs = (target.left + 0.5, target.left + target.width - 0.5)
     ys = (target.top + 0.5, target.top + target.height - 0.5)
     corners = [math.floor(a * x + b * y + c - 0.5) for x in xs for y in ys]
-    first, last = (min(max(place, 0), length - 1) for place in (min(corners) - 1, max(corners) + 2))
+    first, last = (min(max(edge, 0), length - 1) for edge in (min(corners) - 1, max(corners) + 2))
     return first, last - first + 1
 
 

@@ -66,7 +66,7 @@ def equalize(clip_TCHW: Tensor) -> Tensor:
 
 
 def blur(clip_TCHW: Tensor, radius: float) -> Tensor:
-    """Gaussian blur; the radius is the deviation in pixels."""
+    """Gaussian blur; the radius is the standard deviation in pixels."""
     return _each_frame(clip_TCHW, lambda frame: frame.filter(ImageFilter.GaussianBlur(radius)))
 
 
