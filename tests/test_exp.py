@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from paper_tables.table import shaping
-from slowfast_ext.config import load_config
+from slowfast_ext.config import load_config, options_of
 from slowfast_ext.data.transforms.pipeline import train_transform_from
 from slowfast_ext.engine.checks import CHECKS
 from slowfast_ext.engine.optim import learning_rate
 from slowfast_ext.engine.run import effective_batch
 from slowfast_ext.models import build_model
-from slowfast_ext.models.weights import import_state
+from slowfast_ext.models.weights import LoadOptions, fit_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = sorted(path for path in (ROOT / "exp").iterdir() if path.is_dir())
@@ -145,9 +145,15 @@ def start_weights(name):
     return found[1] if found else ""
 
 
-def empty_state(name):
+def empty_model(name):
     with torch.device("meta"):
-        return build_model(load(name)).state_dict()
+        return build_model(load(name))
+
+
+def taken(checkpoint, name):
+    """The report of loading a checkpoint as the experiment's training would."""
+    options = options_of(load(name), LoadOptions)
+    return fit_weights(checkpoint, empty_model(name), options)[1]
 
 
 @pytest.mark.parametrize("name", [n for n in PAPERS if start_weights(n) in PUBLIC_WEIGHTS])
@@ -155,15 +161,16 @@ def test_public_weights_of_the_header_are_taken(name, manifest_dir):
     manifest = json.loads(
         (manifest_dir / f"{PUBLIC_WEIGHTS[start_weights(name)]}.json").read_text()
     )
-    theirs = {key: torch.empty(shape, device="meta") for key, shape in manifest["keys"].items()}
-    _, report = import_state(theirs, load(name), empty_state(name))
+    report = taken(
+        {key: torch.empty(shape, device="meta") for key, shape in manifest["keys"].items()}, name
+    )
     assert len(report.loaded) + len(report.inflated) > 100
     assert not report.unused
 
 
 @pytest.mark.parametrize("name", [n for n in PAPERS if Path(start_weights(n)).stem in PAPERS])
 def test_weights_of_another_experiment_are_taken(name):
-    source = empty_state(Path(start_weights(name)).stem)
-    _, report = import_state({"model_state": source}, load(name), empty_state(name))
+    source = empty_model(Path(start_weights(name)).stem).state_dict()
+    report = taken({"model_state": source}, name)
     assert len(report.loaded) + len(report.inflated) > 100
     assert not report.unused
