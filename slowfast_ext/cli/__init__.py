@@ -13,12 +13,12 @@ Main = Callable[[Sequence[str] | None], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 2 for a name that is none. Only the module of the command is imported."""
-    name, *rest = [*(sys.argv[1:] if argv is None else argv), ""]
+    words = sys.argv[1:] if argv is None else argv
     commands = [module.name for module in pkgutil.iter_modules(__path__)]
-    if name not in commands:
+    if not words or words[0] not in commands:
         print(f"usage: slowfast-ext {{{','.join(commands)}}} [OPTIONS]", file=sys.stderr)
-        return 0 if name in ("-h", "--help") else 2
-    return importlib.import_module(f"{__name__}.{name}").main(rest[:-1])
+        return 0 if words[:1] in (["-h"], ["--help"]) else 2
+    return importlib.import_module(f"{__name__}.{words[0]}").main(words[1:])
 
 
 def reported(main: Callable[[Sequence[str] | None], int]) -> Main:
