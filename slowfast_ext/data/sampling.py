@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slowfast_ext.data._transition import chosen
 from slowfast_ext.options import Options, option, section
 
 
@@ -72,7 +71,6 @@ class View:
 
 def views(options: ViewOptions) -> list[View]:
     """The views of multi-view testing, the crops of a clip next to each other."""
-    options = chosen(options, ViewOptions)
     crops = CROPS[options.num_spatial_crops]
     return [View(clip, crop) for clip in range(options.num_ensemble_views) for crop in crops]
 
@@ -86,7 +84,6 @@ def train_indices(
     length: int, fps: float, options: SamplingOptions, rng: np.random.Generator
 ) -> Indices:
     """Frames of a training clip that starts at random: int64 [num_frames]."""
-    options = chosen(options, SamplingOptions)
     if options.sampling == "segment":
         first, last = _segment_bounds(length, options.num_frames)
         return rng.integers(first, last, endpoint=True)
@@ -103,7 +100,6 @@ def test_indices(
     length: int, fps: float, options: SamplingOptions, clip: int, num_clips: int
 ) -> Indices:
     """Frames of test clip `clip` of `num_clips`, spread evenly: int64 [num_frames]."""
-    options = chosen(options, SamplingOptions)
     if options.sampling == "segment":
         first, _ = _segment_bounds(length, options.num_frames)
         gap = (length - 1) / options.num_frames
@@ -121,13 +117,11 @@ def test_indices(
 
 def clip_seconds(fps: float, options: SamplingOptions) -> float:
     """Time between the first and the last frame of a dense clip, in seconds."""
-    options = chosen(options, SamplingOptions)
     return (options.num_frames - 1) * _dense_step(fps, options) / fps
 
 
 def clip_span(fps: float, options: SamplingOptions) -> float:
     """Source frames that a clip needs, first and last included; a shorter video repeats its last frame."""
-    options = chosen(options, SamplingOptions)
     if options.sampling == "segment":
         return float(options.num_frames)
     return (options.num_frames - 1) * _dense_step(fps, options) + 1

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from yacs.config import CfgNode
 
-from slowfast_ext.config import Problem
+from slowfast_ext.config import Problem, options_of
 from slowfast_ext.data.annotations import DATASETS
 from slowfast_ext.data.clip_checks import check_clips
 from slowfast_ext.data.decode.source import DECODERS
 from slowfast_ext.data.motion.settings import FPS as MOTION_FPS
-from slowfast_ext.data.sampling import clip_span
+from slowfast_ext.data.sampling import SamplingOptions, clip_span
 from slowfast_ext.engine.launch import processes_on_this_node
 from slowfast_ext.engine.optim import check_solver
 from slowfast_ext.models import check_model
@@ -65,7 +65,7 @@ def check_run(cfg: CfgNode) -> Iterable[Problem]:
 
 def check_rendered_length(cfg: CfgNode) -> Iterable[Problem]:
     """Clips longer than the videos of the built-in set, whose length is known before they are rendered."""
-    span = clip_span(MOTION_FPS, cfg)
+    span = clip_span(MOTION_FPS, options_of(cfg, SamplingOptions))
     if "motionshapes" in (cfg.TRAIN.DATASET, cfg.TEST.DATASET) and span > cfg.MOTION.NUM_FRAMES:
         yield Problem(
             "DATA.NUM_FRAMES",

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from slowfast_ext.config import options_of
 from slowfast_ext.data.loader import EvalBatch
 from slowfast_ext.data.records import VideoSet
-from slowfast_ext.data.transforms.device import to_model_input
+from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.engine.distributed import World, gather_objects
 from slowfast_ext.engine.metrics import Evaluation
 from slowfast_ext.engine.precision import autocast
@@ -76,7 +77,9 @@ def score_clips(
     cfg: CfgNode, device: torch.device, model: nn.Module, clip_BTCHW: Tensor
 ) -> list[Tensor]:
     """uint8 clips -> scores [B, K] of each head: sigmoid or softmax probabilities, or logits."""
-    clip_BCTHW = to_model_input(clip_BTCHW.to(device, non_blocking=True), cfg)
+    clip_BCTHW = to_model_input(
+        clip_BTCHW.to(device, non_blocking=True), options_of(cfg, PixelOptions)
+    )
     with autocast(device, cfg.TEST.PRECISION):
         logits = [logits_BK.float() for logits_BK in model(clip_BCTHW)]
     if cfg.TEST.ENSEMBLE == "logits":

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from yacs.config import CfgNode
 
+from slowfast_ext.config import options_of
 from slowfast_ext.data.records import VideoSet
-from slowfast_ext.data.sampling import clip_seconds
+from slowfast_ext.data.sampling import SamplingOptions, clip_seconds
 from slowfast_ext.engine.distributed import World
 from slowfast_ext.engine.optim import learning_rate
 from slowfast_ext.engine.run import effective_batch
@@ -18,7 +19,8 @@ def clip_span(cfg: CfgNode) -> str:
     if cfg.DATA.SAMPLING == "segment":
         return f"clip: {cfg.DATA.NUM_FRAMES} frames, one from each equal part of the video"
     rates = (cfg.DATA.TARGET_FPS,) if cfg.DATA.TARGET_FPS else _USUAL_FPS
-    seconds = ", ".join(f"{clip_seconds(fps, cfg):.1f} s at {fps:g} frames/s" for fps in rates)
+    sampling = options_of(cfg, SamplingOptions)
+    seconds = ", ".join(f"{clip_seconds(fps, sampling):.1f} s at {fps:g} frames/s" for fps in rates)
     return f"clip: {cfg.DATA.NUM_FRAMES} frames, {cfg.DATA.SAMPLING_RATE} apart, from first to last {seconds}"
 
 

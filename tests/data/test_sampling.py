@@ -7,25 +7,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowfast_ext.config import get_cfg
-from slowfast_ext.data.sampling import View, centre_view, clip_seconds, train_indices, views
+from slowfast_ext.data.sampling import (
+    SamplingOptions,
+    View,
+    ViewOptions,
+    centre_view,
+    clip_seconds,
+    train_indices,
+    views,
+)
 from slowfast_ext.data.sampling import test_indices as fixed_indices
 from slowfast_ext.data.seeds import sample_rng
 
 
-def make_cfg(n=8, rate=4, sampling="dense", spacing="stride", target_fps=0.0, offset=True):
-    cfg = get_cfg()
-    cfg.DATA.NUM_FRAMES = n
-    cfg.DATA.SAMPLING_RATE = rate
-    cfg.DATA.SAMPLING = sampling
-    cfg.DATA.FRAME_SPACING = spacing
-    cfg.DATA.TARGET_FPS = target_fps
-    cfg.DATA.USE_OFFSET_SAMPLING = offset
-    return cfg
+def make_options(n=8, rate=4, sampling="dense", spacing="stride", target_fps=0.0, offset=True):
+    return SamplingOptions(n, sampling, rate, spacing, target_fps, offset)
 
 
-configs = st.builds(
-    make_cfg,
+all_options = st.builds(
+    make_options,
     n=st.integers(1, 32),
     rate=st.integers(1, 16),
     sampling=st.sampled_from(["dense", "segment"]),
@@ -37,66 +37,65 @@ lengths = st.integers(1, 500)
 rates = st.sampled_from([12.0, 25.0, 29.97, 60.0])
 
 
-def assert_legal(indices, length, cfg):
+def assert_legal(indices, length, options):
     assert indices.dtype == np.int64
-    assert indices.shape == (cfg.DATA.NUM_FRAMES,)
+    assert indices.shape == (options.num_frames,)
     assert indices.min() >= 0
     assert indices.max() < length
     assert (np.diff(indices) >= 0).all()
 
 
-@given(cfg=configs, length=lengths, fps=rates, seed=st.integers(0, 2**32))
-def test_a_training_clip_is_sorted_and_inside_the_video(cfg, length, fps, seed):
-    indices = train_indices(length, fps, cfg, sample_rng(seed, 0, 0))
-    assert_legal(indices, length, cfg)
+@given(options=all_options, length=lengths, fps=rates, seed=st.integers(0, 2**32))
+def test_a_training_clip_is_sorted_and_inside_the_video(options, length, fps, seed):
+    indices = train_indices(length, fps, options, sample_rng(seed, 0, 0))
+    assert_legal(indices, length, options)
 
 
-@given(cfg=configs, length=lengths, fps=rates, num_clips=st.integers(1, 12), data=st.data())
-def test_a_test_clip_is_sorted_and_inside_the_video(cfg, length, fps, num_clips, data):
+@given(options=all_options, length=lengths, fps=rates, num_clips=st.integers(1, 12), data=st.data())
+def test_a_test_clip_is_sorted_and_inside_the_video(options, length, fps, num_clips, data):
     clip = data.draw(st.integers(0, num_clips - 1))
-    assert_legal(fixed_indices(length, fps, cfg, clip, num_clips), length, cfg)
+    assert_legal(fixed_indices(length, fps, options, clip, num_clips), length, options)
 
 
 @given(n=st.integers(1, 16), rate=st.integers(1, 8), length=lengths, num_clips=st.integers(2, 12))
 def test_offset_clips_reach_from_the_first_frame_to_the_last(n, rate, length, num_clips):
-    cfg = make_cfg(n, rate)
-    first = fixed_indices(length, 25.0, cfg, 0, num_clips)
-    last = fixed_indices(length, 25.0, cfg, num_clips - 1, num_clips)
+    options = make_options(n, rate)
+    first = fixed_indices(length, 25.0, options, 0, num_clips)
+    last = fixed_indices(length, 25.0, options, num_clips - 1, num_clips)
     assert first[0] == 0
     assert length - 1 - last[-1] <= num_clips - 2
 
 
 @given(n=st.integers(2, 16), rate=st.integers(1, 8), length=lengths, seed=st.integers(0, 999))
 def test_stride_clips_have_equal_distances_where_the_video_is_long_enough(n, rate, length, seed):
-    indices = train_indices(length, 25.0, make_cfg(n, rate), sample_rng(seed, 0, 0))
+    indices = train_indices(length, 25.0, make_options(n, rate), sample_rng(seed, 0, 0))
     inside = indices[indices < length - 1]
     assert set(np.diff(inside)) <= {rate}
 
 
 @pytest.mark.parametrize("sampling", ["dense", "segment"])
 def test_every_frame_is_drawn_in_training(sampling):
-    cfg = make_cfg(4, 3, sampling)
-    drawn = {i for seed in range(300) for i in train_indices(20, 25.0, cfg, sample_rng(seed, 0, 0))}
+    options = make_options(4, 3, sampling)
+    drawn = {
+        i for seed in range(300) for i in train_indices(20, 25.0, options, sample_rng(seed, 0, 0))
+    }
     assert drawn == set(range(20))
 
 
 def test_a_clip_longer_than_the_video_repeats_the_last_frame():
-    indices = train_indices(5, 25.0, make_cfg(6, 2), sample_rng(0, 0, 0))
+    indices = train_indices(5, 25.0, make_options(6, 2), sample_rng(0, 0, 0))
     assert indices.tolist() == [0, 2, 4, 4, 4, 4]
 
 
 def test_target_fps_counts_the_rate_in_seconds():
-    cfg = make_cfg(4, 2, target_fps=30.0)
-    assert fixed_indices(100, 60.0, cfg, 0, 2).tolist() == [0, 4, 8, 12]
-    assert clip_seconds(60.0, cfg) == pytest.approx(3 * 2 / 30)
+    options = make_options(4, 2, target_fps=30.0)
+    assert fixed_indices(100, 60.0, options, 0, 2).tolist() == [0, 4, 8, 12]
+    assert clip_seconds(60.0, options) == pytest.approx(3 * 2 / 30)
 
 
 def test_views_keep_the_crops_of_a_clip_together():
-    cfg = get_cfg()
-    cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS = 2, 3
-    assert views(cfg) == [View(c, s) for c in (0, 1) for s in (0, 1, 2)]
-    cfg.TEST.NUM_SPATIAL_CROPS = 1
-    assert views(cfg) == [View(0, 1), View(1, 1)]
+    assert views(ViewOptions(2, 3)) == [View(c, s) for c in (0, 1) for s in (0, 1, 2)]
+    assert views(ViewOptions(2, 1)) == [View(0, 1), View(1, 1)]
     assert centre_view() == [View(0, 1)]
 
 
@@ -107,9 +106,11 @@ def golden(golden_dir):
 
 def test_dense_test_clips_equal_the_published_ones(golden):
     for case in golden["dense"]:
-        cfg = make_cfg(case["n"], case["rate"], spacing="linspace", offset=case["use_offset"])
+        options = make_options(
+            case["n"], case["rate"], spacing="linspace", offset=case["use_offset"]
+        )
         ours = [
-            fixed_indices(case["L"], 30.0, cfg, clip, case["clips"]).tolist()
+            fixed_indices(case["L"], 30.0, options, clip, case["clips"]).tolist()
             for clip in range(case["clips"])
         ]
         assert ours == case["indices"], case
@@ -117,16 +118,16 @@ def test_dense_test_clips_equal_the_published_ones(golden):
 
 def test_segment_test_clips_equal_the_published_ones(golden):
     for case in golden["sparse"]:
-        cfg = make_cfg(case["n"], sampling="segment")
-        ours = fixed_indices(case["L"], 12.0, cfg, case["view"], case["views"])
+        options = make_options(case["n"], sampling="segment")
+        ours = fixed_indices(case["L"], 12.0, options, case["view"], case["views"])
         assert (ours + 1).tolist() == case["frames"], case
 
 
 def test_segment_training_draws_from_the_published_segments(golden):
     for case in golden["sparse_train_segments"]:
-        cfg = make_cfg(case["n"], sampling="segment")
+        options = make_options(case["n"], sampling="segment")
         clips = np.array(
-            [train_indices(case["L"], 12.0, cfg, sample_rng(s, 0, 0)) + 1 for s in range(400)]
+            [train_indices(case["L"], 12.0, options, sample_rng(s, 0, 0)) + 1 for s in range(400)]
         )
         bounds = np.array(case["segments"])
         assert (clips.min(0) == bounds[:, 0]).all()

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
 
+from slowfast_ext.config import options_of
 from slowfast_ext.data.seeds import sample_rng
 from slowfast_ext.data.transforms import test_crops as crops_of
 from slowfast_ext.data.transforms import to_model_input, train_transform_from
 from slowfast_ext.data.transforms.box import crop
 from slowfast_ext.data.transforms.color_jitter import ColorJitter, Grayscale
+from slowfast_ext.data.transforms.device import PixelOptions
 from slowfast_ext.data.transforms.erasing import RandomErasing
 from slowfast_ext.data.transforms.flip import HorizontalFlip
 from slowfast_ext.data.transforms.resize_crop import (
@@ -91,9 +93,8 @@ def test_test_crop_boxes_equal_the_published_ones(golden_dir):
 def test_the_test_pipeline_equals_the_published_one_to_a_level_of_grey(golden_dir):
     golden = load_file(golden_dir / "testpipe.safetensors")
     clip = golden["frames_uint8_THWC"].permute(0, 3, 1, 2)
-    cfg = make_cfg()
     for place, ours in enumerate(crops_of(clip, 32, (0, 1, 2), Resize(antialias=False), 32)):
-        difference = to_model_input(ours[None], cfg)[0] - golden[f"crop{place}"]
+        difference = to_model_input(ours[None], PixelOptions())[0] - golden[f"crop{place}"]
         levels = difference.abs() * 0.225 * 255
         assert levels.max() <= 1.01
         assert levels.mean() < 0.35
@@ -261,9 +262,9 @@ def test_a_grey_clip_has_equal_channels():
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 def test_model_input_is_ordered_then_normalised(order):
-    cfg = make_cfg(DATA__CHANNEL_ORDER=order, DATA__MEAN=list(MEAN), DATA__STD=list(STD))
+    pixels = PixelOptions(MEAN, STD, order)
     clip = torch.stack([random_clip(), random_clip(seed=1)])
-    out = to_model_input(clip, cfg)
+    out = to_model_input(clip, pixels)
     assert out.shape == (2, 3, 4, 40, 52)
     assert out.is_contiguous()
     channels = [0, 1, 2] if order == "rgb" else [2, 1, 0]
@@ -284,6 +285,6 @@ def test_erasing_fills_with_the_mean_of_the_models_channel_order():
     out = train_transform_from(cfg)(
         torch.zeros(1, 3, 20, 20, dtype=torch.uint8), sample_rng(0, 0, 0)
     )
-    normal = to_model_input(out[None], cfg)
+    normal = to_model_input(out[None], options_of(cfg, PixelOptions))
     erased = normal[0, :, 0][:, out[0].amax(0) > 0]
     assert erased.abs().max() <= 0.51 / 255 / 0.225

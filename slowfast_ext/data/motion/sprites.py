@@ -22,9 +22,7 @@ def _polygon(sides: int) -> Radius:
 
 
 def _blob(first: int, second: int) -> Radius:
-    return lambda a, u: (
-        (1 + 0.25 * np.cos(first * a) + 0.15 * np.cos(second * a + TAU * u)) / 1.4
-    )
+    return lambda a, u: (1 + 0.25 * np.cos(first * a) + 0.15 * np.cos(second * a + TAU * u)) / 1.4
 
 
 def _star(points: int, depth: float) -> Radius:

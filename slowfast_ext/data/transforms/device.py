@@ -9,7 +9,6 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from slowfast_ext.data._transition import chosen
 from slowfast_ext.options import Options, option, section
 
 
@@ -34,7 +33,6 @@ def to_model_input(clip_BTCHW: Tensor, pixels: PixelOptions) -> Tensor:
 
     Channels are put in `channel_order` first; `mean` and `std` are in that order.
     """
-    pixels = chosen(pixels, PixelOptions)
     clip_BCTHW = clip_BTCHW.transpose(1, 2)
     if pixels.channel_order == "bgr":
         clip_BCTHW = clip_BCTHW.flip(1)
