@@ -5,42 +5,19 @@ from functools import cache
 
 import pytest
 import torch
+from model_cases import attention, small_model
 
-from slowfast_ext.config.schema import get_cfg
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.models import build_model
-from slowfast_ext.models.attention import ATTENTION, KERNELS, Kernel
+from slowfast_ext.models.attention import KERNELS, Kernel
+from slowfast_ext.models.attention.fixation import FixationOptions
+from slowfast_ext.models.attention.neighbour import NeighbourOptions
 from slowfast_ext.models.backbones import BACKBONES
+from slowfast_ext.models.backbones.uniformer import UniFormer
+from slowfast_ext.models.blocks import attention_names
 
 CLIP = (2, 3, 4, 64, 64)
 ODD_CLIP = (1, 3, 6, 96, 32)
-
-
-def tiny_cfg(backbone: str, attention: str, kernel: str = "softmax"):
-    """A model of two or four narrow blocks with options that suit few tokens."""
-    cfg = get_cfg()
-    pairs = {
-        "MODEL.BACKBONE": backbone,
-        "MODEL.NUM_CLASSES": 5,
-        "DATA.NUM_FRAMES": 4,
-        "DATA.TRAIN_CROP_SIZE": 64,
-        "DATA.TEST_CROP_SIZE": 64,
-        "VIT.PATCH_SIZE": [2, 16, 16],
-        "VIT.EMBED_DIM": 24,
-        "VIT.DEPTH": 2,
-        "VIT.NUM_HEADS": 3,
-        "XVIT.CONSENSUS_HEADS": 3,
-        "XVIT.CONSENSUS_DIM": 16,
-        "UNIFORMER.EMBED_DIM": [8, 8, 16, 16],
-        "UNIFORMER.DEPTH": [1, 1, 1, 1],
-        "UNIFORMER.HEAD_DIM": 8,
-        "ATTENTION.CYCLE": [attention],
-        "ATTENTION.KERNEL": kernel,
-        "ATTENTION.LARA.LANDMARKS": 4,
-        "ATTENTION.LINFORMER.DIM": 5,
-    }
-    cfg.merge_from_list([item for pair in pairs.items() for item in pair])
-    return cfg
+WIDE_CLIP = (1, 3, 4, 64, 96)
 
 
 @cache
@@ -48,18 +25,18 @@ def clip(shape=CLIP):
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
-def tiny_model(*names: str):
+def tiny_model(backbone, name, kernel="softmax", **options):
     torch.manual_seed(0)
-    return build_model(tiny_cfg(*names))
+    return small_model(backbone, attention(name, kernel=kernel, **options))
 
 
-MODELS = [(b, a) for b in BACKBONES.names() for a in ATTENTION.names()]
-PAIRS = [(a, k) for a in ATTENTION.names() for k in KERNELS.names()]
+MODELS = [(b, a) for b in BACKBONES.names() for a in attention_names()]
+PAIRS = [(a, k) for a in attention_names() for k in KERNELS.names()]
 
 
 def train_step(model, shape=CLIP):
     """Backward of a training loss; every parameter must get a finite gradient."""
-    logits = torch.cat(model(clip(shape)), dim=1)
+    logits = model(clip(shape))
     assert logits.shape == (shape[0], 5)
     torch.nn.functional.cross_entropy(logits.float(), torch.arange(shape[0])).backward()
     for name, parameter in model.named_parameters():
@@ -67,66 +44,83 @@ def train_step(model, shape=CLIP):
         assert parameter.grad.isfinite().all(), name
 
 
-@pytest.mark.parametrize(("backbone", "attention"), MODELS)
-def test_gradients_reach_every_parameter(backbone, attention):
-    train_step(tiny_model(backbone, attention))
+@pytest.mark.parametrize(("backbone", "name"), MODELS)
+def test_gradients_reach_every_parameter(backbone, name):
+    train_step(tiny_model(backbone, name))
 
 
-@pytest.mark.parametrize(("backbone", "attention"), MODELS)
-def test_clips_of_odd_grids(backbone, attention):
+@pytest.mark.parametrize(("backbone", "name"), MODELS)
+def test_clips_of_odd_grids(backbone, name):
     """Built for 4 x 64 x 64, and given 6 x 96 x 32."""
-    train_step(tiny_model(backbone, attention), ODD_CLIP)
+    train_step(tiny_model(backbone, name), ODD_CLIP)
 
 
-@pytest.mark.parametrize(("backbone", "attention"), MODELS)
-def test_bf16_autocast(backbone, attention):
-    model = tiny_model(backbone, attention)
+@pytest.mark.parametrize(("backbone", "name"), MODELS)
+def test_models_of_clips_that_are_no_squares(backbone, name):
+    """Built for 4 x 64 x 96, and given square clips too; tables have a row a position."""
+    torch.manual_seed(0)
+    model = small_model(backbone, attention(name), size=(64, 96))
+    train_step(model, WIDE_CLIP)
+    assert model(clip()).shape == (2, 5)
+    if not isinstance(model.backbone, UniFormer):
+        table = model.backbone.table
+        assert (table.h, table.w) == (4, 6)
+        assert model.backbone.pos_embed.shape == (1, table.prefix + 4 * 6, 24)
+        assert model.backbone.temp_embed.shape == (1, 2, 24)
+
+
+@pytest.mark.parametrize("kernel", KERNELS.names())
+def test_kernels_of_clips_that_are_no_squares(kernel):
+    """Those tied to their number of keys among them."""
+    torch.manual_seed(0)
+    train_step(small_model("vit", attention("joint", kernel=kernel), size=(64, 96)), WIDE_CLIP)
+
+
+@pytest.mark.parametrize(("backbone", "name"), MODELS)
+def test_bf16_autocast(backbone, name):
+    model = tiny_model(backbone, name)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         train_step(model)
-        half = torch.cat(model.eval()(clip()), dim=1).float()
-    exact = torch.cat(model(clip()), dim=1)
-    torch.testing.assert_close(half, exact, rtol=0.05, atol=0.05)
+        half = model.eval()(clip()).float()
+    torch.testing.assert_close(half, model(clip()), rtol=0.05, atol=0.05)
 
 
-@pytest.mark.parametrize(("backbone", "attention"), MODELS)
-def test_state_dict_there_and_back(backbone, attention):
-    model = tiny_model(backbone, attention).eval()
+@pytest.mark.parametrize(("backbone", "name"), MODELS)
+def test_state_dict_there_and_back(backbone, name):
+    model = tiny_model(backbone, name).eval()
     file = io.BytesIO()
     torch.save(model.state_dict(), file)
     file.seek(0)
-    twin = build_model(tiny_cfg(backbone, attention)).eval()
+    twin = small_model(backbone, attention(name)).eval()
     twin.load_state_dict(torch.load(file, weights_only=True))
-    assert torch.equal(twin(clip())[0], model(clip())[0])
+    assert torch.equal(twin(clip()), model(clip()))
 
 
-@pytest.mark.parametrize(("attention", "kernel"), PAIRS)
-def test_every_kernel_in_every_attention(attention, kernel):
+@pytest.mark.parametrize(("name", "kernel"), PAIRS)
+def test_every_kernel_in_every_attention(name, kernel):
     """On XViT, whose tokens are the most involved; in training, in bf16, and the same again in evaluation."""
-    model = tiny_model("xvit", attention, kernel)
+    model = tiny_model("xvit", name, kernel)
     train_step(model)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         train_step(model)
     model.eval()
-    assert torch.equal(model(clip())[0], model(clip())[0])
+    assert torch.equal(model(clip()), model(clip()))
 
 
-@pytest.mark.parametrize(("attention", "kernel"), PAIRS)
-def test_reference_is_the_plain_twin(attention, kernel):
+@pytest.mark.parametrize(("name", "kernel"), PAIRS)
+def test_reference_implementation_computes_the_same(name, kernel):
     """ATTENTION.REFERENCE: the same parameters, outputs and gradients."""
     grads = []
     for reference in (False, True):
-        cfg = tiny_cfg("xvit", attention, kernel)
-        cfg.ATTENTION.REFERENCE = reference
-        torch.manual_seed(0)
-        model = build_model(cfg).eval()
+        model = tiny_model("xvit", name, kernel, reference=reference).eval()
         train_step(model)
-        grads.append([model(clip())[0], *(p.grad for p in model.parameters())])
+        grads.append([model(clip()), *(p.grad for p in model.parameters())])
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("attention", "kernel"), PAIRS)
-def test_kernels_take_other_clips_unless_they_are_tied_to_one(attention, kernel):
-    model = tiny_model("vit", attention, kernel)
+@pytest.mark.parametrize(("name", "kernel"), PAIRS)
+def test_kernels_take_other_clips_unless_they_are_tied_to_one(name, kernel):
+    model = tiny_model("vit", name, kernel)
     if any(isinstance(module, Kernel) and module.fixed_keys for module in model.modules()):
         with pytest.raises(ConfigError, match="built for"):
             model(clip(ODD_CLIP))
@@ -135,13 +129,10 @@ def test_kernels_take_other_clips_unless_they_are_tied_to_one(attention, kernel)
 
 
 @pytest.mark.parametrize("mode", ["separate", "cooperative"])
-@pytest.mark.parametrize(("backbone", "attention"), MODELS)
-def test_every_model_takes_fixation_and_association(backbone, attention, mode):
-    cfg = tiny_cfg(backbone, attention)
-    cfg.ATTENTION.FIXATION.MODE = mode
-    cfg.ATTENTION.NEIGHBOUR.TEMPORAL = cfg.ATTENTION.NEIGHBOUR.SPATIAL = True
-    torch.manual_seed(0)
-    model = build_model(cfg)
+@pytest.mark.parametrize(("backbone", "name"), MODELS)
+def test_every_model_takes_fixation_and_association(backbone, name, mode):
+    parts = (FixationOptions(mode=mode), NeighbourOptions(temporal=True, spatial=True))
+    model = tiny_model(backbone, name, parts=parts)
     assert any("fixation" in name for name, _ in model.named_parameters())
     train_step(model)
 
@@ -149,13 +140,12 @@ def test_every_model_takes_fixation_and_association(backbone, attention, mode):
 @pytest.mark.parametrize("backbone", BACKBONES.names())
 def test_linear_weights_start_as_wide_as_configured(backbone):
     """Of attention, MLP and head; the same draws, scaled."""
-    cfg = tiny_cfg(backbone, "joint")
-    torch.manual_seed(0)
-    narrow = dict(build_model(cfg).named_parameters())
-    cfg.MODEL.INIT_STD = 0.1
-    torch.manual_seed(0)
-    wide = dict(build_model(cfg).named_parameters())
+    models = []
+    for init_std in (0.02, 0.1):
+        torch.manual_seed(0)
+        models.append(small_model(backbone, attention("joint"), init_std=init_std))
+    narrow, wide = (dict(model.named_parameters()) for model in models)
     scaled = [name for name in narrow if not torch.equal(narrow[name], wide[name])]
-    assert {name.rsplit(".", 2)[-2] for name in scaled} >= {"qkv", "proj", "fc1", "fc2", "0"}
+    assert {name.rsplit(".", 2)[-2] for name in scaled} >= {"qkv", "proj", "fc1", "fc2", "head"}
     for name in scaled:
         torch.testing.assert_close(wide[name], 5 * narrow[name])

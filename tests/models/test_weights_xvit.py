@@ -1,16 +1,18 @@
 """XViT checkpoints: every key of the public files, there and back, and onto other sizes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import timm
 import torch
+from model_cases import TINY_SPEC, TINY_VIT, attention, with_head
 from safetensors.torch import load_file
-from xvit_cases import golden_cfg, published_cfg
+from xvit_cases import PUBLISHED, PUBLISHED_SPEC, golden_model
 
 from slowfast_ext.errors import CheckpointError
-from slowfast_ext.models import build_model
-from slowfast_ext.models.weights import import_state
+from slowfast_ext.models.backbones.xvit import XViT, XvitOptions
+from slowfast_ext.models.weights import LoadOptions, fit_weights, load_weights
 from slowfast_ext.models.weights.base import recognise
 from slowfast_ext.models.weights.xvit import XViTImporter
 
@@ -20,14 +22,14 @@ from slowfast_ext.models.weights.xvit import XViTImporter
 )
 def test_every_key_of_the_public_files_has_its_place(manifest_dir, manifest, classes):
     shapes = json.loads((manifest_dir / f"{manifest}.json").read_text())["keys"]
-    cfg = published_cfg(classes)
     with torch.device("meta"):
+        model = with_head(XViT(PUBLISHED_SPEC, *PUBLISHED), classes)
         theirs = {key: torch.empty(shape) for key, shape in shapes.items()}
-        ours = {key: x.shape for key, x in build_model(cfg).state_dict().items()}
-    imported = XViTImporter.to_ours(theirs, cfg)
+    ours = {key: x.shape for key, x in model.state_dict().items()}
+    imported = XViTImporter.to_ours(theirs, model)
     unused = {key: imported.pop(key) for key in ("new_fc.weight", "new_fc.bias")}
     assert {key: x.shape for key, x in imported.items()} == ours
-    exported = XViTImporter.to_theirs({**imported, **unused}, cfg)
+    exported = XViTImporter.to_theirs({**imported, **unused}, model)
     assert {key: list(x.shape) for key, x in exported.items()} == shapes
 
 
@@ -35,58 +37,52 @@ def test_every_key_of_the_public_files_has_its_place(manifest_dir, manifest, cla
 def test_there_and_back(golden_dir, name):
     tensors = load_file(golden_dir / f"{name}.safetensors")
     theirs = {key[6:]: x for key, x in tensors.items() if key.startswith("state/")}
-    cfg = golden_cfg(json.loads((golden_dir / f"{name}.json").read_text())["cfg"])
+    model = golden_model(json.loads((golden_dir / f"{name}.json").read_text())["cfg"])
     assert recognise(theirs) == "xvit"
-    back = XViTImporter.to_theirs(XViTImporter.to_ours(theirs, cfg), cfg)
+    back = XViTImporter.to_theirs(XViTImporter.to_ours(theirs, model), model)
     assert back.keys() == theirs.keys()
     assert all(torch.equal(back[key], x) for key, x in theirs.items())
 
 
-def small_cfg(frames=4, crop=32):
-    cfg = published_cfg(5)
-    cfg.VIT.PATCH_SIZE, cfg.VIT.EMBED_DIM, cfg.VIT.DEPTH, cfg.VIT.NUM_HEADS = [1, 8, 8], 24, 2, 3
-    cfg.XVIT.CONSENSUS_HEADS, cfg.XVIT.CONSENSUS_DIM, cfg.XVIT.TIME_ROWS = 3, 16, frames
-    cfg.DATA.NUM_FRAMES = frames
-    cfg.DATA.TRAIN_CROP_SIZE = cfg.DATA.TEST_CROP_SIZE = crop
-    return cfg
+def small(name="mixing", frames=4, size=32, consensus_dim=16):
+    spec = replace(TINY_SPEC, num_frames=frames, img_size=size, attention=attention(name))
+    xvit = XvitOptions(time_rows=frames, consensus_heads=3, consensus_dim=consensus_dim)
+    return with_head(XViT(spec, replace(TINY_VIT, patch_size=(1, 8, 8)), xvit))
+
+
+def exported(model):
+    """The model's weights in XViT's names."""
+    return XViTImporter.to_theirs(model.state_dict(), model)
 
 
 def test_other_frames_and_crop_resize_the_tables_where_that_is_allowed():
-    small = small_cfg()
-    theirs = XViTImporter.to_theirs(build_model(small).state_dict(), small)
-    large = small_cfg(frames=8, crop=48)
-    model = build_model(large)
+    theirs, model = exported(small()), small(frames=8, size=48)
     with pytest.raises(CheckpointError, match="time"):
-        import_state(theirs, large, model.state_dict())
-    large.TRAIN.CHECKPOINT_CHANGED = ["time", "space"]
-    state, report = import_state(theirs, large, model.state_dict())
+        load_weights(model, theirs)
+    state, report = fit_weights(theirs, model, LoadOptions(changed=("time", "space")))
     assert set(report.resized.values()) == {"time", "space"}
     model.load_state_dict(state)
 
 
 def test_the_layer_that_is_never_used_is_reported_as_such():
-    cfg = small_cfg()
-    theirs = XViTImporter.to_theirs(build_model(cfg).state_dict(), cfg)
+    theirs = exported(small())
     theirs["new_fc.weight"] = torch.zeros(5, 24)
-    _, report = import_state(theirs, cfg, build_model(cfg).state_dict())
+    _, report = fit_weights(theirs, small())
     assert report.idle == ["new_fc.weight"]
     assert not report.changes()
 
 
-@pytest.mark.parametrize("attention", ["mixing", "factorized"])
-def test_image_models_of_timm_start_a_video_model(attention):
+@pytest.mark.parametrize("name", ["mixing", "factorized"])
+def test_image_models_of_timm_start_a_video_model(name):
     """All but the consensus, the classifier and what acts over time comes from the image model."""
-    cfg = small_cfg()
-    cfg.ATTENTION.CYCLE, cfg.XVIT.CONSENSUS_DIM = [attention], cfg.VIT.EMBED_DIM
     image = timm.models.VisionTransformer(
         img_size=32, patch_size=8, embed_dim=24, depth=2, num_heads=3, num_classes=7
     )
-    cfg.TRAIN.CHECKPOINT_CHANGED = ["head", "new"]
-    state, report = import_state(image.state_dict(), cfg, build_model(cfg).state_dict())
+    model = small(name, consensus_dim=24)
+    state, report = fit_weights(image.state_dict(), model, LoadOptions(changed=("head", "new")))
     assert len(report.head) == 2
-    fresh = ("backbone.consensus", "backbone.embed.time_embed", "head.")
-    over_time = (".attn.time.", ".attn.time_norm.")
+    fresh = ("backbone.consensus", "backbone.temp_embed", "head.")
+    over_time = (".temporal_attn.", ".temporal_norm1.")
     assert all(key.startswith(fresh) or any(x in key for x in over_time) for key in report.new)
-    prefix = "attn.layer" if attention == "mixing" else "attn.space"
-    ours = state[f"backbone.blocks.1.{prefix}.qkv.weight"]
+    ours = state["backbone.blocks.1.attn.qkv.weight"]
     assert torch.equal(ours, image.blocks[1].attn.qkv.weight)
