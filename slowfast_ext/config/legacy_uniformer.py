@@ -44,20 +44,24 @@ def _is_uniformer(values: Values) -> bool:
 
 
 def _attention_types(types: Any, values: Values) -> Mapped:
-    if not types or all(name in (None, "None", "") for name in types):
+    """EMIM in the blocks with even number of stages 3 and 4, or of one of them."""
+    known = [None if name in (None, "None", "") else name for name in types or ()]
+    if not any(known):
         return {"UNIFORMER.TEMPORAL_STRIDE": 1}
-    if any(name not in _EMIM_TYPES for name in types):
-        raise ConfigError(f"EMIM's are {' and '.join(_EMIM_TYPES)}, the same in both stages")
+    if any(name not in (None, *_EMIM_TYPES) for name in known):
+        raise ConfigError(f"EMIM's are {' and '.join(_EMIM_TYPES)}, or None for a stage without")
     if str(values.get("UNIFORMER.CONTINUOUS_ATTN", "lg")).lower() != "lg":
         raise ConfigError("only with CONTINUOUS_ATTN: lg does EMIM's code build these blocks")
-    return {"ATTENTION.CYCLE": ["emim", "joint"], "UNIFORMER.TEMPORAL_STRIDE": 1}
+    cycles = [["emim", "joint"] if name else ["joint"] for name in known]
+    same = all(cycle == cycles[0] for cycle in cycles)
+    return {"ATTENTION.CYCLE": cycles[0] if same else cycles, "UNIFORMER.TEMPORAL_STRIDE": 1}
 
 
 def _max_disp(sides: Any, values: Values) -> Mapped:
     """Despite its name the side of the window, one for each stage."""
-    if len(set(sides)) != 1:
-        raise ConfigError("stages 3 and 4 share one window; give the same side twice")
-    return {"ATTENTION.EMIM.WINDOW": [sides[0], sides[0]]}
+    windows = [[side, side] for side in sides]
+    same = all(window == windows[0] for window in windows)
+    return {"ATTENTION.EMIM.WINDOW": windows[0] if same else windows}
 
 
 def _pretrained(name: Any, values: Values) -> Mapped:

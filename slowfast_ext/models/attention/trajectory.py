@@ -78,10 +78,10 @@ class Trajectory(KernelAttention):
             )
         self.averages = options.temporal == "average"
         if not self.averages:
-            self.proj_q = nn.Linear(spec.dim, spec.dim)
+            self.proj_q = nn.Linear(spec.dim, spec.dim, bias=spec.qkv_bias)
             self.proj_k = nn.Linear(spec.dim, spec.dim, bias=False)
             projected = options.values == "projected"
-            self.proj_v = nn.Linear(spec.dim, spec.dim) if projected else None
+            self.proj_v = nn.Linear(spec.dim, spec.dim, spec.qkv_bias) if projected else None
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, P + N, C] -> [B, P + N, C]."""
@@ -123,7 +123,7 @@ class Trajectory(KernelAttention):
         if self.proj_v is None:
             return _recomputed(weighted_sum, weights_BShT, y_BhSTD)
         v_BSC = _recomputed(projected_sum, weights_BShT, y_BhSTD, self.proj_v.weight)
-        return v_BSC + self.proj_v.bias
+        return v_BSC if self.proj_v.bias is None else v_BSC + self.proj_v.bias
 
     def _pool_reference(self, y_BhNTD: Tensor, grid: Grid) -> Tensor:
         """The reference form: keys and values of all N*T trajectory tokens, then attention over time."""

@@ -41,11 +41,13 @@ class MotionformerImporter(Importer):
 
     @staticmethod
     def to_theirs(state: State, model: VideoModel) -> State:
-        """The inverse; what our model lacks of keys and values is zero, other idle tensors are left out."""
-        state = _join_keys_and_values(state)
+        """The inverse; what our model lacks of keys and values is zero, other idle tensors are as to_ours left them."""
+        ours = {key: x for key, x in state.items() if key.startswith(("backbone.", "head."))}
+        idle = {key: x for key, x in state.items() if key not in ours}
+        ours = _join_keys_and_values(ours)
         if _embeds_images(model):
-            state = state | {KERNEL: state[KERNEL].squeeze(2)}
-        return rename(state, (*TO_THEIRS, *_their_names(model)))
+            ours |= {KERNEL: ours[KERNEL].squeeze(2)}
+        return rename(ours, (*TO_THEIRS, *_their_names(model))) | idle
 
     @staticmethod
     def idle(name: str, model: VideoModel) -> bool:
@@ -93,7 +95,8 @@ def _join_keys_and_values(state: State) -> State:
     joined = {k: x for k, x in state.items() if ".proj_k." not in k and ".proj_v." not in k}
     for name in [key for key in state if key.endswith(".proj_k.weight")]:
         layer = name.removesuffix(".proj_k.weight")
-        for kind, like in (("weight", state[name]), ("bias", state[name][:, 0])):
+        biased = f"{layer}.qkv.bias" in state
+        for kind, like in (("weight", state[name]), ("bias", state[name][:, 0]))[: 1 + biased]:
             zero = torch.zeros_like(like)
             halves = [state.get(f"{layer}.proj_{part}.{kind}", zero) for part in "kv"]
             joined[f"{layer}.proj_kv.{kind}"] = torch.cat(halves)
