@@ -4,6 +4,7 @@ Shapes: B batch, N tokens, C channels.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,17 @@ class QuickGELU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..] -> [..]."""
         return silu(1.702 * x) / 1.702
+
+
+NORMS: dict[str, Callable[..., nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
+"""Norms by name, constructed with a width and `eps`."""
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "gelu": nn.GELU,
+    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
+    "quick_gelu": QuickGELU,
+}
+"""Activations of an MLP by name."""
 
 
 class Mlp(nn.Module):

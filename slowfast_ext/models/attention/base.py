@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from slowfast_ext.models.attention.fixation import FixationOptions, build_fixation
 from slowfast_ext.models.attention.grid import Grid
 from slowfast_ext.models.attention.neighbour import Neighbour, NeighbourOptions
+from slowfast_ext.models.attention.qk_norm import QK_NORMS, QkNorm
+from slowfast_ext.models.attention.rotary import Rotary
 from slowfast_ext.options import Options, option, section
 from slowfast_ext.registry import Registry
 
@@ -46,6 +48,15 @@ class AttentionOptions(Options):
     )
     dropout: float = option(0.0, "dropout of the attention weights", low=0, high=1)
     proj_dropout: float = option(0.0, "dropout after the output projection", low=0, high=1)
+    qk_norm: str = option(
+        "none",
+        "norm of queries and keys, over the channels of all heads together (InternVideo2: rms)",
+        choices=("none", *QK_NORMS),
+    )
+    rotary: bool = option(
+        False,
+        "turn queries and keys by frame, row and column, a third of a head's channels each (V-JEPA 2)",
+    )
     parts: tuple[Options, ...] = ()
 
     def of(self, kind: type[Part]) -> Part:
@@ -151,7 +162,8 @@ class Kernel(nn.Module):
 class Attention(nn.Module):
     """Base of all variants: `forward(x_BNC, grid) -> x_BNC`, queries, keys and values in one projection.
 
-    Neighbourhood association and feature fixation are steps on (q, k, v) that exist only where they are asked for.
+    Norms of queries and keys, rotary positions, neighbourhood association and feature fixation are steps on (q, k, v)
+    that exist only where they are asked for.
     """
 
     def __init__(self, spec: AttentionSpec) -> None:
@@ -165,13 +177,17 @@ class Attention(nn.Module):
         is_on = association.temporal or association.spatial
         self.neighbour = Neighbour(spec.dim, association) if is_on else None
         self.fixation = build_fixation(spec.head_dim, fixation)
+        normed = spec.attention.qk_norm != "none"
+        self.qk_norm = QkNorm(spec.dim, spec.attention.qk_norm) if normed else None
+        self.rotary = Rotary(spec.head_dim) if spec.attention.rotary else None
         self.qkv_steps = self._steps()
 
     def _steps(self, feature_map: QkvStep | None = None) -> list[QkvStep]:
-        """What there is of association, feature map and fixation, in their order."""
+        """What there is of norm, rotary positions, association, feature map and fixation, in their order."""
         first = self.neighbour if self.neighbour and self.neighbour.before_fixation else None
         last = None if first else self.neighbour
-        return [step for step in (first, feature_map, self.fixation, last) if step is not None]
+        steps = (self.qk_norm, self.rotary, first, feature_map, self.fixation, last)
+        return [step for step in steps if step is not None]
 
     def split_heads(self, x_BNC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each [B, h, N, D]."""

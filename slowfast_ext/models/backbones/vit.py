@@ -1,4 +1,5 @@
-"""The plain vision transformer on space-time tokens: ViT, DeiT, TimeSformer, Motionformer. Names are timm's.
+"""The plain vision transformer on space-time tokens: ViT, DeiT, TimeSformer, ViViT, Motionformer, VideoMAE, InternVideo2,
+V-JEPA 2. They differ in parts that it is given: attention and blocks, positions, pooling, norms. Names are timm's.
 
 Shapes: B batch, N tokens (class token first, then time-major), C channels, T frames, H W pixels, S tokens of a frame.
 """
@@ -11,13 +12,24 @@ from torch import Tensor, nn
 
 from slowfast_ext.models.attention import AttentionSpec, Grid
 from slowfast_ext.models.backbones.base import BACKBONES, Backbone, BackboneSpec
-from slowfast_ext.models.backbones.vit_embed import PatchEmbed, resize_space, resize_time
+from slowfast_ext.models.backbones.vit_embed import PatchEmbed
+from slowfast_ext.models.backbones.vit_pool import POOLS, Pool, PoolSpec
+from slowfast_ext.models.backbones.vit_positions import POSITIONS, RESIZES
 from slowfast_ext.models.blocks import Block, BlockSpec, build_block
-from slowfast_ext.models.layers import drop_path_rates, init_transformer, run_blocks
+from slowfast_ext.models.layers import (
+    ACTIVATIONS,
+    NORMS,
+    drop_path_rates,
+    init_transformer,
+    run_blocks,
+)
 from slowfast_ext.options import Options, Problem, Size, option, pair, section
 
 
-@section("VIT", "Vision transformer (ViT, DeiT, TimeSformer, Motionformer)")
+@section(
+    "VIT",
+    "Vision transformer (ViT, DeiT, TimeSformer, ViViT, Motionformer, VideoMAE, InternVideo2, V-JEPA 2)",
+)
 @dataclass(frozen=True)
 class VitOptions(Options):
     """Sizes of the transformer, its positions, and what the head reads."""
@@ -32,8 +44,8 @@ class VitOptions(Options):
     qkv_bias: bool = option(True, "bias of the query, key and value projection")
     pos_embed: str = option(
         "separate",
-        "position embedding: one table for space and one for time, or one joint table",
-        choices=("separate", "joint"),
+        "position embedding: one table for space and one for time, one joint table, a fixed table of sines and cosines (sincos: made for each grid; sincos_table: made for POS_CROP_SIZE and POS_FRAMES, and resized), or none",
+        choices=tuple(POSITIONS),
     )
     pos_crop_size: Size = option(
         0,
@@ -43,10 +55,29 @@ class VitOptions(Options):
         length=2,
         types=(int, list, tuple),
     )
+    pos_frames: int = option(
+        0,
+        "frames the position table is made for, resized to any other; 0: those of the clip",
+        unit="frames",
+        low=0,
+    )
+    pos_resize: str = option(
+        "smooth",
+        "how position tables are resized: bicubic in space and linear in time, or to the nearest row (TimeSformer)",
+        choices=tuple(RESIZES),
+    )
     pool: str = option(
         "cls",
-        "what the head reads: a cls token, or (without one) the mean of all tokens",
-        choices=("cls", "mean"),
+        "what the head reads: a cls token; without one the mean of the normalised tokens or the normalised mean; with one attention of the mean (InternVideo2); an attentive probe (V-JEPA 2)",
+        choices=tuple(POOLS),
+    )
+    pool_heads: int = option(0, "heads of POOL attention and probe; 0: NUM_HEADS", low=0)
+    pool_dim: int = option(
+        0, "width of the feature of POOL attention; 0: EMBED_DIM", unit="channels", low=0
+    )
+    pool_depth: int = option(3, "blocks of POOL probe before its query", low=0)
+    pool_norm_eps: float = option(
+        0.0, "epsilon of the norms of the feature and of its pooling; 0: LAYER_NORM_EPS", low=0
     )
     pos_dropout: float = option(0.0, "dropout after the position embedding", low=0, high=1)
     pre_logits: str = option(
@@ -55,6 +86,15 @@ class VitOptions(Options):
         choices=("none", "tanh", "gelu", "relu"),
     )
     layer_norm_eps: float = option(1e-06, "epsilon of the layer norms", low=0)
+    norm: str = option(
+        "layer",
+        "norm of the blocks and of the tokens: layer norm, or root mean square",
+        choices=tuple(NORMS),
+    )
+    activation: str = option("gelu", "activation of the MLPs", choices=tuple(ACTIVATIONS))
+    layer_scale: float = option(
+        0.0, "learned factor per channel of each branch, at the start; 0: none", low=0
+    )
 
     def token_sides(self, num_frames: int, size: Size) -> tuple[int, int, int]:
         """Tokens along time, height and width of a clip of so many frames and pixels."""
@@ -68,6 +108,9 @@ class VitOptions(Options):
         if self.embed_dim % self.num_heads:
             remedy = f"choose a multiple of {self.num_heads} or another VIT.NUM_HEADS"
             raise self.error("embed_dim", f"{self.embed_dim} is not divisible by NUM_HEADS", remedy)
+        if self.embed_dim % (self.pool_heads or 1):
+            remedy = f"choose a divisor of {self.embed_dim}"
+            raise self.error("pool_heads", "do not divide VIT.EMBED_DIM", remedy)
 
 
 PRE_LOGITS = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
@@ -75,11 +118,10 @@ PRE_LOGITS = {"tanh": nn.Tanh, "gelu": nn.GELU, "relu": nn.ReLU}
 
 @BACKBONES.register("vit", VitOptions)
 class VisionTransformer(Backbone):
-    """Tubelet tokens through pre-norm blocks; the feature is the class token or the mean of the tokens.
+    """Tubelet tokens with positions through pre-norm blocks, then pooled to one feature.
 
-    Separate positions are a table for space, `pos_embed`, tiled over the frames, and one for time, `temp_embed`,
-    repeated over a frame (Motionformer, Sec. 3); a joint `pos_embed` has a row per token. The class token has a row
-    in `pos_embed` and none in time. Tables are resized when a clip's grid is not theirs.
+    Positions (vit_positions.py) may have a table `pos_embed`, and one for time, `temp_embed`; what the head reads is the
+    business of vit_pool.py. `norm` acts on the tokens, `fc_norm` on the feature; one of them is the identity.
     Cost: embedding 3*N*prod(patch)*C; per block 2*mlp_ratio*N*C^2 and the attention's own; C^2 for
     pre-logits. Motionformer-B, 16x224 (N = 1568 + 1): 369.5 G in the reference form, 204.3 G in the fast form of
     trajectory attention with original values, 216.7 G with projected ones.
@@ -92,29 +134,30 @@ class VisionTransformer(Backbone):
         self.feature_dim = options.embed_dim
         self.num_layers = options.depth + 2
         self.recomputed = spec.checkpoint_blocks[0]
-        self.mean_pooled = options.pool == "mean"
         self.patch_embed = PatchEmbed(options.patch_size, options.embed_dim)
         self.table = self.position_table(spec, options)
         self._add_positions(options)
         grid = self.token_grid(*options.token_sides(spec.num_frames, spec.img_size))
         self.blocks = nn.ModuleList(_blocks(spec, options, grid))
-        self.norm = nn.LayerNorm(options.embed_dim, eps=options.layer_norm_eps)
+        self.norm, self.pool, self.fc_norm = _pooling(options)
+        self.feature_dim = self.pool.out_dim
         self.pre_logits = _pre_logits(options)
-        for module in (self.blocks, self.pre_logits):
+        for module in (self.blocks, self.pool, self.pre_logits):
             module.apply(init_transformer(spec.init_std))
 
     def position_table(self, spec: BackboneSpec, options: VitOptions) -> Grid:
         """The grid that the position tables are made for; its prefix, 0 or 1, says whether there is a class token."""
+        frames = options.pos_frames or spec.num_frames
         size = options.pos_crop_size or spec.img_size
-        prefix = 0 if options.pool == "mean" else 1
-        return Grid(*options.token_sides(spec.num_frames, size), prefix)
+        return Grid(*options.token_sides(frames, size), int(POOLS[options.pool].class_token))
 
     def _add_positions(self, options: VitOptions) -> None:
-        table, dim, joint = self.table, options.embed_dim, options.pos_embed == "joint"
-        rows = table.prefix + (table.patches if joint else table.space)
-        self.cls_token = nn.Parameter(torch.empty(1, 1, dim)) if table.prefix else None
-        self.pos_embed = nn.Parameter(torch.empty(1, rows, dim))
-        self.temp_embed = None if joint else nn.Parameter(torch.zeros(1, table.t, dim))
+        dim, resize = options.embed_dim, RESIZES[options.pos_resize]
+        self.position_rule = rule = POSITIONS[options.pos_embed](self.table, dim, resize)
+        space, time = torch.empty(1, rule.space_rows, dim), torch.zeros(1, rule.time_rows, dim)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, dim)) if self.table.prefix else None
+        self.pos_embed = nn.Parameter(space) if rule.space_rows else None
+        self.temp_embed = nn.Parameter(time) if rule.time_rows else None
         self.pos_drop = nn.Dropout(options.pos_dropout)
         for parameter in (self.cls_token, self.pos_embed):
             if parameter is not None:
@@ -148,7 +191,8 @@ class VisionTransformer(Backbone):
         """Clip [B, 3, T, H, W] -> feature [B, C]. Raises ConfigError for an indivisible clip."""
         x_BNC, grid = self.embed(clip_BCTHW)
         x_BNC = run_blocks(self.blocks, x_BNC, grid, recomputed=self.recomputed)
-        return self.pre_logits(self.pool(x_BNC))
+        x_BNC = self.norm(self.pool.tokens(x_BNC))
+        return self.pre_logits(self.fc_norm(self.pool(x_BNC)))
 
     def embed(self, clip_BCTHW: Tensor) -> tuple[Tensor, Grid]:
         """Tokens [B, N, C] with positions, class token first, and their grid."""
@@ -166,20 +210,10 @@ class VisionTransformer(Backbone):
 
     def positions(self, grid: Grid) -> Tensor:
         """Position embedding [1, N, C] of all tokens of `grid`."""
-        prefix, table = self.pos_embed.tensor_split([grid.prefix], dim=1)
-        time_rows = 1 if self.temp_embed is not None else self.table.t
-        frames_1thwC = table.unflatten(1, (time_rows, self.table.h, self.table.w))
-        frames_1tSC = resize_space(frames_1thwC, grid.h, grid.w).flatten(2, 3)
-        if self.temp_embed is None:
-            S, C = frames_1tSC.shape[2:]
-            patches = resize_time(frames_1tSC.flatten(2), grid.t).unflatten(2, (S, C))
-        else:
-            patches = frames_1tSC + resize_time(self.temp_embed, grid.t)[:, :, None]
-        return torch.cat([prefix, patches.flatten(1, 2)], dim=1)
-
-    def pool(self, x_BNC: Tensor) -> Tensor:
-        """What the head reads of the normalised tokens, [B, C]."""
-        return self.norm(x_BNC).mean(dim=1) if self.mean_pooled else self.norm(x_BNC[:, 0])
+        none = self.patch_embed.proj.weight.new_empty(0)
+        space = none if self.pos_embed is None else self.pos_embed
+        time = none if self.temp_embed is None else self.temp_embed
+        return self.position_rule.of(space, time, grid)
 
     def layer_index(self, name: str) -> int:
         """0 for the embedding, 1.. for the blocks, then one for the norm and what follows."""
@@ -199,8 +233,31 @@ def _blocks(spec: BackboneSpec, options: VitOptions, grid: Grid) -> Iterable[Blo
         spec.attention.at_stage(0, stages=1),
     )
     for index, rate in enumerate(drop_path_rates(spec.drop_path, options.depth)):
-        block = BlockSpec(attention, options.mlp_ratio, rate, norm_eps=options.layer_norm_eps)
+        block = BlockSpec(
+            attention,
+            options.mlp_ratio,
+            rate,
+            options.layer_scale,
+            options.layer_norm_eps,
+            ACTIVATIONS[options.activation],
+            NORMS[options.norm],
+        )
         yield build_block(attention.attention.variant(index), block)
+
+
+def _pooling(options: VitOptions) -> tuple[nn.Module, Pool, nn.Module]:
+    """Norm of the tokens, pooling, norm of the feature."""
+    eps = options.pool_norm_eps or options.layer_norm_eps
+    heads, dim = options.pool_heads or options.num_heads, options.pool_dim or options.embed_dim
+    spec = PoolSpec(options.embed_dim, heads, dim, options.pool_depth, options.mlp_ratio, eps)
+    pool = POOLS[options.pool](spec)
+    norm: nn.Module = nn.Identity()
+    fc_norm: nn.Module = nn.Identity()
+    if pool.norms_tokens:
+        norm = NORMS[options.norm](options.embed_dim, eps=options.layer_norm_eps)
+    if pool.norms_feature:
+        fc_norm = nn.LayerNorm(pool.out_dim, eps=eps)
+    return norm, pool, fc_norm
 
 
 def _pre_logits(options: VitOptions) -> nn.Module:

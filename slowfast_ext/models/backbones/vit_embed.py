@@ -38,21 +38,25 @@ class PatchEmbed(nn.Module):
         return self.proj(clip_BCTHW)
 
 
-def resize_space(table_1thwC: Tensor, h: int, w: int) -> Tensor:
-    """Position tables [1, t, h, w, C] on another spatial grid: bicubic, as ViT does; same grid: no change."""
+def resize_space(table_1thwC: Tensor, h: int, w: int, mode: str = "bicubic") -> Tensor:
+    """Position tables [1, t, h, w, C] on another spatial grid: bicubic, as ViT does, unless another `mode` is given."""
     if table_1thwC.shape[2:4] == (h, w):
         return table_1thwC
     table_tChw = table_1thwC[0].permute(0, 3, 1, 2).float()
-    resized = interpolate(table_tChw, size=(h, w), mode="bicubic", align_corners=False)
+    resized = _interpolate(table_tChw, (h, w), mode)
     return resized.permute(0, 2, 3, 1)[None].to(table_1thwC.dtype)
 
 
-def resize_time(table_1tC: Tensor, t: int) -> Tensor:
-    """A temporal table [1, t, C] with another number of rows: linear; same number: no change."""
+def resize_time(table_1tC: Tensor, t: int, mode: str = "linear") -> Tensor:
+    """A temporal table [1, t, C] with another number of rows: linear unless another `mode` is given."""
     if table_1tC.shape[1] == t:
         return table_1tC
-    resized = interpolate(table_1tC.mT.float(), size=t, mode="linear", align_corners=False)
-    return resized.mT.to(table_1tC.dtype)
+    return _interpolate(table_1tC.mT.float(), (t,), mode).mT.to(table_1tC.dtype)
+
+
+def _interpolate(table: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
+    corners = None if mode == "nearest" else False
+    return interpolate(table, size=size, mode=mode, align_corners=corners)
 
 
 def _times(size: tuple[int, ...]) -> str:

@@ -141,6 +141,7 @@ class XViT(VisionTransformer):
 
         A clip with more frames than the temporal table has rows uses them over again.
         """
+        assert self.pos_embed is not None
         assert self.temp_embed is not None
         cls_11C, space = self.pos_embed.tensor_split([1], dim=1)
         space = space.unflatten(1, (1, self.table.h, self.table.w))

@@ -20,7 +20,7 @@ BLOCKS = Registry("BLOCKS")
 class BlockSpec:
     """What a backbone tells a block.
 
-    `drop_path` is the rate of stochastic depth, `layer_scale` 0: none, `act` makes the activation of the MLP.
+    `drop_path` is the rate of stochastic depth, `layer_scale` 0: none, `norm` and `act` make its norms and the activation of the MLP.
     """
 
     attention: AttentionSpec
@@ -29,6 +29,11 @@ class BlockSpec:
     layer_scale: float = 0.0
     norm_eps: float = 1e-6
     act: Callable[[], nn.Module] = nn.GELU
+    norm: Callable[..., nn.Module] = nn.LayerNorm
+
+    def build_norm(self) -> nn.Module:
+        """A norm of the block's width."""
+        return self.norm(self.attention.dim, eps=self.norm_eps)
 
 
 class Block(nn.Module):
@@ -44,14 +49,14 @@ class Block(nn.Module):
         self._add_mlp(spec)
 
     def _add_attention(self, spec: BlockSpec, attn: nn.Module) -> None:
-        self.norm1 = nn.LayerNorm(spec.attention.dim, eps=spec.norm_eps)
+        self.norm1 = spec.build_norm()
         self.attn = attn
         self.ls1 = _layer_scale(spec)
         self.drop_path1 = DropPath(spec.drop_path)
 
     def _add_mlp(self, spec: BlockSpec) -> None:
         dim = spec.attention.dim
-        self.norm2 = nn.LayerNorm(dim, eps=spec.norm_eps)
+        self.norm2 = spec.build_norm()
         self.mlp = Mlp(dim, int(dim * spec.mlp_ratio), spec.act)
         self.ls2 = _layer_scale(spec)
         self.drop_path2 = DropPath(spec.drop_path)
@@ -76,7 +81,7 @@ class TimeAndSpace(Block):
     """
 
     def _add_temporal_attention(self, spec: BlockSpec, attn: nn.Module) -> None:
-        self.temporal_norm1 = nn.LayerNorm(spec.attention.dim, eps=spec.norm_eps)
+        self.temporal_norm1 = spec.build_norm()
         self.temporal_attn = attn
         self.temporal_ls1 = _layer_scale(spec)
 
