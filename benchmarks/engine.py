@@ -1,7 +1,7 @@
 """What the engine's guarantees cost: its step against a bare one on the same batch, in turn.
 
 A bare step is forward, backward and optimizer. The engine's adds the seed of the step, the check for non-finite
-gradients, figures on the device, the vote on stopping, the schedule and the ledger.
+gradients, metrics on the device, the vote on stopping, the schedule and the ledger.
 """
 
 import argparse

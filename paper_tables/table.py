@@ -156,7 +156,7 @@ Made by `python -m paper_tables` from `paper_tables/published.csv` and the folde
 
 Parameters and multiply-adds (one is one, the papers' "GFLOPs") are counted from shapes; layer norms, softmax and other
 elementwise work, 0.04 to 0.3 %, are not. "Counted" is in the form or size that the printed number was counted in: for
-trajectory attention the plain form with all projections (`ATTENTION.REFERENCE True ATTENTION.TRAJECTORY.VALUES
+trajectory attention the reference form with all projections (`ATTENTION.REFERENCE True ATTENTION.TRAJECTORY.VALUES
 projected`), for the linear video transformers 17x17 tokens a frame (272 px). "As it runs" is one view of the
 experiment as it is configured, where the fast forms count. GFLOPs are of one view, or of clips x crops where given.
 Accuracy is as printed; the sets are not trained on here, so nothing is measured.

@@ -163,13 +163,13 @@ def load(run: Run, examples: Examples, index_B: np.ndarray) -> tuple[Tensor, Ten
 
 
 def log(run: Run, step: int, rate: float) -> None:
-    """Figures since the last log line."""
-    figures = run.meter.read_window()
-    run.losses.append(figures["loss"])
+    """Metrics since the last log line."""
+    metrics = run.meter.read_window()
+    run.losses.append(metrics["loss"])
     kernel = run.cfg.ATTENTION.KERNEL
-    where = (kernel, step, run.cfg.SOLVER.MAX_EPOCH, figures["loss"], figures["top1_acc"])
+    where = (kernel, step, run.cfg.SOLVER.MAX_EPOCH, metrics["loss"], metrics["top1_acc"])
     logger.info("%s step %d/%d | loss %.4f | top1 %.1f %%", *where)
-    stats = {"_type": "train_iter", "kernel": kernel, "iter": step, "lr": rate, **figures}
+    stats = {"_type": "train_iter", "kernel": kernel, "iter": step, "lr": rate, **metrics}
     run.stats.write({**stats, "bad_steps": run.bad_steps}, step)
 
 

@@ -28,7 +28,7 @@ class Experiment:
         return fmean(self.values)
 
     @property
-    def deviation(self) -> float:
+    def std(self) -> float:
         """Sample standard deviation over the runs; 0 for a single one."""
         return stdev(self.values) if len(self.values) > 1 else 0.0
 
@@ -65,13 +65,13 @@ def _value(file: Path, metric: str) -> float:
 
 
 def as_rows(experiments: Iterable[Experiment]) -> list[tuple[str, ...]]:
-    """Name, runs, mean, deviation, every value, cost: a row of text each."""
+    """Name, runs, mean, standard deviation, every value, cost: a row of text each."""
     return [
         (
             e.name,
             str(len(e.values)),
             f"{e.mean:.1f}",
-            f"{e.deviation:.1f}" if len(e.values) > 1 else "-",
+            f"{e.std:.1f}" if len(e.values) > 1 else "-",
             " ".join(f"{value:.1f}" for value in e.values),
             f"{e.params_m:.3f}",
             f"{e.gflops:.3f}",
@@ -80,4 +80,4 @@ def as_rows(experiments: Iterable[Experiment]) -> list[tuple[str, ...]]:
     ]
 
 
-COLUMNS = ("experiment", "runs", "mean", "deviation", "each", "M parameters", "GFLOPs a view")
+COLUMNS = ("experiment", "runs", "mean", "std", "each", "M parameters", "GFLOPs a view")
