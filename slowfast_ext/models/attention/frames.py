@@ -24,6 +24,8 @@ def split_frames(x_BhND: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
 
 def to_frames(x_BhND: Tensor, grid: Grid) -> Tensor:
     """[B, h, N, D] -> one row a frame, [B*T, h, F, D]."""
+    if grid.t == 1:
+        return x_BhND
     prefix, rest = split_frames(x_BhND, grid)
     x_BTFhD = torch.cat([prefix, rest], dim=2) if grid.prefix else rest
     return x_BTFhD.flatten(0, 1).transpose(1, 2)
@@ -31,6 +33,8 @@ def to_frames(x_BhND: Tensor, grid: Grid) -> Tensor:
 
 def from_frames(y: Tensor, grid: Grid) -> Tensor:
     """Inverse of to_frames, [B*T, h, F, D] -> [B, h, N, D]."""
+    if grid.t == 1:
+        return y
     return _join(y.transpose(1, 2).unflatten(0, (-1, grid.t)), grid)
 
 
@@ -54,3 +58,14 @@ def _join(y_BTFhD: Tensor, grid: Grid) -> Tensor:
         return rest.transpose(1, 2)
     prefix = prefix.flatten(1, 2) if grid.framewise else prefix.mean(1)
     return torch.cat([prefix, rest], dim=1).transpose(1, 2)
+
+
+def prefix_first(x_BTFC: Tensor) -> Tensor:
+    """Rows of frames, each with one prefix token of its own, as a framewise sequence: [B, N, C]."""
+    return torch.cat([x_BTFC[:, :, 0], x_BTFC[:, :, 1:].flatten(1, 2)], dim=1)
+
+
+def by_frame(x_BNC: Tensor, grid: Grid) -> Tensor:
+    """Inverse of prefix_first, [B, T, F, C]."""
+    prefix, rest = x_BNC.split([grid.t, grid.patches], dim=1)
+    return torch.cat([prefix[:, :, None], rest.unflatten(1, (grid.t, grid.space))], dim=2)

@@ -42,9 +42,10 @@ class Ours(Importer):
 
     @staticmethod
     def recognise(shapes: Shapes) -> bool:
-        """Whether there are no other keys."""
+        """Whether there are no other keys, and none of UniFormerV2, all of which lie below `backbone.` too."""
         return any(key.startswith("backbone.") for key in shapes) and all(
-            key.startswith(("backbone.", "head.")) for key in shapes
+            key.startswith(("backbone.", "head.")) and not key.startswith("backbone.transformer.")
+            for key in shapes
         )
 
     @staticmethod
