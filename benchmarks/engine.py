@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from slowfast_ext.config import load_config
+from slowfast_ext.config import load_config, options_of
 from slowfast_ext.data.loader import Batch
+from slowfast_ext.engine.checkpoint import Position
 from slowfast_ext.engine.checks import CHECKS
-from slowfast_ext.engine.device import wait
 from slowfast_ext.engine.distributed import start_world, stop_world
-from slowfast_ext.engine.optim import learning_rate, set_learning_rate
-from slowfast_ext.engine.precision import autocast
+from slowfast_ext.engine.optim import set_learning_rate
+from slowfast_ext.engine.options import RunOptions
+from slowfast_ext.engine.precision import autocast, wait
 from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.seeding import seed_step
 from slowfast_ext.engine.setup import build_training
-from slowfast_ext.engine.signals import StopRequest
-from slowfast_ext.engine.train import accumulate
+from slowfast_ext.engine.train import checkpoint_if_due, train_step
 
 
 def main(argv: Sequence[str]) -> int:
@@ -37,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         quiet = ["OUTPUT_DIR", folder, "TRAIN.AUTO_RESUME", "False", "TENSORBOARD.ENABLE", "False"]
         cfg = load_config(args.cfg, [*args.opts, *quiet], CHECKS)
-        run = build_training(cfg, start_world(cfg), StopRequest())
+        run = build_training(cfg, start_world(options_of(cfg, RunOptions)))
         bare, guarded = _time_pairs(run, args.pairs)
         run.close()
         stop_world()
@@ -52,15 +52,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _time_pairs(run: TrainingRun, pairs: int) -> tuple[list[float], list[float]]:
     batch = next(run.loader.epoch(0))
-    meter = run.epoch_meter()
     run.model.train()
 
     def guarded() -> None:
-        set_learning_rate(run.optimizer, learning_rate(run.cfg, 0.0, run.effective_batch))
-        seed_step(run.cfg.RNG_SEED, 0, 0, run.world.rank)
-        videos = accumulate(run, 0, 0, iter([batch] * run.cfg.TRAIN.ACCUMULATE), meter)
-        run.stepper.step(0, videos)
-        run.checkpoint_if_due(0, 0, meter)
+        set_learning_rate(run.optimizer, run.recipe.learning_rate(0.0))
+        seed_step(run.recipe.run.rng_seed, 0, 0, run.world.rank)
+        train_step(run, 0, 0, iter([batch] * run.recipe.train.accumulate))
+        checkpoint_if_due(run, Position(0, 1))
 
     times: tuple[list[float], list[float]] = ([], [])
     for pair in range(pairs + 2):
@@ -72,11 +70,11 @@ def _time_pairs(run: TrainingRun, pairs: int) -> tuple[list[float], list[float]]
 
 
 def _bare_step(run: TrainingRun, batch: Batch) -> None:
-    for _ in range(run.cfg.TRAIN.ACCUMULATE):
+    for _ in range(run.recipe.train.accumulate):
         clip_BCTHW, targets = run.inputs(batch, 0, 0)
-        with autocast(run.world.device, run.cfg.TRAIN.PRECISION):
-            logits = run.forward(clip_BCTHW)
-        run.loss(logits, targets).backward()
+        with autocast(run.world.device, run.recipe.train.precision):
+            output = run.forward(clip_BCTHW)
+        run.task.loss(output, targets).backward()
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
 

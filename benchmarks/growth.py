@@ -28,7 +28,7 @@ from benchmarks.layers import (
 )
 from benchmarks.own_process import Failure, in_own_process
 from slowfast_ext.analysis.timing import least_seconds
-from slowfast_ext.engine.device import peak_bytes
+from slowfast_ext.engine.precision import peak_bytes
 from slowfast_ext.models.attention import AttentionOptions, AttentionSpec, Grid
 from slowfast_ext.models.attention.fixation import FixationOptions
 from slowfast_ext.models.attention.neighbour import NeighbourOptions

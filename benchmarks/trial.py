@@ -13,9 +13,8 @@ from yacs.config import CfgNode
 from benchmarks.own_process import Failure, in_own_process
 from slowfast_ext.analysis.cost import meta_clip
 from slowfast_ext.analysis.timing import median_seconds
-from slowfast_ext.engine.device import peak_bytes
 from slowfast_ext.engine.distributed import pick_device
-from slowfast_ext.engine.precision import autocast
+from slowfast_ext.engine.precision import autocast, peak_bytes
 from slowfast_ext.models import build_model
 from slowfast_ext.tasks import Output, heads_of
 
@@ -55,7 +54,7 @@ def _measure_dumped(dumped: str, setting: Setting) -> Outcome:
 
 def measure(cfg: CfgNode, setting: Setting) -> Outcome:
     """The trial itself, in this process."""
-    device = pick_device(cfg)
+    device = pick_device(cfg.DEVICE)
     torch.manual_seed(0)
     idle = peak_bytes(device)
     model = build_model(cfg).to(device)

@@ -11,8 +11,7 @@ from paper_tables.table import shaping
 from slowfast_ext.config import load_config, options_of
 from slowfast_ext.data.transforms.pipeline import train_transform_from
 from slowfast_ext.engine.checks import CHECKS
-from slowfast_ext.engine.optim import learning_rate
-from slowfast_ext.engine.run import effective_batch
+from slowfast_ext.engine.run import Recipe
 from slowfast_ext.models import build_model
 from slowfast_ext.models.weights import LoadOptions, fit_weights
 
@@ -118,9 +117,8 @@ PUBLISHED_RATES = {
 @pytest.mark.parametrize("name", PUBLISHED_RATES)
 def test_rate_at_the_published_batch(name):
     nodes, rate = PUBLISHED_RATES[name]
-    cfg = load(name, "NUM_SHARDS", str(nodes))
-    top = learning_rate(cfg, cfg.SOLVER.WARMUP_EPOCHS, effective_batch(cfg))
-    assert top == pytest.approx(rate)
+    recipe = Recipe.from_cfg(load(name, "NUM_SHARDS", str(nodes)))
+    assert recipe.learning_rate(recipe.solver.warmup_epochs) == pytest.approx(rate)
 
 
 PUBLIC_WEIGHTS = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from slowfast_ext.engine.device import wait
+from slowfast_ext.engine.precision import wait
 
 
 def seconds_per_clip(model: nn.Module, clip_BCTHW: Tensor, repeats: int = 3) -> float:

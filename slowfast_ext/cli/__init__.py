@@ -1,27 +1,49 @@
-"""The console command: slowfast-ext NAME [OPTIONS]; each NAME is a module here with main(argv) -> exit code."""
+"""The console command: slowfast-ext NAME [OPTIONS]. Each NAME is a module here with main(argv) -> exit code."""
 
+import ast
 import functools
 import importlib
-import pkgutil
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError
+from slowfast_ext.registry import unknown_name
 
 Main = Callable[[Sequence[str] | None], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 2 for a name that is none. Only the module of the command is imported."""
-    words = sys.argv[1:] if argv is None else argv
-    commands = [module.name for module in pkgutil.iter_modules(__path__)]
-    if not words or words[0] not in commands:
-        print(f"usage: slowfast-ext {{{','.join(commands)}}} [OPTIONS]", file=sys.stderr)
-        return 0 if words[:1] in (["-h"], ["--help"]) else 2
-    return importlib.import_module(f"{__name__}.{words[0]}").main(words[1:])
+    name, *rest = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
+    found = commands()
+    if name in ("-h", "--help"):
+        print("usage: slowfast-ext NAME [OPTIONS]; slowfast-ext NAME --help says more\n")
+        print("\n".join(f"{command:12}{help}" for command, help in found.items()))
+        return 0
+    if name not in found:
+        print(f"slowfast-ext: no command '{name}': {unknown_name(name, found)}", file=sys.stderr)
+        return 2
+    command = importlib.import_module(f"{__name__}.{name}")
+    if argv is not None:
+        return command.main(rest)
+    sys.argv = [f"slowfast-ext {name}", *rest]
+    return command.main()
 
 
-def reported(main: Callable[[Sequence[str] | None], int]) -> Main:
+def commands() -> dict[str, str]:
+    """Name -> what it does, in one line: the modules here that define `main`, which are read, not imported."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in module.body):
+            found[path.stem] = (
+                (ast.get_docstring(module) or "").partition("\n")[0].partition(":")[0]
+            )
+    return found
+
+
+def reported(main: Main) -> Main:
     """`main` that prints a bad configuration, data set or checkpoint as one message and gives 2."""
 
     @functools.wraps(main)

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = config_of(args, checks=(check_model,))
     numbers = summary(cfg)
     if not args.no_time:
-        device = pick_device(cfg)
+        device = pick_device(cfg.DEVICE)
         clip_BCTHW = torch.randn(meta_clip(cfg).shape, device=device)
         numbers["seconds_per_clip"] = seconds_per_clip(build_model(cfg).to(device), clip_BCTHW)
     if args.json:

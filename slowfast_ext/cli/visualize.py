@@ -17,13 +17,13 @@ from slowfast_ext.analysis.maps_scene import Scene, load_clip, make_scene
 from slowfast_ext.cli import reported
 from slowfast_ext.config import options_of
 from slowfast_ext.config.command import add_config_arguments, config_of
-from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.engine.distributed import pick_device
-from slowfast_ext.engine.initial import load_test_weights
+from slowfast_ext.engine.load import load_test_weights
 from slowfast_ext.engine.seeding import seed_model
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import build_model, check_model
+from slowfast_ext.models.weights import LoadOptions
 
 
 @reported
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     note = Path(args.weights).name if args.weights else "initial weights"
     clip_TCHW = load_clip(cfg, args.video)
     scene = make_scene(clip_TCHW, args.query, args.head, note)
-    device = pick_device(cfg)
+    device = pick_device(cfg.DEVICE)
     clip_BCTHW = to_model_input(clip_TCHW[None].to(device), options_of(cfg, PixelOptions))
     seen = chosen(record(model.to(device), clip_BCTHW), args.layer)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def _model(cfg: CfgNode, weights: str | None) -> nn.Module:
     seed_model(cfg.RNG_SEED)
     model = build_model(cfg)
     if weights:
-        load_test_weights(cfg, model, Path(weights), VideoSet("", "test", ()))
+        load_test_weights(model, Path(weights), options_of(cfg, LoadOptions))
     return model
 
 

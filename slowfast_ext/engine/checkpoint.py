@@ -1,13 +1,15 @@
 """Checkpoints of a run: atomic writes, the last K and the best, damaged files passed over.
 
-A checkpoint is a dict of tensors and plain values:
-model_state, ema_state, optimizer_state, scaler_state, position, best, class_names, cfg.
+A checkpoint is a dict of tensors and plain values: model_state, ema_state, optimizer_state, stepper_state, position,
+meter, best, evaluation_pending, class_names, cfg (TrainingRun.state_dict in run.py).
 """
 
 import logging
 import os
 import re
 import shutil
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,17 +47,28 @@ class CheckpointStore:
     def __init__(self, output_dir: str | Path, keep: int) -> None:
         self.folder = Path(output_dir) / FOLDER
         self._keep = keep
+        self._saved_at = time.monotonic()
+
+    def path(self, position: Position) -> Path:
+        """File of the state reached at `position`."""
+        return self.folder / position.file_name
+
+    @property
+    def minutes_since_save(self) -> float:
+        """Minutes since this object wrote a checkpoint, or was made."""
+        return (time.monotonic() - self._saved_at) / 60
 
     def save(self, state: dict[str, Any], position: Position) -> Path:
         """Write the state reached at `position` and drop what is older than the last K."""
-        path = self.folder / position.file_name
+        path, self._saved_at = self.path(position), time.monotonic()
         write_atomically(path, lambda temporary: torch.save(state, temporary))
         for old in self.newest_first()[self._keep :] if self._keep else []:
             old.unlink(missing_ok=True)
         return path
 
-    def mark_best(self, path: Path) -> None:
-        """Keep a copy of a checkpoint as the best."""
+    def mark_best(self, position: Position) -> None:
+        """Keep a copy of the checkpoint of `position` as the best."""
+        path = self.path(position)
         write_atomically(self.folder / BEST, lambda temporary: _link_or_copy(path, temporary))
 
     def newest_first(self) -> list[Path]:
@@ -107,7 +120,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """A checkpoint of ours, verified by its checksums. Raises CheckpointError saying what is wrong."""
     state = read_torch_file(Path(path))
-    missing = {"model_state", "position"} - set(state)
-    if missing:
-        raise CheckpointError(f"{path}: is no training checkpoint, it has no {sorted(missing)[0]}")
+    for key in ("model_state", "position"):
+        if not isinstance(state.get(key), Mapping):
+            raise CheckpointError(f"{path}: is no training checkpoint, it has no {key}")
     return state

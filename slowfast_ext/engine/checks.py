@@ -10,11 +10,12 @@ from slowfast_ext.data.clip_checks import check_clips
 from slowfast_ext.data.decode.source import DECODERS
 from slowfast_ext.data.motion.settings import FPS as MOTION_FPS
 from slowfast_ext.data.sampling import SamplingOptions, clip_span
-from slowfast_ext.engine.launch import processes_on_this_node
+from slowfast_ext.engine.distributed import processes_on_this_node
 from slowfast_ext.engine.optim import check_solver
+from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.models import check_model
-from slowfast_ext.registry import Registry, nearest
-from slowfast_ext.tasks.base import class_counts
+from slowfast_ext.registry import Registry, unknown_name
+from slowfast_ext.tasks import check_task
 
 
 def check_names(cfg: CfgNode) -> Iterable[Problem]:
@@ -28,15 +29,12 @@ def check_names(cfg: CfgNode) -> Iterable[Problem]:
 
 def _unknown(key: str, name: str, registry: Registry, *more: str) -> Iterable[Problem]:
     if name not in registry:
-        allowed = [*more, *registry.names()]
-        close = nearest(name, allowed)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        yield Problem(key, f"unknown; {hint}allowed: {' | '.join(allowed)}")
+        yield Problem(key, f"unknown; {unknown_name(name, [*more, *registry.names()])}")
 
 
 def check_run(cfg: CfgNode) -> Iterable[Problem]:
     """Batches that the processes cannot share, and options that exclude each other."""
-    processes = processes_on_this_node(cfg)
+    processes = processes_on_this_node(options_of(cfg, RunOptions))
     if cfg.TRAIN.ENABLE and cfg.TRAIN.BATCH_SIZE % processes:
         yield Problem(
             "TRAIN.BATCH_SIZE", f"does not divide among {processes} processes", "use a multiple"
@@ -44,18 +42,6 @@ def check_run(cfg: CfgNode) -> Iterable[Problem]:
     if cfg.SHARD_ID >= cfg.NUM_SHARDS:
         yield Problem(
             "SHARD_ID", f"is not below NUM_SHARDS = {cfg.NUM_SHARDS}", "count nodes from 0"
-        )
-    if cfg.DATA.MULTI_LABEL and len(class_counts(cfg)) > 1:
-        yield Problem(
-            "MODEL.NUM_CLASSES", "has several heads although DATA.MULTI_LABEL is on", "use one"
-        )
-    if cfg.DATA.MULTI_LABEL and cfg.TRAIN.BALANCED_SAMPLING:
-        yield Problem(
-            "TRAIN.BALANCED_SAMPLING", "has no meaning for several labels a video", "switch it off"
-        )
-    if cfg.DATA.MULTI_LABEL and cfg.TRAIN.CLASS_WEIGHTS != "none":
-        yield Problem(
-            "TRAIN.CLASS_WEIGHTS", "has no meaning for several labels a video", "set it to none"
         )
     if cfg.MIXUP.ENABLE and not (cfg.MIXUP.ALPHA or cfg.MIXUP.CUTMIX_ALPHA):
         yield Problem(
@@ -74,4 +60,12 @@ def check_rendered_length(cfg: CfgNode) -> Iterable[Problem]:
         )
 
 
-CHECKS = (check_model, check_clips, check_solver, check_names, check_run, check_rendered_length)
+CHECKS = (
+    check_task,
+    check_model,
+    check_clips,
+    check_solver,
+    check_names,
+    check_run,
+    check_rendered_length,
+)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from yacs.config import CfgNode
 
+from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.errors import ConfigError
 
 T = TypeVar("T")
@@ -26,18 +26,23 @@ class World:
     local_size: int
     device: torch.device
 
+    @classmethod
+    def alone(cls, device: torch.device) -> "World":
+        """One process, without a process group."""
+        return cls(0, 1, 0, 1, device)
+
     @property
     def is_main(self) -> bool:
         """True in the one process that writes files and prints."""
         return self.rank == 0
 
 
-def pick_device(cfg: CfgNode, local_rank: int = 0) -> torch.device:
-    """DEVICE, with auto resolved. Raises ConfigError where CUDA is asked for and missing."""
+def pick_device(wanted: str = "auto", local_rank: int = 0) -> torch.device:
+    """DEVICE (auto, cpu or cuda) for a process of this node. Raises ConfigError where CUDA is asked for and missing."""
     has_cuda = torch.cuda.is_available()
-    if cfg.DEVICE == "cuda" and not has_cuda:
+    if wanted == "cuda" and not has_cuda:
         raise ConfigError("DEVICE = cuda: torch sees no CUDA device; use auto or cpu")
-    if cfg.DEVICE == "cpu" or not has_cuda:
+    if wanted == "cpu" or not has_cuda:
         return torch.device("cpu")
     if local_rank >= torch.cuda.device_count():
         raise ConfigError(
@@ -47,23 +52,32 @@ def pick_device(cfg: CfgNode, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
-def start_world(cfg: CfgNode) -> World:
-    """Join the process group that the environment describes (torchrun's variables), if there is one."""
+def processes_on_this_node(options: RunOptions) -> int:
+    """NUM_GPUS with -1 resolved to the GPUs there are, at least one process."""
+    gpus = torch.cuda.device_count() if options.device != "cpu" else 0
+    return max(1, gpus if options.num_gpus < 0 else options.num_gpus)
+
+
+def start_world(options: RunOptions, loader_workers: int = 0) -> World:
+    """Join the process group that the environment describes (torchrun's variables), if there is one.
+
+    CPU processes leave cores to their `loader_workers`.
+    """
     size = int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
-    device = pick_device(cfg, local_rank)
+    device = pick_device(options.device, local_rank)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     if size > 1:
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(
-            backend if cfg.DIST_BACKEND == "auto" else cfg.DIST_BACKEND,
-            timeout=timedelta(seconds=cfg.DIST_TIMEOUT),
+            backend if options.dist_backend == "auto" else options.dist_backend,
+            timeout=timedelta(seconds=options.dist_timeout),
         )
     rank = int(os.environ.get("RANK", 0))
     local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(compute_threads(cfg.DATA_LOADER.NUM_WORKERS, local_size))
+        torch.set_num_threads(compute_threads(loader_workers, local_size))
     return World(rank, size, local_rank, local_size, device)
 
 
@@ -127,7 +141,7 @@ class Vote:
 
     def __init__(self, world: World, count: int) -> None:
         self._count = count
-        self._group = dist.new_group(backend="gloo") if world.size > 1 else None
+        self._group: Any = dist.new_group(backend="gloo") if world.size > 1 else None
         self._pending: tuple[Tensor, Any] | None = None
 
     def cast(self, *flags: bool) -> tuple[bool, ...]:
@@ -147,3 +161,13 @@ class Vote:
         if self._pending is not None:
             self._pending[1].wait()
             self._pending = None
+
+
+@dataclass
+class StopRequest:
+    """Whether the run was asked to stop, and by what (`name`); nothing sets it but the command line's signals."""
+
+    name: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.name)

@@ -1,115 +1,103 @@
-"""Running figures of an epoch, summed on the device and read only when they are logged.
-
-Shapes: B clips, K classes of a head.
-"""
+"""Running numbers of an epoch, summed on the device and read only when they are logged."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from slowfast_ext.engine.distributed import World, sum_over_ranks
 
-_ON_DEVICE = ("loss", "top1", "top5")
-_ON_HOST = ("clips", "steps", "videos", "bad")
+T = TypeVar("T")
+Sums = dict[str, float]
+
+_COUNTS = ("clips", "steps", "videos", "bad")
 
 
-class Sums:
+class Accumulator:
     """Named sums: those the model computes stay on the device, so that adding does not wait for it."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.figures = torch.zeros(len(_ON_DEVICE), dtype=torch.float64, device=device)
-        self.counts = [0.0] * len(_ON_HOST)
+    def __init__(self, device: torch.device, running: Sequence[str]) -> None:
+        """`running` names what is summed over clips on the device beside the loss."""
+        self._names = ("loss", *running, *_COUNTS)
+        self._sums = torch.zeros(1 + len(running), dtype=torch.float64, device=device)
+        self._counts = [0.0] * len(_COUNTS)
 
-    def add(self, figures: Tensor, *counts: int) -> None:
-        """Figures [loss, top1, top5] on the device, and host counts (clips, steps, videos, bad)."""
-        self.figures += figures
-        self.counts = [total + count for total, count in zip(self.counts, counts, strict=True)]
+    def add(self, sums: Tensor, counts: Sequence[int]) -> None:
+        """The loss and running sums on the device, and counts of clips, passes, videos and bad samples."""
+        self._sums += sums
+        self._counts = [total + count for total, count in zip(self._counts, counts, strict=True)]
 
-    def read(self, world: World) -> dict[str, float]:
+    def read(self, world: World) -> Sums:
         """The sums over all processes (waits for the device)."""
-        total = torch.cat([self.figures, torch.tensor(self.counts).to(self.figures)])
-        names = (*_ON_DEVICE, *_ON_HOST)
-        return dict(zip(names, sum_over_ranks(world, total).tolist(), strict=True))
+        total = torch.cat([self._sums, torch.tensor(self._counts).to(self._sums)])
+        return dict(zip(self._names, sum_over_ranks(world, total).tolist(), strict=True))
 
-    def restore(self, saved: dict[str, float]) -> None:
-        """Take over sums that `read` gave."""
-        self.figures.copy_(torch.tensor([saved[name] for name in _ON_DEVICE], dtype=torch.float64))
-        self.counts = [saved[name] for name in _ON_HOST]
+    def restore(self, saved: Sums) -> None:
+        """Take over sums that `read` gave; those of a task with other numbers start at 0."""
+        split = len(self._sums)
+        values = [saved.get(name, 0.0) for name in self._names]
+        self._sums.copy_(torch.tensor(values[:split], dtype=torch.float64))
+        self._counts = values[split:]
 
 
 class EpochMeter:
-    """Figures since the last log line (`window`) and since the start of the epoch (`epoch`)."""
+    """Numbers since the last log line (the window) and since the start of the epoch."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.window, self.epoch = Sums(world.device), Sums(world.device)
-        self._started = self._logged = time.perf_counter()
+    def __init__(self, world: World, running: Sequence[str]) -> None:
+        self._world, self._running = world, tuple(running)
+        self._window, self._epoch = (Accumulator(world.device, running) for _ in range(2))
+        self._started = time.perf_counter()
         self._waited = 0.0
 
     def add(
-        self,
-        loss: Tensor,
-        logits: Sequence[Tensor],
-        targets: Sequence[Tensor],
-        videos: int,
-        bad: int,
+        self, loss: Tensor, running: Sequence[Tensor], clips: int, videos: int, bad: int
     ) -> None:
-        """One forward pass: its loss, logits and soft targets [B, K], and the videos read for it."""
-        figures = torch.stack([loss.detach().double(), *_right(logits, targets)])
-        for sums in (self.window, self.epoch):
-            sums.add(figures, len(logits[0]), 1, videos, bad)
+        """One forward pass: its loss, the sums of the running numbers over its clips, and what was read for it."""
+        sums = torch.stack([loss.detach().double(), *running])
+        for accumulator in (self._window, self._epoch):
+            accumulator.add(sums, (clips, 1, videos, bad))
 
-    def waited(self, seconds: float) -> None:
-        """Time spent waiting for the loader."""
-        self._waited += seconds
+    def timed(self, batches: Iterator[T]) -> Iterator[T]:
+        """The same batches; how long each was waited for is added up."""
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            self._waited += time.perf_counter() - asked
+            if batch is None:
+                return
+            yield batch
 
     def read_window(self) -> dict[str, float]:
         """Means since the last call, clips/s of all processes, and the share of time spent waiting."""
-        sums = self.window.read(self._world)
+        sums = self._window.read(self._world)
         now = time.perf_counter()
-        elapsed, self._logged = now - self._logged, now
-        stats = means(sums)
+        elapsed, self._started = now - self._started, now
+        stats = self.means(sums)
         stats["clips_per_second"] = sums["clips"] / elapsed
         stats["data_wait"] = self._waited / elapsed
         stats["dt"] = elapsed / max(sums["steps"], 1)
         self._waited = 0.0
-        self.window = Sums(self._world.device)
+        self._window = Accumulator(self._world.device, self._running)
         return stats
 
-    def read_epoch(self) -> dict[str, float]:
+    def read_epoch(self) -> Sums:
         """Sums since the start of the epoch, over all processes."""
-        return self.epoch.read(self._world)
+        return self._epoch.read(self._world)
 
-    def state(self) -> dict[str, dict[str, float]]:
+    def means(self, sums: Sums) -> dict[str, float]:
+        """Mean loss of the passes, and running numbers per clip."""
+        clips = max(sums["clips"], 1)
+        means = {name: sums[name] / clips for name in self._running}
+        return {"loss": sums["loss"] / max(sums["steps"], 1), **means}
+
+    def state(self) -> dict[str, Sums]:
         """Both sums over all processes, for a checkpoint."""
-        return {"window": self.window.read(self._world), "epoch": self.epoch.read(self._world)}
+        return {"window": self._window.read(self._world), "epoch": self.read_epoch()}
 
-    def restore(self, state: dict[str, dict[str, float]]) -> None:
+    def restore(self, state: dict[str, Sums]) -> None:
         """Go on from `state`; the main process carries the sums of all."""
         if self._world.is_main:
-            self.window.restore(state["window"])
-            self.epoch.restore(state["epoch"])
-
-
-def means(sums: dict[str, float]) -> dict[str, float]:
-    """Mean loss and accuracies (percent) of sums."""
-    clips = max(sums["clips"], 1)
-    return {
-        "loss": sums["loss"] / max(sums["steps"], 1),
-        "top1_acc": 100 * sums["top1"] / clips,
-        "top5_acc": 100 * sums["top5"] / clips,
-    }
-
-
-def _right(logits: Sequence[Tensor], targets: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Clips whose heaviest target class is the best, and among the five best, in every head."""
-    right1 = right5 = True
-    for logits_BK, target_BK in zip(logits, targets, strict=True):
-        label_B1 = target_BK.argmax(-1, keepdim=True)
-        best_BK = logits_BK.detach().topk(min(5, logits_BK.shape[-1])).indices
-        hit_BK = best_BK == label_B1
-        right1 = right1 & hit_BK[:, :1].any(1)
-        right5 = right5 & hit_BK.any(1)
-    return right1.sum().double(), right5.sum().double()
+            self._window.restore(state["window"])
+            self._epoch.restore(state["epoch"])

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -17,7 +18,7 @@ from slowfast_ext.options import Options, option, section
 @section("SOLVER", "Optimizer and schedule")
 @dataclass(frozen=True)
 class SolverOptions(Options):
-    """Optimizer and schedule: the section SOLVER."""
+    """Optimizer, learning rate and how gradients are clipped."""
 
     optimizing_method: str = option("adamw", "optimizer", choices=("adamw", "sgd"))
     base_lr: float = option(0.0001, "learning rate after warm-up", low=0)
@@ -62,16 +63,18 @@ class SolverOptions(Options):
     )
 
 
-def learning_rate(cfg: CfgNode, epoch: float, effective_batch: int) -> float:
-    """Rate at a point of training: linear warm-up, then SOLVER.LR_POLICY, scaled to the batch."""
-    solver = cfg.SOLVER
-    if epoch < solver.WARMUP_EPOCHS:
-        end = _policy(solver, solver.WARMUP_EPOCHS)
-        rise = epoch / solver.WARMUP_EPOCHS
-        rate = solver.WARMUP_START_LR + rise * (end - solver.WARMUP_START_LR)
+def learning_rate(
+    solver: SolverOptions, epoch: float, effective_batch: int = 0, nodes: int = 1
+) -> float:
+    """Rate at a point of training: linear warm-up, then LR_POLICY, scaled to the batch and the nodes as asked for."""
+    if epoch < solver.warmup_epochs:
+        end = _policy(solver, solver.warmup_epochs)
+        rise = epoch / solver.warmup_epochs
+        rate = solver.warmup_start_lr + rise * (end - solver.warmup_start_lr)
     else:
         rate = _policy(solver, epoch)
-    return rate * _scale(cfg, effective_batch)
+    scale = nodes if solver.base_lr_scale_num_shards else 1
+    return rate * (scale * (effective_batch / solver.base_lr_batch if solver.base_lr_batch else 1))
 
 
 _FALLS = {
@@ -81,19 +84,14 @@ _FALLS = {
 """Share of the rate that is left after a share of the time."""
 
 
-def _policy(solver: CfgNode, epoch: float) -> float:
-    if solver.LR_POLICY in _FALLS:
-        offset = solver.WARMUP_EPOCHS if solver.COSINE_AFTER_WARMUP else 0.0
-        progress = (epoch - offset) / (solver.MAX_EPOCH - offset)
-        fall = _FALLS[solver.LR_POLICY](progress)
-        return solver.COSINE_END_LR + (solver.BASE_LR - solver.COSINE_END_LR) * fall
-    passed = [index for index, start in enumerate(solver.STEPS) if start <= epoch]
-    return solver.BASE_LR * solver.LRS[passed[-1] if passed else 0]
-
-
-def _scale(cfg: CfgNode, effective_batch: int) -> float:
-    shards = cfg.NUM_SHARDS if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS else 1
-    return shards * (effective_batch / cfg.SOLVER.BASE_LR_BATCH if cfg.SOLVER.BASE_LR_BATCH else 1)
+def _policy(solver: SolverOptions, epoch: float) -> float:
+    if solver.lr_policy in _FALLS:
+        offset = solver.warmup_epochs if solver.cosine_after_warmup else 0.0
+        progress = (epoch - offset) / (solver.max_epoch - offset)
+        fall = _FALLS[solver.lr_policy](progress)
+        return solver.cosine_end_lr + (solver.base_lr - solver.cosine_end_lr) * fall
+    passed = [index for index, start in enumerate(solver.steps) if start <= epoch]
+    return solver.base_lr * solver.lrs[passed[-1] if passed else 0]
 
 
 def check_solver(cfg: CfgNode) -> Iterable[Problem]:
@@ -129,37 +127,35 @@ def freeze(model: nn.Module, patterns: Iterable[str]) -> int:
     return len(frozen)
 
 
-def build_optimizer(cfg: CfgNode, model: VideoModel) -> Optimizer:
+def build_optimizer(solver: SolverOptions, model: VideoModel) -> Optimizer:
     """AdamW or SGD over groups that share a decay and a rate factor ("lr_scale").
 
-    Fused kernels take a "skip this step" flag on the device, see guard.py.
+    Fused kernels take a "skip this step" flag on the device, see step.py.
     """
-    solver = cfg.SOLVER
-    groups = parameter_groups(cfg, model)
-    if solver.OPTIMIZING_METHOD == "sgd":
-        nesterov = solver.NESTEROV and solver.MOMENTUM > 0
-        return SGD(groups, solver.BASE_LR, solver.MOMENTUM, nesterov=nesterov, fused=solver.FUSED)
-    return AdamW(groups, solver.BASE_LR, tuple(solver.BETAS), solver.EPS, fused=solver.FUSED)
+    groups = parameter_groups(solver, model)
+    if solver.optimizing_method == "sgd":
+        nesterov = solver.nesterov and solver.momentum > 0
+        return SGD(groups, solver.base_lr, solver.momentum, nesterov=nesterov, fused=solver.fused)
+    beta1, beta2 = solver.betas
+    return AdamW(groups, solver.base_lr, (beta1, beta2), solver.eps, fused=solver.fused)
 
 
-def parameter_groups(cfg: CfgNode, model: VideoModel) -> list[dict]:
+def parameter_groups(solver: SolverOptions, model: VideoModel) -> list[dict[str, Any]]:
     """Groups by weight decay (none for 1-D parameters) and by depth (SOLVER.LAYER_DECAY)."""
-    backbone, solver = model.backbone, cfg.SOLVER
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        decay = 0.0 if solver.ZERO_WD_1D_PARAM and parameter.ndim <= 1 else solver.WEIGHT_DECAY
-        groups.setdefault((decay, _rate_factor(name, backbone, solver.LAYER_DECAY)), []).append(
-            parameter
-        )
+        if parameter.requires_grad:
+            decays = parameter.ndim > 1 or not solver.zero_wd_1d_param
+            decay = solver.weight_decay if decays else 0.0
+            factor = _rate_factor(name, model.backbone, solver.layer_decay)
+            groups.setdefault((decay, factor), []).append(parameter)
     return [
         {"params": parameters, "weight_decay": decay, "lr_scale": factor}
         for (decay, factor), parameters in groups.items()
     ]
 
 
-def _rate_factor(name: str, backbone: nn.Module, layer_decay: float) -> float:
+def _rate_factor(name: str, backbone: Any, layer_decay: float) -> float:
     """LAYER_DECAY to the number of layers above; the head trains at the full rate."""
     prefix = "backbone."
     if layer_decay == 1.0 or not name.startswith(prefix):

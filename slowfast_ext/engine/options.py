@@ -8,7 +8,7 @@ from slowfast_ext.options import Options, option, section
 @section("", "The run as a whole")
 @dataclass(frozen=True)
 class RunOptions(Options):
-    """The run as a whole: the section at the top."""
+    """Where a run computes and writes, its seed and its processes."""
 
     import_: tuple[str, ...] = option(
         (),
@@ -47,7 +47,7 @@ class RunOptions(Options):
 @section("TENSORBOARD", "TensorBoard event files")
 @dataclass(frozen=True)
 class TensorboardOptions(Options):
-    """TensorBoard event files: the section TENSORBOARD."""
+    """Whether TensorBoard can follow a run."""
 
     enable: bool = option(True, "write event files to OUTPUT_DIR/tensorboard")
 
@@ -55,7 +55,7 @@ class TensorboardOptions(Options):
 @section("TRAIN", "Training")
 @dataclass(frozen=True)
 class TrainOptions(Options):
-    """Training: the section TRAIN."""
+    """Batches, checkpoints, precision and start of a training."""
 
     enable: bool = option(True, "train the model")
     dataset: str = option("kinetics", "name of the training set in the DATASETS registry")
@@ -103,7 +103,7 @@ class TrainOptions(Options):
 @section("TEST", "Multi-view testing")
 @dataclass(frozen=True)
 class TestOptions(Options):
-    """Multi-view testing: the section TEST."""
+    """Batches, precision and weights of an evaluation."""
 
     enable: bool = option(True, "test after training")
     dataset: str = option("kinetics", "name of the test set in the DATASETS registry")

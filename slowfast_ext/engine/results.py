@@ -1,56 +1,39 @@
-"""What a test leaves in OUTPUT_DIR/results: scores, metrics, per-class table, confusion, unreadable videos.
-
-Shapes: M videos, K classes of a head.
-"""
+"""What a test leaves in OUTPUT_DIR/results: scores, metrics, predictions, unreadable videos and the tables of the task."""
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
 from slowfast_ext.data.records import VideoSet
-from slowfast_ext.engine.metrics import Evaluation, Metrics, confusion, head_names, hits
 from slowfast_ext.files import write_atomically
+from slowfast_ext.tasks import Evaluation, Metrics, Task
 
 FOLDER = "results"
 
 
 def write_results(
-    output_dir: str | Path, videos: VideoSet, evaluation: Evaluation, metrics: Metrics, policy: str
+    output_dir: str | Path,
+    videos: VideoSet,
+    evaluation: Evaluation,
+    metrics: Metrics,
+    task: Task,
+    on_decode_error: str = "wrong",
 ) -> Path:
     """Write all files of a test; returns their folder."""
     folder = Path(output_dir) / FOLDER
     _write_text(folder / "metrics.json", json.dumps(metrics, indent=2))
     _write_scores(folder / "scores.safetensors", evaluation)
-    _write_csv(folder / "predictions.csv", _prediction_rows(videos, evaluation))
-    bad = [
-        ("video", "reason"),
-        *((videos.records[i].path, why) for i, why in evaluation.errors.items()),
-    ]
-    _write_csv(folder / "unreadable.csv", bad)
-    if not evaluation.multi_label:
-        _write_heads(folder, videos, evaluation.counted(policy))
+    _write_csv(folder / "predictions.csv", _prediction_rows(videos, evaluation, task))
+    bad = [(videos.records[index].path, why) for index, why in evaluation.errors.items()]
+    _write_csv(folder / "unreadable.csv", [("video", "reason"), *bad])
+    names = [class_names(videos, head, count) for head, count in enumerate(task.num_classes)]
+    for name, rows in task.tables(evaluation.counted(on_decode_error), names):
+        _write_csv(folder / name, rows)
     return folder
-
-
-def _write_heads(folder: Path, videos: VideoSet, counted: Evaluation) -> None:
-    count = len(counted.scores)
-    for head, name in enumerate(head_names(count) if count > 1 else [""]):
-        prefix = f"{name}_" if name else ""
-        names = class_names(videos, head, counted.scores[head].shape[1])
-        decoded_M, label_M = counted.decoded, counted.labels[:, head]
-        table_KK = confusion(counted.scores[head][decoded_M], label_M[decoded_M])
-        rows = [
-            ["label \\ predicted", *names],
-            *([n, *row] for n, row in zip(names, table_KK.tolist(), strict=True)),
-        ]
-        _write_csv(folder / f"{prefix}confusion.csv", rows)
-        hit_M = hits(counted.scores[head], label_M, decoded_M, 1)
-        _write_csv(folder / f"{prefix}per_class.csv", _class_rows(names, label_M, hit_M))
 
 
 def class_names(videos: VideoSet, head: int, count: int) -> Sequence[str]:
@@ -60,21 +43,13 @@ def class_names(videos: VideoSet, head: int, count: int) -> Sequence[str]:
     return [str(index) for index in range(count)]
 
 
-def _class_rows(names: Sequence[str], label_M: Tensor, hit_M: Tensor) -> Iterable[Sequence[object]]:
-    yield "class", "name", "videos", "right", "accuracy"
-    for index, name in enumerate(names):
-        own_M = label_M == index
-        size, right = int(own_M.sum()), int(hit_M[own_M].sum())
-        yield index, name, size, right, f"{100 * right / size:.2f}" if size else ""
-
-
-def _prediction_rows(videos: VideoSet, evaluation: Evaluation) -> Iterable[Sequence[object]]:
+def _prediction_rows(
+    videos: VideoSet, evaluation: Evaluation, task: Task
+) -> Iterator[Sequence[object]]:
     yield "index", "video", "labels", "predicted", "score", "decoded"
-    best = [scores_MK.max(1) for scores_MK in evaluation.scores]
-    for index, record in enumerate(videos):
-        labels = " ".join(str(label) for label in record.labels)
-        predicted = " ".join(str(int(b.indices[index])) for b in best)
-        score = " ".join(f"{float(b.values[index]):.6f}" for b in best)
+    predictions = zip(videos, task.predictions(evaluation), strict=True)
+    for index, (record, (predicted, score)) in enumerate(predictions):
+        labels = " ".join(map(str, record.labels))
         yield index, record.path, labels, predicted, score, bool(evaluation.decoded[index])
 
 

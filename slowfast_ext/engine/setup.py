@@ -1,6 +1,7 @@
 """cfg -> all objects of a training run."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,71 +11,101 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from yacs.config import CfgNode
 
+from slowfast_ext.config import options_of
 from slowfast_ext.config.explain import changed_keys
 from slowfast_ext.config.schema import schema
 from slowfast_ext.data.annotations import read_videos
 from slowfast_ext.data.loader import EvalLoader, TrainLoader
 from slowfast_ext.data.records import VideoSet
-from slowfast_ext.data.sampling import centre_view
+from slowfast_ext.data.sampling import SamplingOptions, centre_view, clip_seconds
 from slowfast_ext.engine.checkpoint import CheckpointStore
-from slowfast_ext.engine.distributed import Vote, World, from_main
-from slowfast_ext.engine.ema import WeightAverage
-from slowfast_ext.engine.facts import training_facts
-from slowfast_ext.engine.guard import SafeStepper
-from slowfast_ext.engine.initial import load_initial_weights
-from slowfast_ext.engine.ledger import BadLedger
-from slowfast_ext.engine.log import StatsWriter
-from slowfast_ext.engine.loss import build_loss
+from slowfast_ext.engine.distributed import StopRequest, Vote, World, from_main
+from slowfast_ext.engine.load import load_initial_weights
+from slowfast_ext.engine.log import StatsWriter, TrainingLog
 from slowfast_ext.engine.optim import build_optimizer, freeze
+from slowfast_ext.engine.options import (
+    ReadErrorOptions,
+    RunOptions,
+    TensorboardOptions,
+    TrainOptions,
+)
 from slowfast_ext.engine.precision import loss_scaler
-from slowfast_ext.engine.run import TrainingRun
+from slowfast_ext.engine.read_errors import ReadErrors
+from slowfast_ext.engine.run import Recipe, TrainingRun
 from slowfast_ext.engine.seeding import seed_model
-from slowfast_ext.engine.signals import StopRequest
+from slowfast_ext.engine.step import SafeStepper, WeightAverage
+from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import VideoModel, build_model
-from slowfast_ext.tasks import build_task
+from slowfast_ext.models.weights import LoadOptions
+from slowfast_ext.tasks import Task, build_task
 
 logger = logging.getLogger(__name__)
 
 
-def build_training(cfg: CfgNode, world: World, stop_request: StopRequest) -> TrainingRun:
+def build_training(cfg: CfgNode, world: World, stop: StopRequest | None = None) -> TrainingRun:
     """Everything that the loop needs, resumed from OUTPUT_DIR where TRAIN.AUTO_RESUME finds a checkpoint."""
-    videos = read_everywhere(cfg, world, "train")
-    val_videos = read_everywhere(cfg, world, "val")
-    store = CheckpointStore(cfg.OUTPUT_DIR, cfg.TRAIN.KEEP_CHECKPOINTS)
-    resumed = from_main(world, lambda: _find_resume(cfg, store))
+    recipe = Recipe.from_cfg(cfg)
+    options = recipe.train
+    videos, val_videos = (read_everywhere(cfg, world, split) for split in ("train", "val"))
+    task = build_task(cfg, (record.labels for record in videos))
+    store = CheckpointStore(recipe.run.output_dir, options.keep_checkpoints)
+    resumed = from_main(world, store.newest_sound) if options.auto_resume else None
     model = prepare_model(cfg, world)
-    if resumed is None and cfg.TRAIN.CHECKPOINT_FILE_PATH:
-        load_initial_weights(cfg, model)
-    if cfg.TRAIN.FREEZE:
-        logger.info("frozen: %d tensors match TRAIN.FREEZE", freeze(model, cfg.TRAIN.FREEZE))
-    optimizer = build_optimizer(cfg, model)
-    scaler = loss_scaler(world.device, cfg.TRAIN.PRECISION)
+    if resumed is None and options.checkpoint_file_path:
+        load_initial_weights(model, options.checkpoint_file_path, options_of(cfg, LoadOptions))
+    if options.freeze:
+        logger.info("frozen: %d tensors match TRAIN.FREEZE", freeze(model, options.freeze))
+    optimizer = build_optimizer(recipe.solver, model)
     run = TrainingRun(
-        cfg=cfg,
+        recipe=recipe,
+        config=cfg.dump(),
         world=world,
+        task=task,
         model=model,
-        forward=wrap_model(cfg, world, model),
-        average=WeightAverage(model, cfg.TRAIN.EMA_DECAY) if cfg.TRAIN.EMA_DECAY else None,
+        forward=_wrapped(model, options.compile, world),
+        average=WeightAverage(model, options.ema_decay) if options.ema_decay else None,
         optimizer=optimizer,
         stepper=SafeStepper(
-            model, optimizer, cfg.SOLVER.CLIP_GRAD_L2NORM, cfg.TRAIN.MAX_BAD_STEPS, scaler
+            model,
+            optimizer,
+            recipe.solver.clip_grad_l2norm,
+            options.max_bad_steps,
+            loss_scaler(world.device, options.precision),
         ),
-        loss=build_loss(cfg, videos.records).to(world.device),
-        loader=TrainLoader.from_cfg(cfg, videos, build_task(cfg), world.rank, world.size),
+        loader=TrainLoader.from_cfg(cfg, videos, task, world.rank, world.size),
         val_loader=EvalLoader.from_cfg(
-            cfg, val_videos, centre_view(), build_task(cfg), world.rank, world.size
+            cfg, val_videos, centre_view(), task, world.rank, world.size
         ),
         store=store,
-        stats=StatsWriter(cfg, world),
-        ledger=BadLedger(world, cfg.OUTPUT_DIR, cfg.DATA.MAX_BAD_SHARE),
-        stop_request=stop_request,
+        log=_training_log(cfg, recipe, world, task, videos),
         votes=Vote(world, count=2),
+        stop=StopRequest() if stop is None else stop,
     )
+    if run.steps_per_epoch == 0:
+        raise ConfigError(
+            f"TRAIN.ACCUMULATE = {options.accumulate}: an epoch has only {run.loader.steps_per_epoch} batches"
+        )
     if resumed is not None:
         resume(run, *resumed)
-    for fact in training_facts(cfg, world, videos, run.steps_per_epoch):
+    for fact in (clip_in_words(cfg), *_facts(run), *videos.notes):
         logger.info(fact)
     return run
+
+
+def _training_log(
+    cfg: CfgNode, recipe: Recipe, world: World, task: Task, videos: VideoSet
+) -> TrainingLog:
+    folder = recipe.run.output_dir
+    return TrainingLog(
+        world,
+        task.running,
+        StatsWriter(folder, world.is_main, options_of(cfg, TensorboardOptions).enable),
+        ReadErrors(world, folder, options_of(cfg, ReadErrorOptions).max_bad_share),
+        lambda video: videos.records[video].path,
+        recipe.run.log_period,
+        recipe.solver.max_epoch,
+        recipe.train.accumulate,
+    )
 
 
 def read_everywhere(cfg: CfgNode, world: World, split: str) -> VideoSet:
@@ -85,32 +116,28 @@ def read_everywhere(cfg: CfgNode, world: World, split: str) -> VideoSet:
 
 def prepare_model(cfg: CfgNode, world: World) -> VideoModel:
     """The model on its device, with the initial weights that RNG_SEED gives in every process."""
-    seed_model(cfg.RNG_SEED)
+    seed_model(options_of(cfg, RunOptions).rng_seed)
     model = build_model(cfg).to(world.device)
-    if cfg.TRAIN.CHANNELS_LAST:
+    if options_of(cfg, TrainOptions).channels_last:
         model = model.to(memory_format=torch.channels_last_3d)
     return model
 
 
-def wrap_model(cfg: CfgNode, world: World, model: nn.Module) -> nn.Module:
+def _wrapped(model: nn.Module, compile: bool, world: World) -> nn.Module:
     """The model as the loop calls it: compiled, and with gradients averaged over processes."""
-    called = torch.compile(model) if cfg.TRAIN.COMPILE else model
+    called: Any = torch.compile(model) if compile else model
     if world.size == 1:
         return called
     device_ids = [world.device] if world.device.type == "cuda" else None
     return DistributedDataParallel(called, device_ids=device_ids, gradient_as_bucket_view=True)
 
 
-def _find_resume(cfg: CfgNode, store: CheckpointStore) -> tuple[Path, dict[str, Any]] | None:
-    return store.newest_sound() if cfg.TRAIN.AUTO_RESUME else None
-
-
 def resume(run: TrainingRun, path: Path, state: dict[str, Any]) -> None:
     """Take over a checkpoint and say what is configured differently since."""
-    run.restore(state)
+    run.load_state_dict(state)
     logger.info("resumed from %s: epoch %d, step %d", path, run.position.epoch, run.position.step)
-    before = CfgNode(yaml.safe_load(state["cfg"]))
-    for line in config_changes(before, run.cfg):
+    before, after = (CfgNode(yaml.safe_load(text)) for text in (state["cfg"], run.config))
+    for line in config_changes(before, after):
         logger.warning("changed since the checkpoint: %s", line)
 
 
@@ -123,3 +150,32 @@ def config_changes(before: CfgNode, after: CfgNode) -> list[str]:
         for key in keys
     ]
     return [f"{key}: {was!r} -> {now!r}" for key, was, now in pairs if was != now]
+
+
+_USUAL_FPS = (12.0, 25.0, 30.0)
+
+
+def clip_in_words(cfg: CfgNode) -> str:
+    """The stretch of video that a clip covers."""
+    options = options_of(cfg, SamplingOptions)
+    if options.sampling == "segment":
+        return f"clip: {options.num_frames} frames, one from each equal part of the video"
+    rates = (options.target_fps,) if options.target_fps else _USUAL_FPS
+    seconds = ", ".join(f"{clip_seconds(fps, options):.1f} s at {fps:g} frames/s" for fps in rates)
+    return f"clip: {options.num_frames} frames, {options.sampling_rate} apart, from first to last {seconds}"
+
+
+def _facts(run: TrainingRun) -> Iterator[str]:
+    """What follows from a configuration and is often taken for something else: effective batch, steps, rate."""
+    recipe, world = run.recipe, run.world
+    train, solver = recipe.train, recipe.solver
+    yield (
+        f"training set: {len(run.loader.videos)} videos, {run.steps_per_epoch} steps per epoch, "
+        f"{solver.max_epoch} epochs"
+    )
+    yield (
+        f"effective batch: {recipe.effective_batch} clips = {train.batch_size // world.local_size} videos "
+        f"x {world.size} processes x {recipe.repeats} repeats x {train.accumulate} accumulated"
+    )
+    peak = recipe.learning_rate(solver.warmup_epochs)
+    yield f"learning rate: {peak:.4g} after {solver.warmup_epochs:g} epochs of warm-up"

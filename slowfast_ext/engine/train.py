@@ -1,19 +1,17 @@
-"""The training loop.
+"""The training loop."""
 
-Shapes: B clips, K classes of a head, T frames, C colours, H W pixels.
-"""
-
-import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from pathlib import Path
 
 from slowfast_ext.data.loader import Batch
 from slowfast_ext.engine.checkpoint import Position
-from slowfast_ext.engine.meter import EpochMeter
-from slowfast_ext.engine.optim import learning_rate, set_learning_rate
+from slowfast_ext.engine.evaluate import evaluate
+from slowfast_ext.engine.optim import set_learning_rate
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.seeding import seed_step
+from slowfast_ext.errors import Interrupted
+from slowfast_ext.tasks import METRICS
 
 
 def train(run: TrainingRun) -> None:
@@ -23,51 +21,103 @@ def train(run: TrainingRun) -> None:
     steps are bad.
     """
     if run.evaluation_pending:
-        run.evaluate(run.position)
-    for epoch in range(run.position.epoch, run.cfg.SOLVER.MAX_EPOCH):
-        meter = train_epoch(run, epoch, first_step=run.position.step)
-        run.end_epoch(epoch, meter)
+        validate(run, run.position)
+    for epoch in range(run.position.epoch, run.recipe.solver.max_epoch):
+        train_epoch(run, epoch, first_step=run.position.step)
+        end_epoch(run, epoch)
         run.position = Position(epoch + 1)
 
 
-def train_epoch(run: TrainingRun, epoch: int, first_step: int = 0) -> EpochMeter:
+def train_epoch(run: TrainingRun, epoch: int, first_step: int = 0) -> None:
     """The steps of one epoch from `first_step` on."""
-    cfg, steps = run.cfg, run.steps_per_epoch
     run.model.train()
-    meter = run.epoch_meter()
-    batches = run.loader.epoch(epoch, first_step * cfg.TRAIN.ACCUMULATE)
-    for step in range(first_step, steps):
-        rate = learning_rate(cfg, epoch + step / steps, run.effective_batch)
+    run.log.start_epoch()
+    batches = run.log.timed(run.loader.epoch(epoch, first_step * run.recipe.train.accumulate))
+    for step in range(first_step, run.steps_per_epoch):
+        rate = run.recipe.learning_rate(epoch + step / run.steps_per_epoch)
         set_learning_rate(run.optimizer, rate)
-        seed_step(cfg.RNG_SEED, epoch, step, run.world.rank)
-        videos = accumulate(run, epoch, step, batches, meter)
-        run.stepper.step(epoch * steps + step, videos)
-        if run.average:
-            run.average.update(run.model)
-        run.log_step(epoch, step, rate, meter)
-        run.checkpoint_if_due(epoch, step, meter)
-    return meter
+        seed_step(run.recipe.run.rng_seed, epoch, step, run.world.rank)
+        train_step(run, epoch, step, batches)
+        run.log.step(epoch, step, run.steps_per_epoch, rate, run.stepper)
+        checkpoint_if_due(run, Position(epoch, step + 1))
 
 
-def accumulate(
-    run: TrainingRun, epoch: int, step: int, batches: Iterator[Batch], meter: EpochMeter
-) -> list[int]:
-    """Gradients of TRAIN.ACCUMULATE forward passes; returns the indices of their videos."""
-    count = run.cfg.TRAIN.ACCUMULATE
-    videos: list[int] = []
-    for part in range(count):
-        started = time.perf_counter()
+def train_step(run: TrainingRun, epoch: int, step: int, batches: Iterator[Batch]) -> None:
+    """One step of the optimizer with the gradients of TRAIN.ACCUMULATE batches."""
+    passes, videos = run.recipe.train.accumulate, []
+    for part in range(passes):
         batch = next(batches)
-        meter.waited(time.perf_counter() - started)
-        clip_BCTHW, targets = run.inputs(batch, epoch, step * count + part)
-        with nullcontext() if part == count - 1 else run.no_sync():
-            with autocast(run.world.device, run.cfg.TRAIN.PRECISION):
-                logits = run.forward(clip_BCTHW)
-            loss = run.loss(logits, targets)
-            run.stepper.backward(loss / count)
-        meter.add(
-            loss, logits, targets, len(batch.index_B) // run.cfg.AUG.NUM_SAMPLE, len(batch.bad)
-        )
-        run.ledger.add(batch)
+        clip_BCTHW, targets = run.inputs(batch, epoch, step * passes + part)
+        with run.sync_of(part):
+            with autocast(run.world.device, run.recipe.train.precision):
+                output = run.forward(clip_BCTHW)
+            loss = run.task.loss(output, targets)
+            run.stepper.backward(loss / passes)
+        run.log.add(batch, loss, run.task.running_sums(output, targets), run.recipe.repeats)
         videos += batch.index_B.tolist()
-    return videos
+    run.stepper.clip()
+    run.stepper.step(epoch * run.steps_per_epoch + step, videos)
+    run.stepper.zero_grad()
+    if run.average:
+        run.average.update(run.model)
+
+
+def end_epoch(run: TrainingRun, epoch: int) -> None:
+    """Log, checkpoint and evaluate as their periods say, and always at the end of training."""
+    options, done = run.recipe.train, epoch + 1
+    run.log.end_epoch(done)
+    evaluates = done == run.recipe.solver.max_epoch or done % options.eval_period == 0
+    if evaluates or run.stopping or done % options.checkpoint_period == 0:
+        stop_if_asked(run, save(run, Position(done), evaluation_pending=evaluates))
+    if evaluates:
+        validate(run, Position(done))
+
+
+def validate(run: TrainingRun, position: Position) -> None:
+    """Evaluate the weights just saved at `position`, one centre view a video; remember the best."""
+    recipe = run.recipe
+    evaluation = evaluate(
+        run.evaluated_model,
+        run.val_loader,
+        run.task,
+        pixels=recipe.pixels,
+        options=recipe.test,
+        on_decode_error=recipe.scores.on_decode_error,
+        world=run.world,
+        stop=run.stop,
+    )
+    metrics = run.task.evaluate(evaluation.counted(recipe.scores.on_decode_error))
+    run.log.validation(position.epoch, {"undecoded": len(evaluation.errors), **metrics})
+    name = run.task.best_by(recipe.scores.metric)
+    rank = METRICS.get(name).rank(metrics[name])
+    if rank > run.best:
+        run.best = rank
+        if run.world.is_main:
+            run.store.mark_best(position)
+
+
+def checkpoint_if_due(run: TrainingRun, position: Position) -> None:
+    """Checkpoint inside an epoch by steps, minutes or a stop request, on which all processes agree."""
+    steps, minutes = run.recipe.train.checkpoint_steps, run.recipe.train.checkpoint_minutes
+    late = run.world.is_main and 0 < minutes <= run.store.minutes_since_save
+    run.stopping, late = run.votes.cast(bool(run.stop), late)
+    by_steps = steps > 0 and position.step % steps == 0
+    if position.step < run.steps_per_epoch and (by_steps or late or run.stopping):
+        stop_if_asked(run, save(run, position))
+
+
+def save(run: TrainingRun, position: Position, evaluation_pending: bool = False) -> Path:
+    """Write the state reached at `position`; only the main process writes, all add up their meters."""
+    meter = run.log.meter_state() if position.step else {}
+    if run.world.is_main:
+        run.store.save(run.state_dict(position, meter, evaluation_pending), position)
+    return run.store.path(position)
+
+
+def stop_if_asked(run: TrainingRun, path: Path) -> None:
+    """Raise Interrupted, now that `path` holds the state, if any process was asked to stop."""
+    if run.stopping:
+        name = run.stop.name or "a signal to another process"
+        raise Interrupted(
+            f"stopped by {name}; {path} is written, the same command goes on from there"
+        )

@@ -19,7 +19,7 @@ from slowfast_ext.data.decode.source import DECODERS
 from slowfast_ext.data.loader import TrainLoader
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.engine.distributed import World
-from slowfast_ext.engine.ledger import FILE, BadLedger
+from slowfast_ext.engine.read_errors import FILE, ReadErrors
 from slowfast_ext.tasks import build_task
 
 pytestmark = [
@@ -116,7 +116,7 @@ def test_an_epoch_over_broken_files_ends_with_all_its_samples(tmp_path, monkeypa
     before = set(process_tree.descendants())
     loader = TrainLoader.from_cfg(cfg, video_set(paths), build_task(cfg))
     (tmp_path / "out").mkdir(exist_ok=True)
-    ledger = BadLedger(World(0, 1, 0, 1, torch.device("cpu")), tmp_path / "out", 1.0)
+    ledger = ReadErrors(World(0, 1, 0, 1, torch.device("cpu")), tmp_path / "out", 1.0)
     read, counts, started = 0, Counter(), time.monotonic()
     for epoch in range(2):
         for batch in loader.epoch(epoch):

@@ -21,7 +21,8 @@ def state(epoch=0, step=0):
 
 def test_keeps_the_last_k_and_the_best(tmp_path):
     store = CheckpointStore(tmp_path, keep=2)
-    store.mark_best(store.save(state(1), Position(1)))
+    store.save(state(1), Position(1))
+    store.mark_best(Position(1))
     for epoch in (2, 3, 4):
         store.save(state(epoch), Position(epoch))
     assert [p.name for p in store.newest_first()] == [

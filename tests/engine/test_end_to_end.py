@@ -2,15 +2,16 @@
 
 import csv
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
 from tiny_run import SETTINGS, config, final_weights, losses, train
 
+from slowfast_ext.cli import jobs
 from slowfast_ext.config import load_config
-from slowfast_ext.engine import jobs
+from slowfast_ext.engine.distributed import StopRequest
 from slowfast_ext.engine.log import read_stats
-from slowfast_ext.engine.signals import StopRequest
 from slowfast_ext.errors import CheckpointError, DataError, Interrupted
 
 STEPS = 4
@@ -44,7 +45,8 @@ class StopAfter(StopRequest):
     """A signal that comes during step `step`."""
 
     def __init__(self, step):
-        self.name, self._left = "SIGTERM", step + 1
+        super().__init__("SIGTERM")
+        self._left = step + 1
 
     def __bool__(self):
         self._left -= 1
@@ -62,7 +64,7 @@ def test_interrupted_and_resumed_equals_unbroken(settings, tmp_path, monkeypatch
     }
     unbroken = train({**settings, "OUTPUT_DIR": tmp_path / "unbroken"}, **more)
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "StopRequest", lambda: StopAfter(step))
+        patch.setattr(jobs, "stop_on_signals", lambda: nullcontext(StopAfter(step)))
         with pytest.raises(Interrupted):
             train(settings, **more)
     resumed = train(settings, **more)

@@ -3,8 +3,9 @@ import json
 import pytest
 import torch
 
-from slowfast_ext.config import load_config
+from slowfast_ext.config import load_config, options_of
 from slowfast_ext.engine.optim import (
+    SolverOptions,
     build_optimizer,
     check_solver,
     freeze,
@@ -21,6 +22,10 @@ def cfg_of(*pairs):
     return load_config([], [*TINY, *pairs])
 
 
+def solver_of(cfg):
+    return options_of(cfg, SolverOptions)
+
+
 def test_published_learning_rates(golden_dir):
     for case in json.loads((golden_dir / "sampling_lr_misc.json").read_text())["lr"]:
         pairs = {
@@ -31,19 +36,19 @@ def test_published_learning_rates(golden_dir):
             *(text for key, value in pairs.items() for text in (f"SOLVER.{key}", repr(value)))
         )
         for epoch, rate in case["points"]:
-            assert learning_rate(cfg, epoch, 64) == pytest.approx(rate, rel=1e-9)
+            assert learning_rate(solver_of(cfg), epoch, 64) == pytest.approx(rate, rel=1e-9)
 
 
 def test_warmup_meets_the_cosine():
     cfg = cfg_of("SOLVER.BASE_LR", "1.0", "SOLVER.WARMUP_EPOCHS", "2.0", "SOLVER.MAX_EPOCH", "10")
-    rates = [learning_rate(cfg, epoch, 64) for epoch in (0.0, 1.0, 2.0, 6.0, 10.0)]
+    rates = [learning_rate(solver_of(cfg), epoch, 64) for epoch in (0.0, 1.0, 2.0, 6.0, 10.0)]
     assert rates == pytest.approx([0.0, 0.5, 1.0, 0.5, 0.0])
 
 
 def test_steps_policy_and_scaling():
     cfg = cfg_of("SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0, 20, 30]",
                  "SOLVER.LRS", "[1, 0.1, 0.01]", "SOLVER.BASE_LR", "2.0", "SOLVER.BASE_LR_BATCH", "32")  # fmt: skip
-    assert [learning_rate(cfg, e, 64) for e in (0, 19.9, 20, 35)] == pytest.approx(
+    assert [learning_rate(solver_of(cfg), e, 64) for e in (0, 19.9, 20, 35)] == pytest.approx(
         [4, 4, 0.4, 0.04]
     )
 
@@ -51,7 +56,7 @@ def test_steps_policy_and_scaling():
 def test_one_dimensional_parameters_do_not_decay():
     cfg = cfg_of()
     model = build_model(cfg)
-    groups = parameter_groups(cfg, model)
+    groups = parameter_groups(solver_of(cfg), model)
     assert {g["weight_decay"] for g in groups} == {0.0, 0.05}
     for group in groups:
         assert all((p.ndim <= 1) == (group["weight_decay"] == 0.0) for p in group["params"])
@@ -61,9 +66,11 @@ def test_one_dimensional_parameters_do_not_decay():
 def test_layer_decay_falls_with_depth():
     cfg = cfg_of("SOLVER.LAYER_DECAY", "0.5")
     model = build_model(cfg)
-    factor = {id(p): g["lr_scale"] for g in parameter_groups(cfg, model) for p in g["params"]}
+    factor = {
+        id(p): g["lr_scale"] for g in parameter_groups(solver_of(cfg), model) for p in g["params"]
+    }
     named = dict(model.named_parameters())
-    head = factor[id(named["head.classifiers.0.weight"])]
+    head = factor[id(named["head.weight"])]
     first, last = (
         {factor[id(p)] for n, p in named.items() if n.startswith(f"backbone.blocks.{i}.")}
         for i in (0, 2)
@@ -76,7 +83,7 @@ def test_frozen_parameters_are_in_no_group():
     cfg = cfg_of("TRAIN.FREEZE", "['backbone']")
     model = build_model(cfg)
     freeze(model, cfg.TRAIN.FREEZE)
-    trained = [p for g in parameter_groups(cfg, model) for p in g["params"]]
+    trained = [p for g in parameter_groups(solver_of(cfg), model) for p in g["params"]]
     assert {p.shape for p in trained} == {p.shape for p in model.head.parameters()}
 
 
@@ -96,7 +103,7 @@ def test_fused_equals_plain(method):
         )
         torch.manual_seed(0)
         model = build_model(cfg)
-        optimizer = build_optimizer(cfg, model)
+        optimizer = build_optimizer(solver_of(cfg), model)
         generator = torch.Generator().manual_seed(1)
         for _ in range(3):
             for parameter in model.parameters():

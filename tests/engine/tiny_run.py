@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from slowfast_ext.cli.jobs import train_and_test
 from slowfast_ext.config import load_config
 from slowfast_ext.engine.checkpoint import CheckpointStore, read_checkpoint
-from slowfast_ext.engine.jobs import train_and_test
 from slowfast_ext.engine.log import read_stats
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,8 @@ from lra_cases import SMALL, recipe
 from projects.lra.compare import compare, shortened
 from projects.lra.tasks import TASKS
 from projects.lra.training import build_run, examples_of_step, run, train
-from slowfast_ext.engine.optim import learning_rate
+from slowfast_ext.config import options_of
+from slowfast_ext.engine.optim import SolverOptions, learning_rate
 from slowfast_ext.errors import ConfigError
 
 TOOL = Path(__file__).resolve().parents[2] / "projects/lra/run.py"
@@ -57,7 +58,7 @@ def test_recipes_rise_and_fall_linearly(task):
     cfg = recipe(task, small=False)
     last, warm = cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.WARMUP_EPOCHS
     points = (0, warm / 2, warm, (warm + last) / 2, last)
-    rates = [learning_rate(cfg, point, cfg.TRAIN.BATCH_SIZE) for point in points]
+    rates = [learning_rate(options_of(cfg, SolverOptions), point, cfg.TRAIN.BATCH_SIZE) for point in points]
     assert rates == pytest.approx([4e-6, 5.2e-5, 1e-4, 5e-5, 4e-10], rel=1e-4)
 
 

@@ -3,17 +3,13 @@ import torch
 import torch.nn.functional as F
 
 from slowfast_ext.config import load_config
-from slowfast_ext.data.records import VideoRecord
-from slowfast_ext.engine.loss import build_loss, inverse_frequency
-
-
-def records(*labels):
-    return [VideoRecord(f"{i}.mp4", label, f"l:{i}") for i, label in enumerate(labels)]
+from slowfast_ext.tasks import build_task
+from slowfast_ext.tasks.single_label import inverse_frequency
 
 
 def test_equals_torch_cross_entropy_over_heads():
     cfg = load_config([], ["MODEL.NUM_CLASSES", "[3, 4]"])
-    loss = build_loss(cfg, records((0, 0)))
+    loss = build_task(cfg).loss
     logits = torch.randn(5, 3), torch.randn(5, 4)
     labels = torch.randint(3, (5,)), torch.randint(4, (5,))
     targets = [F.one_hot(label, k).float() for label, k in zip(labels, (3, 4), strict=True)]
@@ -29,8 +25,8 @@ def test_class_weights_have_mean_one_over_the_videos():
 
 def test_rare_classes_weigh_more():
     cfg = load_config([], ["MODEL.NUM_CLASSES", "2", "TRAIN.CLASS_WEIGHTS", "inverse"])
-    loss = build_loss(cfg, records((0,), (0,), (0,), (1,)))
-    logits = [torch.zeros(1, 2)]
+    loss = build_task(cfg, [(0,), (0,), (0,), (1,)]).loss
+    logits = torch.zeros(1, 2)
     common, rare = (loss(logits, [torch.eye(2)[[k]]]) for k in (0, 1))
     assert rare.item() == pytest.approx(3 * common.item())
 
@@ -39,4 +35,4 @@ def test_multi_label():
     cfg = load_config([], ["MODEL.NUM_CLASSES", "3", "DATA.MULTI_LABEL", "True"])
     logits, targets = torch.randn(2, 3), torch.tensor([[1.0, 0, 1], [0, 0, 0]])
     expected = F.binary_cross_entropy_with_logits(logits, targets)
-    torch.testing.assert_close(build_loss(cfg, records((0, 2)))([logits], [targets]), expected)
+    torch.testing.assert_close(build_task(cfg).loss(logits, [targets]), expected)

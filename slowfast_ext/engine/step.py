@@ -1,7 +1,9 @@
-"""Optimizer steps that survive a non-finite gradient, without waiting for the device to find out."""
+"""Optimizer steps that survive a non-finite gradient without waiting for the device, and averaged weights."""
 
+import copy
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,7 @@ class SafeStepper:
         self._optimizer, self._scaler = optimizer, scaler
         self._max_norm, self._max_bad = max_norm, max_bad
         device = self._parameters[0].device
+        self._bad = torch.zeros((), device=device)
         self._in_a_row = torch.zeros((), device=device)
         self._worst = torch.zeros((), device=device)
         self._total = torch.zeros((), device=device)
@@ -42,36 +45,42 @@ class SafeStepper:
         """Gradients of the loss, scaled for fp16."""
         self._scaler.scale(loss).backward()
 
-    def step(self, number: int, videos: Sequence[int]) -> Tensor:
-        """One optimizer step or none; returns the gradient norm before clipping (on the device).
+    def clip(self) -> Tensor:
+        """Clip the gradients to the largest norm; returns the norm before (on the device)."""
+        self._scaler.unscale_(self._optimizer)
+        if self._max_norm:
+            norm = nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
+        else:
+            gradients = [p.grad for p in self._parameters if p.grad is not None]
+            norm = nn.utils.get_total_norm(gradients)
+        self._bad = (~torch.isfinite(norm)).float()
+        return norm
+
+    def step(self, number: int, videos: Sequence[int]) -> None:
+        """The optimizer's step, or none where `clip` met a norm that is not finite.
 
         `number` and the indices of the `videos` in the batch are remembered for the message of `check`.
         """
-        self._scaler.unscale_(self._optimizer)
-        norm = self._clip()
-        bad = (~torch.isfinite(norm)).float()
-        self._apply(bad)
-        self._optimizer.zero_grad(set_to_none=True)
-        self._restore_buffers(bad)
-        self._in_a_row = (self._in_a_row + 1) * bad
+        self._apply(self._bad)
+        self._restore_buffers(self._bad)
+        self._in_a_row = (self._in_a_row + 1) * self._bad
         self._worst = torch.maximum(self._worst, self._in_a_row)
-        self._total += bad
+        self._total += self._bad
         self._recent.append((number, list(videos)))
-        return norm
 
-    def _clip(self) -> Tensor:
-        if self._max_norm:
-            return nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
-        return nn.utils.get_total_norm(p.grad for p in self._parameters if p.grad is not None)
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+        self._optimizer.zero_grad(set_to_none=True)
 
     def _apply(self, bad: Tensor) -> None:
         if self._scaler.is_enabled():
             self._scaler.step(self._optimizer)
             self._scaler.update()
         elif self._optimizer.defaults.get("fused"):
-            self._optimizer.grad_scale, self._optimizer.found_inf = None, bad
+            # Fused kernels read these two attributes, as GradScaler sets them, and skip the step on the device.
+            vars(self._optimizer).update(grad_scale=None, found_inf=bad)
             self._optimizer.step()
-            del self._optimizer.grad_scale, self._optimizer.found_inf
+            del vars(self._optimizer)["grad_scale"], vars(self._optimizer)["found_inf"]
         elif not bad.item():
             self._optimizer.step()
 
@@ -85,13 +94,13 @@ class SafeStepper:
         """`check` must be called at least every so many steps for its message to name the batches."""
         return self._max_bad
 
-    def check(self, paths: Sequence[str]) -> int:
-        """Bad steps so far (waits for the device); `paths` of all videos by index. Raises DataError after too many in a row."""
+    def check(self, name_of: Callable[[int], str]) -> int:
+        """Bad steps so far (waits for the device). Raises DataError after too many in a row, naming their videos."""
         total = int(self._total)
         if self._worst >= self._max_bad:
             steps = list(self._recent)[-2 * self._max_bad :]
             named = "\n".join(
-                f"  step {n}: {', '.join(dict.fromkeys(paths[v] for v in videos))}"
+                f"  step {n}: {', '.join(dict.fromkeys(map(name_of, videos)))}"
                 for n, videos in steps
             )
             raise DataError(
@@ -100,14 +109,31 @@ class SafeStepper:
             )
         return total
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """What an exact resume needs."""
         counts = torch.stack([self._in_a_row, self._worst, self._total])
         return {"counts": counts.cpu(), "scaler": self._scaler.state_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`."""
         self._in_a_row, self._worst, self._total = state["counts"].to(self._total.device).unbind()
         self._total = self._total.clone()
         self._scaler.load_state_dict(state["scaler"])
         self._saved = [b.clone() for b in self._buffers]
+
+
+class WeightAverage:
+    """average <- decay * average + (1 - decay) * weight after each step; buffers are copied."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights of `model`."""
+        own: list[Tensor] = list(self.model.parameters())
+        new: list[Tensor] = list(model.parameters())
+        torch._foreach_lerp_(own, new, 1.0 - self._decay)
+        for buffer, fresh in zip(self.model.buffers(), model.buffers(), strict=True):
+            buffer.copy_(fresh)

@@ -5,22 +5,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowfast_ext.engine.metrics import (
+from slowfast_ext.tasks.metrics import (
     Evaluation,
-    compute_metrics,
     confusion,
     hits,
     mean_average_precision,
     mean_class_accuracy,
 )
+from slowfast_ext.tasks.single_label import SingleLabel
+from slowfast_ext.tasks.verb_noun import VerbNounTask
 
 
-def evaluation(scores, labels, decoded=None, multi_label=False):
+def evaluation(scores, labels, decoded=None):
     decoded = (
         torch.ones(len(labels), dtype=torch.bool) if decoded is None else torch.tensor(decoded)
     )
     heads = scores if isinstance(scores, tuple) else (scores,)
-    return Evaluation(heads, labels, decoded, {}, multi_label)
+    return Evaluation(heads, labels, decoded, {})
 
 
 @given(st.integers(0, 10_000), st.integers(1, 7))
@@ -62,14 +63,15 @@ def test_confusion_counts_every_video():
 def test_policy_for_undecoded_videos(policy, expected):
     scores = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     labels = torch.tensor([[0], [0]])
-    metrics = compute_metrics(evaluation(scores, labels, [True, False]), policy)
+    counted = evaluation(scores, labels, [True, False]).counted(policy)
+    metrics = SingleLabel((2,)).evaluate(counted)
     assert metrics["top1_acc"] == expected
 
 
 def test_action_needs_both_heads():
     verbs, nouns = torch.eye(3)[[0, 1]], torch.eye(4)[[0, 3]]
     labels = torch.tensor([[0, 0], [1, 2]])
-    metrics = compute_metrics(evaluation((verbs, nouns), labels), "wrong")
+    metrics = VerbNounTask((3, 4)).evaluate(evaluation((verbs, nouns), labels))
     assert (metrics["verb_top1_acc"], metrics["noun_top1_acc"], metrics["top1_acc"]) == (
         100,
         50,
@@ -79,4 +81,4 @@ def test_action_needs_both_heads():
 
 def test_nothing_left_to_count_is_nan():
     empty = evaluation(torch.zeros(1, 2), torch.tensor([[0]]), [False])
-    assert math.isnan(compute_metrics(empty, "skip")["top1_acc"])
+    assert math.isnan(SingleLabel((2,)).evaluate(empty.counted("skip"))["top1_acc"])

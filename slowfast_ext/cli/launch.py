@@ -10,14 +10,14 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-import torch
 from torch.distributed import TCPStore
-from yacs.config import CfgNode
 
+from slowfast_ext.engine.distributed import processes_on_this_node
+from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted
 
 EXIT_OK = 0
@@ -29,20 +29,15 @@ GRACE_SECONDS = 20.0
 _ERROR_FILE = "SLOWFAST_ERROR_FILE"
 
 
-def run_everywhere(cfg: CfgNode, job: Callable[[CfgNode], None], argv: list[str]) -> int:
-    """Run `job(cfg)` in every process of this node; returns the exit code of the command.
+def run_everywhere(job: Callable[[], None], options: RunOptions, command: Sequence[str]) -> int:
+    """Run `job` in every process of this node; returns the exit code of the command.
 
-    `argv` is the command line that makes a worker do the same (used to start further processes).
+    `command` makes a worker do the same: it starts the further processes.
     """
-    count = processes_on_this_node(cfg)
-    if "WORLD_SIZE" in os.environ or count * cfg.NUM_SHARDS == 1:
-        return run_here(cfg, job)
-    try:
-        workers = _Workers(cfg, argv, count)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return EXIT_USER_ERROR
-    return workers.watch()
+    count = processes_on_this_node(options)
+    if "WORLD_SIZE" in os.environ or count * options.num_shards == 1:
+        return run_here(job)
+    return _Workers(options, command, count).watch()
 
 
 def environment_pairs() -> list[str]:
@@ -55,16 +50,10 @@ def environment_pairs() -> list[str]:
     return ["NUM_GPUS", str(local), "NUM_SHARDS", str(nodes), "SHARD_ID", str(shard)]
 
 
-def processes_on_this_node(cfg: CfgNode) -> int:
-    """NUM_GPUS with -1 resolved to the GPUs there are, at least one process."""
-    gpus = torch.cuda.device_count() if cfg.DEVICE != "cpu" else 0
-    return max(1, gpus if cfg.NUM_GPUS < 0 else cfg.NUM_GPUS)
-
-
-def run_here(cfg: CfgNode, job: Callable[[CfgNode], None]) -> int:
+def run_here(job: Callable[[], None]) -> int:
     """Run the job in this process and turn its end into an exit code and one message."""
     try:
-        job(cfg)
+        job()
         return EXIT_OK
     except Interrupted as stop:
         _report(str(stop))
@@ -92,18 +81,16 @@ class _Workers:
     With several nodes they meet at MASTER_ADDR:MASTER_PORT, where the first process listens.
     """
 
-    def __init__(self, cfg: CfgNode, argv: list[str], count: int) -> None:
-        self._meeting, self._store = _meeting_point(cfg)
+    def __init__(self, options: RunOptions, command: Sequence[str], count: int) -> None:
+        self._meeting, self._store = _meeting_point(options.num_shards)
         self._errors = Path(tempfile.mkdtemp(prefix="slowfast_ext_"))
         self._stopping = 0.0
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, self._forward)
-        ranks = range(cfg.SHARD_ID * count, (cfg.SHARD_ID + 1) * count)
+        first, size = options.shard_id * count, options.num_shards * count
         self._children = {
-            rank: subprocess.Popen(
-                [sys.executable, *argv], env=self._environment(rank, count, count * cfg.NUM_SHARDS)
-            )
-            for rank in ranks
+            rank: subprocess.Popen(command, env=self._environment(rank, count, size))
+            for rank in range(first, first + count)
         }
 
     def _environment(self, rank: int, count: int, size: int) -> dict[str, str]:
@@ -136,8 +123,10 @@ class _Workers:
     def _first_ended_badly(self) -> int | None:
         """Rank of a child that was killed, else ended with an error, else was interrupted."""
         codes = {rank: child.poll() for rank, child in self._children.items()}
-        failed = [rank for rank, code in codes.items() if code not in (None, EXIT_OK)]
-        return min(failed, key=lambda r: (codes[r] == EXIT_INTERRUPTED, codes[r] > 0), default=None)
+        failed = {rank: code for rank, code in codes.items() if code not in (None, EXIT_OK)}
+        return min(
+            failed, key=lambda r: (failed[r] == EXIT_INTERRUPTED, failed[r] > 0), default=None
+        )
 
     def _end_rest(self) -> None:
         if not self._stopping:
@@ -157,16 +146,16 @@ class _Workers:
         return code if code > 0 else EXIT_FAILED
 
 
-def _meeting_point(cfg: CfgNode) -> tuple[dict[str, str], TCPStore | None]:
+def _meeting_point(nodes: int) -> tuple[dict[str, str], TCPStore | None]:
     """Environment that tells the children where to meet, and the store behind it if it is ours."""
-    if cfg.NUM_SHARDS == 1:
+    if nodes == 1:
         store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
         address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(store.port)}
         return address | {"TORCHELASTIC_USE_AGENT_STORE": "True"}, store
     missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
         raise ConfigError(
-            f"NUM_SHARDS = {cfg.NUM_SHARDS}: set {' and '.join(missing)} in the environment of every node, "
+            f"NUM_SHARDS = {nodes}: set {' and '.join(missing)} in the environment of every node, "
             "the name of the first node and a free port there"
         )
     return {}, None

@@ -5,37 +5,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yacs.config import CfgNode
-
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.errors import CheckpointError
 from slowfast_ext.files import read_weights
 from slowfast_ext.models import VideoModel
-from slowfast_ext.config import options_of
 from slowfast_ext.models.weights import LoadOptions, Report, load_weights
 
 logger = logging.getLogger(__name__)
 
 
-def load_initial_weights(cfg: CfgNode, model: VideoModel) -> Report:
-    """TRAIN.CHECKPOINT_FILE_PATH into the model, with the differences that TRAIN.CHECKPOINT_CHANGED allows."""
-    path = cfg.TRAIN.CHECKPOINT_FILE_PATH
-    return _load(cfg, model, read_weights(path), path)
+def load_initial_weights(model: VideoModel, path: str | Path, options: LoadOptions) -> Report:
+    """Weights of a file into the model, with the differences that the options allow."""
+    return _load(model, read_weights(path), path, options)
 
 
-def load_test_weights(cfg: CfgNode, model: VideoModel, path: Path, videos: VideoSet) -> Report:
-    """Weights to test, averaged ones where the run has them; class names must be those of the test set."""
+def load_test_weights(
+    model: VideoModel, path: Path, options: LoadOptions, videos: VideoSet | None = None
+) -> Report:
+    """Weights to test, averaged ones where the run has them; class names must be those of the test set, if given."""
     checkpoint = read_weights(path)
-    _require_same_classes(checkpoint.get("class_names"), videos, path)
+    if videos is not None:
+        _require_same_classes(checkpoint.get("class_names"), videos, path)
     average = checkpoint.get("ema_state")
-    return _load(cfg, model, average if isinstance(average, Mapping) else checkpoint, path)
+    return _load(model, average if isinstance(average, Mapping) else checkpoint, path, options)
 
 
 def _load(
-    cfg: CfgNode, model: VideoModel, checkpoint: Mapping[str, Any], path: str | Path
+    model: VideoModel, checkpoint: Mapping[str, Any], path: str | Path, options: LoadOptions
 ) -> Report:
     try:
-        report = load_weights(model, checkpoint, options_of(cfg, LoadOptions))
+        report = load_weights(model, checkpoint, options)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     logger.info("%s: %s", path, report)

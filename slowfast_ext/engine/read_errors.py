@@ -15,7 +15,7 @@ FILE = "bad_videos.csv"
 _ENOUGH_SAMPLES = 100
 
 
-class BadLedger:
+class ReadErrors:
     """The unreadable files of an epoch, and those reported before."""
 
     def __init__(self, world: World, output_dir: str | Path, max_share: float) -> None:

@@ -1,0 +1,99 @@
+"""What each process of `train` and `test` does."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+
+import torch
+from yacs.config import CfgNode
+
+from slowfast_ext.cli.signals import stop_on_signals
+from slowfast_ext.config import options_of
+from slowfast_ext.data.loader import LoaderOptions
+from slowfast_ext.engine.distributed import World, from_main, start_world, stop_world
+from slowfast_ext.engine.log import CONFIG_FILE, clock, prepare_output, setup_logging
+from slowfast_ext.engine.options import RunOptions
+from slowfast_ext.engine.precision import peak_bytes, wait
+from slowfast_ext.engine.run import TrainingRun
+from slowfast_ext.engine.setup import build_training
+from slowfast_ext.engine.test import run_test
+from slowfast_ext.engine.train import train, train_step
+
+logger = logging.getLogger(__name__)
+
+DRY_STEPS = 2
+
+
+def train_and_test(cfg: CfgNode) -> None:
+    """TRAIN.ENABLE and TEST.ENABLE, in this order; OUTPUT_DIR/config.yaml says how it was started last."""
+    options = options_of(cfg, RunOptions)
+    with stop_on_signals() as stop:
+        world = _start(cfg)
+        try:
+            from_main(world, lambda: _prepare(cfg))
+            setup_logging(world, options.output_dir)
+            torch.use_deterministic_algorithms(options.deterministic, warn_only=True)
+            logger.info(
+                "device %s, %d processes, output in %s",
+                world.device,
+                world.size,
+                options.output_dir,
+            )
+            if cfg.TRAIN.ENABLE:
+                run = build_training(cfg, world, stop)
+                train(run)
+                run.close()
+            if cfg.TEST.ENABLE:
+                run_test(cfg, world, stop)
+        finally:
+            stop_world()
+
+
+def _start(cfg: CfgNode) -> World:
+    return start_world(options_of(cfg, RunOptions), options_of(cfg, LoaderOptions).num_workers)
+
+
+def _prepare(cfg: CfgNode) -> None:
+    folder = prepare_output(cfg.OUTPUT_DIR)
+    (folder / CONFIG_FILE).write_text(cfg.dump(), encoding="utf-8")
+
+
+def dry_run(cfg: CfgNode) -> None:
+    """Build all, run two training steps after one to warm up, print what the whole run will cost.
+
+    Nothing is read from or written to OUTPUT_DIR.
+    """
+    world = _start(cfg)
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.TRAIN.AUTO_RESUME, cfg.TENSORBOARD.ENABLE = False, False
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            cfg.OUTPUT_DIR = folder
+            setup_logging(world, folder)
+            run = build_training(cfg, world)
+            for line in _measure(run):
+                logger.info(line)
+            run.close()
+    finally:
+        stop_world()
+
+
+def _measure(run: TrainingRun) -> Iterator[str]:
+    device, epochs = run.world.device, run.recipe.solver.max_epoch
+    batches = run.loader.epoch(0)
+    run.model.train()
+    started, steps = time.perf_counter(), min(DRY_STEPS, run.steps_per_epoch - 1)
+    for step in range(steps + 1):
+        if step == 1:
+            wait(device)
+            started = time.perf_counter()
+        train_step(run, 0, step, batches)
+    wait(device)
+    seconds = (time.perf_counter() - started) / max(steps, 1)
+    speed = run.recipe.effective_batch / seconds
+    yield f"peak memory: {peak_bytes(device) / 2**20:.0f} MiB on {device} (this process)"
+    yield f"step: {seconds:.3f} s, {speed:.1f} clips/s over all processes, loading included"
+    whole = clock(seconds * run.steps_per_epoch * epochs)
+    yield f"whole run: {whole} for {epochs} epochs of {run.steps_per_epoch} steps, evaluation aside"

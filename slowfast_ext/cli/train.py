@@ -1,0 +1,68 @@
+"""Train, then test: slowfast-ext train --cfg FILE... [KEY VALUE ...].
+
+TRAIN.ENABLE False or TEST.ENABLE False leaves one of them out.
+Exit code: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 75 interrupted (start it again to go on).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from slowfast_ext.cli import reported
+from slowfast_ext.config.command import add_config_arguments, config_of
+from slowfast_ext.config.explain import describe, explain
+
+
+@reported
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train and test as the configuration says."""
+    return run(argv, "train", __doc__)
+
+
+def run(
+    argv: Sequence[str] | None, command: str, description: str | None, pairs: Sequence[str] = ()
+) -> int:
+    """The jobs of a configuration with `pairs` over it, in all processes of this node."""
+    args = _parse(argv, description)
+    if args.explain:
+        print(explain(args.explain))
+        return 0
+    # torch and the models are not loaded before they are needed: a mistake is answered at once.
+    from slowfast_ext.cli.launch import environment_pairs, run_everywhere
+    from slowfast_ext.config import options_of
+    from slowfast_ext.engine.checks import CHECKS
+    from slowfast_ext.engine.options import RunOptions
+
+    cfg = config_of(args, CHECKS, [*pairs, *environment_pairs()])
+    if args.print_cfg:
+        print(describe(cfg))
+        return 0
+    from slowfast_ext.cli.jobs import dry_run, train_and_test
+
+    job = partial(dry_run if args.dry_run else train_and_test, cfg)
+    return run_everywhere(job, options_of(cfg, RunOptions), _worker_command(argv, command))
+
+
+def _parse(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
+    """The command line; PySlowFast's --opts is accepted before the pairs."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    parser.add_argument(
+        "--print-cfg", action="store_true", help="print the merged configuration and exit"
+    )
+    parser.add_argument(
+        "--explain", metavar="KEY", help="print the meaning of a key or section and exit"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="build all, run two steps, print cost and time"
+    )
+    return parser.parse_args(argv)
+
+
+def _worker_command(argv: Sequence[str] | None, command: str) -> list[str]:
+    """What starts a further process of the run: this process's own command line, whichever way in it took."""
+    own = sys.orig_argv[1:] if argv is None else ["-m", "slowfast_ext", command, *argv]
+    return [sys.executable, *own]

@@ -1,0 +1,74 @@
+"""Multi-view testing of trained weights."""
+
+import logging
+
+from yacs.config import CfgNode
+
+from slowfast_ext.config import options_of
+from slowfast_ext.data.loader import EvalLoader
+from slowfast_ext.data.sampling import ViewOptions, views
+from slowfast_ext.data.transforms.device import PixelOptions
+from slowfast_ext.engine.checkpoint import CheckpointStore
+from slowfast_ext.engine.distributed import StopRequest, World
+from slowfast_ext.engine.evaluate import evaluate
+from slowfast_ext.engine.load import load_test_weights
+from slowfast_ext.engine.log import StatsWriter
+from slowfast_ext.engine.options import RunOptions, TensorboardOptions, TestOptions
+from slowfast_ext.engine.results import write_results
+from slowfast_ext.engine.setup import clip_in_words, prepare_model, read_everywhere
+from slowfast_ext.models.weights import LoadOptions
+from slowfast_ext.tasks import Metrics, build_task
+from slowfast_ext.tasks.base import ScoreOptions
+
+logger = logging.getLogger(__name__)
+
+_POLICIES = {"wrong": "counted as wrong", "skip": "left out", "error": "none"}
+
+
+def run_test(cfg: CfgNode, world: World, stop: StopRequest | None = None) -> Metrics:
+    """Test TEST.CHECKPOINT_FILE_PATH on TEST.NUM_ENSEMBLE_VIEWS clips x TEST.NUM_SPATIAL_CROPS crops.
+
+    Writes OUTPUT_DIR/results and a test_final line; returns the metrics.
+    """
+    folder = options_of(cfg, RunOptions).output_dir
+    options, scores = options_of(cfg, TestOptions), options_of(cfg, ScoreOptions)
+    videos, task = read_everywhere(cfg, world, "test"), build_task(cfg)
+    model = prepare_model(cfg, world)
+    path = CheckpointStore(folder, 0).find(options.checkpoint_file_path)
+    load_test_weights(model, path, options_of(cfg, LoadOptions), videos)
+    clips = views(options_of(cfg, ViewOptions))
+    for fact in (
+        f"weights: {path}",
+        clip_in_words(cfg),
+        f"test: {len(videos)} videos, {len(clips)} views each, {scores.ensemble} averaged",
+        *videos.notes,
+    ):
+        logger.info(fact)
+    evaluation = evaluate(
+        model,
+        EvalLoader.from_cfg(cfg, videos, clips, task, world.rank, world.size),
+        task,
+        pixels=options_of(cfg, PixelOptions),
+        options=options,
+        on_decode_error=scores.on_decode_error,
+        world=world,
+        stop=stop,
+    )
+    metrics = task.evaluate(evaluation.counted(scores.on_decode_error))
+    if world.is_main:
+        policy = scores.on_decode_error
+        results = write_results(folder, videos, evaluation, metrics, task, policy)
+        logger.info("results: %s", results)
+    stats = StatsWriter(folder, world.is_main, options_of(cfg, TensorboardOptions).enable)
+    done = int(evaluation.decoded.sum())
+    counts = {"evaluated": done, "videos": len(videos), "views": len(clips)}
+    stats.write({"_type": "test_final", "split": "test_final", **counts, **metrics}, 0)
+    stats.close()
+    logger.info(
+        "evaluated %d of %d videos, %d views each (undecoded: %s)",
+        done,
+        len(videos),
+        len(clips),
+        _POLICIES[scores.on_decode_error],
+    )
+    return metrics
