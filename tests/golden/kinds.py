@@ -15,7 +15,7 @@ from golden.functions import (
 from golden.modules import check_emim, check_module, check_structsa
 from golden.motionformer import check_motionformer
 from golden.pipeline import TABLES, check_tables, check_testpipe
-from golden.uniformer import check_inflate, check_uniformer
+from golden.uniformer import check_inflate, check_stem, check_uniformer
 from golden.xvit import check_xvit
 
 
@@ -40,7 +40,10 @@ def _named(word: str) -> Callable[[Case], bool]:
 
 KINDS = [
     Kind("inflated UniFormer", _has("sd2d."), check_inflate),
-    Kind("UniFormer", _has("sd.patch_embed1.proj.weight", "input"), check_uniformer),
+    Kind(
+        "UniFormer", _has("sd.patch_embed1.proj.weight", "sd.head.weight", "input"), check_uniformer
+    ),
+    Kind("stem of UniFormer", _has("sd.patch_embed1.proj.weight", "stage1", "input"), check_stem),
     Kind("EMIM attention", _has("sd.rpb", "input"), check_emim),
     Kind("StructSA", _has("sd.uk.weight", "input"), check_structsa),
     Kind(

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from golden.cases import Case, divisors, either
 from golden.compare import Differences, first_that_fits
@@ -27,6 +27,7 @@ from slowfast_ext.models import VideoModel, build_model
 from slowfast_ext.models.attention.emim import EmimOptions
 from slowfast_ext.models.backbones import BackboneSpec
 from slowfast_ext.models.backbones.uniformer import UniFormer, UniformerOptions
+from slowfast_ext.models.backbones.uniformer_blocks import ConvBlock, PatchEmbed
 from slowfast_ext.models.weights import WEIGHTS, LoadOptions, fit_weights
 
 State = dict[str, Tensor]
@@ -200,4 +201,34 @@ def _check_inflated(case: Case, state: State, options: UniformerOptions) -> Diff
                 tensors["logits2d_frame0"],
                 LOGITS,
             )
+    return found
+
+
+def check_stem(case: Case) -> Differences:
+    """`sd.` of the stem and the first stage alone, `input` and a corner of `stage1`, where nothing else is seen."""
+    state, expected, found = case.part("sd."), case.tensors["stage1"], Differences()
+    dim, depth = (
+        len(state["patch_embed1.norm.weight"]),
+        len({k.split(".")[1] for k in state if k[:7] == "blocks1"}),
+    )
+    kernel = state["patch_embed1.proj.weight"].shape[2:]
+    hidden = len(state["blocks1.0.mlp.fc1.weight"])
+    kernels = tuple(
+        tuple(state[f"blocks1.0.{name}.weight"].shape[2:]) for name in ("pos_embed", "attn")
+    )
+    stem = nn.Module()
+    stem.patch_embeds = nn.ModuleList(
+        [PatchEmbed(3, dim, tuple(kernel), (_strides(case)[0], *kernel[1:]))]
+    )
+    stem.stages = nn.ModuleList(
+        [nn.ModuleList(ConvBlock(dim, hidden, kernels, 0.0) for _ in range(depth))]
+    )
+    ours = WEIGHTS.get("uniformer").to_ours(state, stem)
+    stem.load_state_dict({name.removeprefix("backbone."): x for name, x in ours.items()})
+    with torch.no_grad():
+        x_BTHWC = stem.eval().patch_embeds[0](case.tensors["input"].permute(0, 2, 3, 4, 1))
+        for block in stem.stages[0]:
+            x_BTHWC = block(x_BTHWC)
+    *_, height, width = expected.shape
+    found.compare("stage1", x_BTHWC.permute(0, 4, 1, 2, 3)[..., :height, :width], expected, TOKENS)
     return found
