@@ -17,6 +17,7 @@ from slowfast_ext.models.attention import KERNELS, AttentionOptions, AttentionSp
 from slowfast_ext.models.attention.fixation import FixationOptions
 from slowfast_ext.models.attention.joint import Joint
 from slowfast_ext.models.attention.neighbour import NeighbourOptions
+from slowfast_ext.options import Options
 
 
 class Layer(nn.Module):
@@ -97,6 +98,10 @@ def build_classifier(cfg: CfgNode) -> Classifier:
 
 def attention_options(cfg: CfgNode) -> AttentionOptions:
     """Section ATTENTION with the options of its kernel, of fixation and of association."""
-    kinds = (FixationOptions, NeighbourOptions, *KERNELS.options(cfg.ATTENTION.KERNEL))
+    kinds: tuple[type[Options], ...] = (
+        FixationOptions,
+        NeighbourOptions,
+        *KERNELS.options(cfg.ATTENTION.KERNEL),
+    )
     parts = tuple(options_of(cfg, kind) for kind in kinds)
     return replace(options_of(cfg, AttentionOptions), parts=parts)

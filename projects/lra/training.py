@@ -7,13 +7,14 @@ Shapes: B batch, X sequences of an example, N tokens, K classes.
 import copy
 import logging
 import time
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 from yacs.config import CfgNode
 
@@ -21,15 +22,21 @@ from projects.lra.encoder import Classifier, build_classifier
 from projects.lra.tasks import Splits, build_task
 from projects.lra.tasks.base import Examples, padded_length
 from slowfast_ext.analysis.cost import count_macs
+from slowfast_ext.config import options_of
 from slowfast_ext.data.seeds import order_rng
-from slowfast_ext.engine.device import peak_bytes
 from slowfast_ext.engine.distributed import World, pick_device
-from slowfast_ext.engine.guard import SafeStepper
 from slowfast_ext.engine.log import StatsWriter, prepare_output, setup_logging
 from slowfast_ext.engine.meter import EpochMeter
-from slowfast_ext.engine.optim import build_optimizer, learning_rate, set_learning_rate
-from slowfast_ext.engine.precision import autocast, loss_scaler
+from slowfast_ext.engine.optim import (
+    SolverOptions,
+    build_optimizer,
+    learning_rate,
+    set_learning_rate,
+)
+from slowfast_ext.engine.precision import autocast, loss_scaler, peak_bytes
 from slowfast_ext.engine.seeding import seed_model, seed_step
+from slowfast_ext.engine.step import SafeStepper
+from slowfast_ext.tasks.single_label import SingleLabel
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +60,26 @@ class Result:
     failure: str = ""
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """Numbers of the loop; periods are in steps."""
+
+    kernel: str
+    steps: int
+    batch: int
+    test_batch: int
+    precision: str
+    log_period: int
+    eval_period: int
+    seed: int
+
+
 @dataclass
 class Run:
-    """The objects of a run. `losses` are means over LOG_PERIOD steps; `seconds` is time in training steps."""
+    """The objects of a run. `losses` are means over `log_period` steps; `seconds` is time in training steps."""
 
-    cfg: CfgNode
+    schedule: Schedule
+    rate: Callable[[int], float]
     world: World
     model: Classifier
     optimizer: Optimizer
@@ -65,16 +87,11 @@ class Run:
     splits: Splits
     stats: StatsWriter
     meter: EpochMeter
-    losses: list[float]
+    losses: list[float] = field(default_factory=list)
     bad_steps: int = 0
     seconds: float = 0.0
     best_acc: float = -1.0
-    best_weights: dict[str, Tensor] | None = None
-
-    @cached_property
-    def names(self) -> list[str]:
-        """What messages call the training examples."""
-        return [f"training example {index}" for index in range(len(self.splits.train))]
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def length(self) -> int:
@@ -85,66 +102,83 @@ class Run:
 def run(cfg: CfgNode) -> Result:
     """Train and test with ATTENTION.KERNEL; logs go to OUTPUT_DIR."""
     lra_run = build_run(cfg)
-    idle = peak_bytes(lra_run.world.device)
+    device, schedule = lra_run.world.device, lra_run.schedule
+    idle = peak_bytes(device)
     train(lra_run)
     lra_run.model.load_state_dict(lra_run.best_weights)
     test_acc = accuracy(lra_run, lra_run.splits.test)
-    lra_run.stats.write({"_type": "test_final", "top1_acc": test_acc}, cfg.SOLVER.MAX_EPOCH)
+    lra_run.stats.write({"_type": "test_final", "top1_acc": test_acc}, schedule.steps)
     lra_run.stats.close()
     return Result(
-        kernel=cfg.ATTENTION.KERNEL,
+        kernel=schedule.kernel,
         test_acc=test_acc,
         val_acc=lra_run.best_acc,
         train_loss=lra_run.losses[-1],
         params=sum(p.numel() for p in lra_run.model.parameters()),
         gflops=example_macs(cfg) / 1e9,
-        peak_mb=(peak_bytes(lra_run.world.device) - idle) / 1e6,
-        seconds_per_step=lra_run.seconds / cfg.SOLVER.MAX_EPOCH,
+        peak_mb=(peak_bytes(device) - idle) / 1e6,
+        seconds_per_step=lra_run.seconds / schedule.steps,
         bad_steps=lra_run.bad_steps,
     )
 
 
 def build_run(cfg: CfgNode) -> Run:
     """Everything that the loop needs, on one device."""
-    world = World(0, 1, 0, 1, pick_device(cfg))
+    world = World.alone(pick_device(cfg.DEVICE))
     prepare_output(cfg.OUTPUT_DIR)
     setup_logging(world, cfg.OUTPUT_DIR)
     splits = build_task(cfg).read()
     seed_model(cfg.RNG_SEED)
     model = build_classifier(cfg).to(world.device)
-    optimizer = build_optimizer(cfg, model)
+    optimizer = build_optimizer(options_of(cfg, SolverOptions), model)
     scaler = loss_scaler(world.device, cfg.TRAIN.PRECISION)
     limits = (cfg.SOLVER.CLIP_GRAD_L2NORM, cfg.TRAIN.MAX_BAD_STEPS)
     stepper = SafeStepper(model, optimizer, *limits, scaler)
-    stats, meter = StatsWriter(cfg, world), EpochMeter(world)
-    return Run(cfg, world, model, optimizer, stepper, splits, stats, meter, losses=[])
+    schedule = Schedule(
+        kernel=cfg.ATTENTION.KERNEL,
+        steps=cfg.SOLVER.MAX_EPOCH,
+        batch=cfg.TRAIN.BATCH_SIZE,
+        test_batch=cfg.TEST.BATCH_SIZE,
+        precision=cfg.TRAIN.PRECISION,
+        log_period=cfg.LOG_PERIOD,
+        eval_period=cfg.LRA.EVAL_PERIOD,
+        seed=cfg.RNG_SEED,
+    )
+    rate = partial(learning_rate, options_of(cfg, SolverOptions), effective_batch=schedule.batch)
+    stats = StatsWriter(cfg.OUTPUT_DIR, board=cfg.TENSORBOARD.ENABLE)
+    meter = EpochMeter(world, SingleLabel.running)
+    return Run(schedule, rate, world, model, optimizer, stepper, splits, stats, meter)
 
 
 def train(run: Run) -> None:
-    """SOLVER.MAX_EPOCH steps. Raises DataError when too many steps in a row are not finite."""
-    cfg, steps, batch = run.cfg, run.cfg.SOLVER.MAX_EPOCH, run.cfg.TRAIN.BATCH_SIZE
-    for step in range(steps):
+    """All steps. Raises DataError when too many in a row are not finite."""
+    schedule = run.schedule
+    for step in range(schedule.steps):
         started = time.perf_counter()
         run.model.train()
-        rate = learning_rate(cfg, step, batch)
+        rate = run.rate(step)
         set_learning_rate(run.optimizer, rate)
-        seed_step(cfg.RNG_SEED, 0, step, run.world.rank)
-        index_B = examples_of_step(len(run.splits.train), batch, cfg.RNG_SEED, step)
+        seed_step(schedule.seed, 0, step, run.world.rank)
+        index_B = examples_of_step(len(run.splits.train), schedule.batch, schedule.seed, step)
         ids_BXN, label_B = load(run, run.splits.train, index_B)
-        with autocast(run.world.device, cfg.TRAIN.PRECISION):
+        with autocast(run.world.device, schedule.precision):
             logits_BK = run.model(ids_BXN)
         loss = cross_entropy(logits_BK.float(), label_B)
         run.stepper.backward(loss)
+        run.stepper.clip()
         run.stepper.step(step, index_B.tolist())
-        target_BK = one_hot(label_B, logits_BK.shape[1])
-        run.meter.add(loss, (logits_BK,), (target_BK,), len(index_B), 0)
-        last = step + 1 == steps
-        if last or (step + 1) % min(cfg.LOG_PERIOD, run.stepper.check_period) == 0:
-            run.bad_steps = run.stepper.check(run.names)
-        if last or (step + 1) % cfg.LOG_PERIOD == 0:
+        run.stepper.zero_grad()
+        task = SingleLabel((logits_BK.shape[1],))
+        sums = task.running_sums(logits_BK, task.targets(label_B[:, None]))
+        run.meter.add(loss, sums, clips=len(index_B), videos=len(index_B), bad=0)
+        last = step + 1 == schedule.steps
+        logs = last or (step + 1) % schedule.log_period == 0
+        if logs or (step + 1) % run.stepper.check_period == 0:
+            run.bad_steps = run.stepper.check("training example {}".format)
+        if logs:
             log(run, step + 1, rate)
         run.seconds += time.perf_counter() - started
-        if last or (step + 1) % cfg.LRA.EVAL_PERIOD == 0:
+        if last or (step + 1) % schedule.eval_period == 0:
             validate(run, step + 1)
 
 
@@ -166,8 +200,8 @@ def log(run: Run, step: int, rate: float) -> None:
     """Metrics since the last log line."""
     metrics = run.meter.read_window()
     run.losses.append(metrics["loss"])
-    kernel = run.cfg.ATTENTION.KERNEL
-    where = (kernel, step, run.cfg.SOLVER.MAX_EPOCH, metrics["loss"], metrics["top1_acc"])
+    kernel = run.schedule.kernel
+    where = (kernel, step, run.schedule.steps, metrics["loss"], metrics["top1_acc"])
     logger.info("%s step %d/%d | loss %.4f | top1 %.1f %%", *where)
     stats = {"_type": "train_iter", "kernel": kernel, "iter": step, "lr": rate, **metrics}
     run.stats.write({**stats, "bad_steps": run.bad_steps}, step)
@@ -186,10 +220,10 @@ def accuracy(run: Run, examples: Examples) -> float:
     """Share of right answers in percent."""
     run.model.eval()
     right = torch.zeros((), device=run.world.device)
-    batch = run.cfg.TEST.BATCH_SIZE
+    batch = run.schedule.test_batch
     for index_B in np.split(np.arange(len(examples)), range(batch, len(examples), batch)):
         ids_BXN, label_B = load(run, examples, index_B)
-        with autocast(run.world.device, run.cfg.TRAIN.PRECISION):
+        with autocast(run.world.device, run.schedule.precision):
             right += (run.model(ids_BXN).argmax(-1) == label_B).sum()
     return 100 * float(right) / len(examples)
 
