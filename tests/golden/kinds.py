@@ -16,6 +16,7 @@ from golden.modules import check_emim, check_module, check_structsa
 from golden.motionformer import check_motionformer
 from golden.pipeline import TABLES, check_tables, check_testpipe
 from golden.uniformer import check_inflate, check_stem, check_uniformer
+from golden.uniformerv2 import check_manifest, check_uniformerv2
 from golden.xvit import check_xvit
 
 
@@ -44,6 +45,16 @@ KINDS = [
         "UniFormer", _has("sd.patch_embed1.proj.weight", "sd.head.weight", "input"), check_uniformer
     ),
     Kind("stem of UniFormer", _has("sd.patch_embed1.proj.weight", "stage1", "input"), check_stem),
+    Kind(
+        "UniFormerV2",
+        _has("state/backbone.transformer.temporal_cls_token", "in/x"),
+        check_uniformerv2,
+    ),
+    Kind(
+        "manifest of UniFormerV2",
+        lambda case: case.facts.get("program") == "uniformerv2" and "keys" in case.facts,
+        check_manifest,
+    ),
     Kind("EMIM attention", _has("sd.rpb", "input"), check_emim),
     Kind("StructSA", _has("sd.uk.weight", "input"), check_structsa),
     Kind(
