@@ -14,13 +14,12 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from slowfast_ext.config import load_config
     from slowfast_ext.data.create import create_dataset
-    from slowfast_ext.hub import create_model, list_models, load_model
-    from slowfast_ext.measure import evaluate
+    from slowfast_ext.hub import create_model, evaluate, list_models, load_model
 
 _HOMES = {
     "create_dataset": "data.create",
     "create_model": "hub",
-    "evaluate": "measure",
+    "evaluate": "hub",
     "list_models": "hub",
     "load_config": "config",
     "load_model": "hub",

@@ -1,4 +1,4 @@
-"""Models by name, and from checkpoints: what a notebook calls."""
+"""Models by name and from checkpoints, and their evaluation: what a notebook calls."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,18 @@ import torch
 from yacs.config import CfgNode
 
 from slowfast_ext.config import load_config, load_text
+from slowfast_ext.data.create import ClipDataset
+from slowfast_ext.data.dataset import TestViews
+from slowfast_ext.data.loader import EvalLoader, LoaderOptions
+from slowfast_ext.engine import evaluate as engine
+from slowfast_ext.engine.options import TestOptions
 from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.files import read_weights
 from slowfast_ext.models import VideoModel, build_model
 from slowfast_ext.models.weights import LoadOptions, load_weights
 from slowfast_ext.options import Size
 from slowfast_ext.registry import unknown_name
+from slowfast_ext.tasks import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +102,34 @@ def load_model(checkpoint: str | Path, device: str | torch.device = "cpu") -> Vi
     model.config = cfg
     model.class_names = tuple(tuple(names) for names in state.get("class_names") or ())
     return model.to(device).eval()
+
+
+def evaluate(
+    model: torch.nn.Module,
+    dataset: ClipDataset,
+    *,
+    view_batch: int = 16,
+    num_workers: int = 0,
+    device: str | torch.device | None = None,
+    precision: str = "fp32",
+) -> Metrics:
+    """Metrics of a model on a split that `create_dataset` made: top1_acc, ... in percent.
+
+    Scores are averaged over the views that the data set has for each video; a video that cannot be read counts as
+    wrong. `view_batch` views are computed at a time, on `device` (where the model is), in fp32, bf16 or fp16.
+    Raises ConfigError for a training split, whose clips are random.
+    """
+    if not isinstance(dataset.clips, TestViews):
+        raise ConfigError("evaluate: a training split has random clips; create it with split='val'")
+    if device is not None:
+        model.to(device)
+    videos = max(1, view_batch // dataset.clips.shape[0])
+    loader = EvalLoader(
+        dataset.clips, dataset.task, videos, options=LoaderOptions(num_workers=num_workers)
+    )
+    options = TestOptions(view_batch=view_batch, precision=precision)
+    found = engine.evaluate(model, loader, dataset.task, pixels=dataset.pixels, options=options)
+    return dataset.task.evaluate(found)
 
 
 def _load(
