@@ -4,7 +4,7 @@ A record's labels: one class for each head (`labels=(3,)`, or verb and noun `(12
 or, for a multi-label set, every class that is present.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slowfast_ext.registry import Registry
@@ -42,18 +42,9 @@ class VideoSet:
     records: Sequence[VideoRecord]
     class_names: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
-    multi_label: bool = False  # until evaluation asks the task
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __iter__(self) -> Iterator[VideoRecord]:
         return iter(self.records)
-
-
-def class_histogram(records: Iterable[VideoRecord], num_classes: int, head: int = 0) -> list[int]:
-    """Videos of each class, for balanced sampling and class weights."""
-    counts = [0] * num_classes
-    for record in records:
-        counts[record.labels[head]] += 1
-    return counts

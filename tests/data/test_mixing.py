@@ -9,19 +9,19 @@ import torch
 from timm.data.mixup import Mixup, mixup_target
 
 from slowfast_ext.data.seeds import step_rng
-from slowfast_ext.data.transforms.mixing import (
-    MixupOptions,
-    cutmix_box,
-    draw_lambda,
-    mix_batch,
-    soft_targets,
-)
+from slowfast_ext.data.transforms.mixing import MixupOptions, cutmix_box, draw_lambda, mix_batch
+from slowfast_ext.tasks import TASKS
 
 SMOOTHING = 0.1
 
 
 def make_mixup(alpha=0.8, cutmix=1.0, prob=1.0, switch=0.5, enable=True):
     return MixupOptions(enable, alpha, cutmix, prob, switch)
+
+
+def soft_targets(labels, counts, smoothing):
+    kind = "multi_label" if labels.is_floating_point() else "single_label"
+    return TASKS.get(kind)(counts, label_smoothing=smoothing).targets(labels)
 
 
 def mixed_batch(clip, labels, counts, options, rng):

@@ -52,8 +52,7 @@ def read_videos(cfg: CfgNode, split: str) -> VideoSet:
 def checked(video_set: VideoSet, task: Task) -> VideoSet:
     """The set as a reader gives it, if its labels are in range and no video has two. Raises DataError."""
     check_labels(video_set, task)
-    notes = (*video_set.notes, *listed_twice(video_set))
-    return replace(video_set, notes=notes, multi_label=task.labels_per_video is None)
+    return replace(video_set, notes=(*video_set.notes, *listed_twice(video_set)))
 
 
 def usable(

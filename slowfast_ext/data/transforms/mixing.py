@@ -1,16 +1,14 @@
-"""Mixup (Zhang et al., 2018), CutMix (Yun et al., 2019) of a batch.
+"""Mixup (Zhang et al., 2018) and CutMix (Yun et al., 2019) on a batch.
 
 One lambda for the batch, the partner of clip i is clip B-1-i. Shapes: B batch, C colours, T frames,
-H W pixels, K classes.
+H W pixels.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from slowfast_ext.data.transforms.box import Box
 from slowfast_ext.options import Options, option, section
@@ -53,16 +51,6 @@ def draw_lambda(options: MixupOptions, rng: np.random.Generator) -> tuple[float,
         return 1.0, False
     cutmix = rng.random() < options.switch_prob if len(usable) == 2 else usable[0]
     return float(rng.beta(alphas[cutmix], alphas[cutmix])), cutmix
-
-
-def soft_targets(labels: Tensor, num_classes: Sequence[int], smoothing: float) -> Targets:
-    """Smoothed targets [B, K], one for each head: one-hot towards 1/K, multi-hot towards 1/2."""
-    if labels.is_floating_point():
-        return (labels * (1 - smoothing) + smoothing / 2,)
-    return tuple(
-        one_hot(head, K).float() * (1 - smoothing) + smoothing / K
-        for head, K in zip(labels.unbind(1), num_classes, strict=True)
-    )
 
 
 def cutmix_box(height: int, width: int, lam: float, rng: np.random.Generator) -> Box:

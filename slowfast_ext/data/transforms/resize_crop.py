@@ -24,7 +24,7 @@ class CropOptions(Options):
 
     train_crop_size: Size = option(
         224,
-        "side of the square training crop, or [height, width]",
+        "side of the square training crop, or [height, width], which frames are scaled to cover",
         unit="px",
         low=1,
         length=2,
@@ -32,7 +32,7 @@ class CropOptions(Options):
     )
     test_crop_size: Size = option(
         224,
-        "side of the square test crop, or [height, width]",
+        "side of the square test crop, or [height, width], which frames are scaled to cover",
         unit="px",
         low=1,
         length=2,
