@@ -13,18 +13,35 @@ from slowfast_ext.models.attention.lara import LaraOptions
 from slowfast_ext.models.attention.linformer import LinformerOptions
 from slowfast_ext.models.backbones import BACKBONES, BackboneSpec
 from slowfast_ext.models.backbones.uniformer import UniFormer, UniformerOptions
+from slowfast_ext.models.backbones.uniformerv2 import UniformerV2Options
+from slowfast_ext.models.backbones.uniformerv2 import UniformerV2Options
 from slowfast_ext.models.backbones.vit import VisionTransformer, VitOptions
 from slowfast_ext.models.backbones.xvit import XvitOptions
 from slowfast_ext.options import Options
 from slowfast_ext.tasks.verb_noun import VerbNounHead
 
-_VIT = VitOptions(patch_size=(2, 16, 16), embed_dim=24, depth=2, num_heads=3)
+SMALL_VIT = VitOptions(patch_size=(2, 16, 16), embed_dim=24, depth=2, num_heads=3)
 SMALL = {
-    "vit": (_VIT,),
-    "xvit": (_VIT, XvitOptions(consensus_heads=3, consensus_dim=16)),
+    "vit": (SMALL_VIT,),
+    "xvit": (SMALL_VIT, XvitOptions(consensus_heads=3, consensus_dim=16)),
     "uniformer": (UniformerOptions(embed_dim=(8, 8, 16, 16), depth=(1, 1, 1, 1), head_dim=8),),
+    "uniformerv2": (
+        UniformerV2Options(
+            embed_dim=24,
+            depth=2,
+            num_heads=3,
+            local_attention="double",
+            global_layers=(0, 1),
+            global_heads=3,
+        ),
+    ),
+    "uniformerv2": (
+        UniformerV2Options(
+            embed_dim=24, depth=2, num_heads=3, global_layers=(0, 1), global_heads=3
+        ),
+    ),
 }
-"""Options of every backbone for two or four narrow blocks on a clip of 4 x 64 x 64; a new one has its defaults."""
+"""Options of every backbone for two or four narrow blocks on a clip of 4 x 64 x 64."""
 FEW_TOKENS = (LaraOptions(landmarks=4), LinformerOptions(dim=5))
 """Options of kernels that suit few tokens."""
 
@@ -45,14 +62,18 @@ def with_head(backbone: nn.Module, classes: int | tuple[int, int] = 5, **options
     return VideoModel(backbone, head, **options)
 
 
+def small_options(name: str) -> tuple[Options, ...]:
+    """Options of the backbone `name` for a narrow model; those of one that is new are its defaults."""
+    return SMALL.get(name) or tuple(kind() for kind in BACKBONES.options(name))
+
+
 def small_model(
     name: str, attention: AttentionOptions, size=64, frames: int = 4, init_std: float = 0.02
 ) -> VideoModel:
     """The backbone `name`, narrow, for clips of 4 x 64 x 64; FEW_TOKENS apply where `attention` says nothing else."""
     own = replace(attention, parts=(*attention.parts, *FEW_TOKENS))
-    options = SMALL.get(name, tuple(kind() for kind in BACKBONES.options(name)))
     spec = BackboneSpec(frames, size, own, init_std=init_std)
-    return with_head(BACKBONES.get(name)(spec, *options), init_std=init_std)
+    return with_head(BACKBONES.get(name)(spec, *small_options(name)), init_std=init_std)
 
 
 def tiny_vit(

@@ -1,0 +1,38 @@
+"""Stochastic depth against torchvision's; rates; layer scale."""
+
+import pytest
+import torch
+from torchvision.ops import StochasticDepth
+
+from slowfast_ext.models.layers import DropPath, LayerScale, drop_path_rates
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 4), (6, 2, 3, 2)])
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.999, 1.0])
+def test_drop_path_is_torchvisions_draw_for_draw(rate, shape):
+    ours, theirs = DropPath(rate), StochasticDepth(rate, mode="row")
+    x, found = torch.randn(shape, dtype=torch.double), []
+    for layer in (ours, theirs):
+        torch.manual_seed(3)
+        leaf = x.clone().requires_grad_()
+        draws = [layer(leaf) for _ in range(4)]
+        sum(draw.square().sum() for draw in draws).backward()
+        found.append((draws, leaf.grad, torch.rand(2)))
+    torch.testing.assert_close(*found, rtol=0, atol=0)
+
+
+def test_drop_path_leaves_evaluation_as_it_is():
+    x = torch.randn(3, 2)
+    assert DropPath(0.9).eval()(x) is x
+
+
+def test_rates_rise_linearly_from_zero():
+    assert drop_path_rates(0.4, 5) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    assert drop_path_rates(0.4, 1) == [0]
+    with torch.device("meta"):
+        assert drop_path_rates(0.1, 2) == pytest.approx([0, 0.1])
+
+
+def test_layer_scale_starts_at_its_value_for_every_channel():
+    x = torch.randn(2, 3, 5)
+    torch.testing.assert_close(LayerScale(5, 0.25)(x), 0.25 * x)
