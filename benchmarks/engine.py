@@ -7,12 +7,12 @@ gradients, metrics on the device, the vote on stopping, the schedule and the led
 import argparse
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from slowfast_ext.analysis import timing
 from slowfast_ext.config import load_config, options_of
 from slowfast_ext.data.loader import Batch
 from slowfast_ext.engine.checkpoint import Position
@@ -20,7 +20,7 @@ from slowfast_ext.engine.checks import CHECKS
 from slowfast_ext.engine.distributed import start_world, stop_world
 from slowfast_ext.engine.optim import set_learning_rate
 from slowfast_ext.engine.options import RunOptions
-from slowfast_ext.engine.precision import autocast, wait
+from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.seeding import seed_step
 from slowfast_ext.engine.setup import build_training
@@ -63,9 +63,9 @@ def _time_pairs(run: TrainingRun, pairs: int) -> tuple[list[float], list[float]]
     times: tuple[list[float], list[float]] = ([], [])
     for pair in range(pairs + 2):
         for work, record in zip((lambda: _bare_step(run, batch), guarded), times, strict=True):
-            seconds = _timed(run, work)
+            taken = timing.seconds(work, run.world.device)
             if pair >= 2:
-                record.append(seconds)
+                record.append(taken)
     return times
 
 
@@ -77,11 +77,3 @@ def _bare_step(run: TrainingRun, batch: Batch) -> None:
         run.task.loss(output, targets).backward()
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
-
-
-def _timed(run: TrainingRun, work: Callable[[], None]) -> float:
-    wait(run.world.device)
-    started = time.perf_counter()
-    work()
-    wait(run.world.device)
-    return time.perf_counter() - started

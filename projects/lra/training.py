@@ -7,9 +7,7 @@ Shapes: B batch, X sequences of an example, N tokens, K classes.
 import copy
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from torch.optim import Optimizer
 from yacs.config import CfgNode
 
 from projects.lra.encoder import Classifier, build_classifier
+from projects.lra.options import LraOptions
 from projects.lra.tasks import Splits, build_task
 from projects.lra.tasks.base import Examples, padded_length
 from slowfast_ext.analysis.cost import count_macs
@@ -33,12 +32,12 @@ from slowfast_ext.engine.optim import (
     learning_rate,
     set_learning_rate,
 )
+from slowfast_ext.engine.options import RunOptions, TensorboardOptions, TestOptions, TrainOptions
 from slowfast_ext.engine.precision import autocast, loss_scaler, peak_bytes
 from slowfast_ext.engine.seeding import seed_model, seed_step
 from slowfast_ext.engine.step import SafeStepper
-from slowfast_ext.tasks.single_label import SingleLabel
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("slowfast_ext.lra")  # setup_logging serves the names below slowfast_ext
 
 
 @dataclass(frozen=True)
@@ -61,26 +60,23 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """Numbers of the loop; periods are in steps."""
+class Recipe:
+    """The options that the loop reads."""
 
     kernel: str
-    steps: int
-    batch: int
-    test_batch: int
-    precision: str
-    log_period: int
+    run: RunOptions
+    train: TrainOptions
+    test: TestOptions
+    solver: SolverOptions
     eval_period: int
-    seed: int
 
 
 @dataclass
 class Run:
-    """The objects of a run. `losses` are means over `log_period` steps; `seconds` is time in training steps."""
+    """The objects of a run. `losses` are means over LOG_PERIOD steps; `seconds` is time in training steps."""
 
-    schedule: Schedule
-    rate: Callable[[int], float]
-    world: World
+    recipe: Recipe
+    device: torch.device
     model: Classifier
     optimizer: Optimizer
     stepper: SafeStepper
@@ -94,6 +90,11 @@ class Run:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     @property
+    def steps(self) -> int:
+        """An epoch of SOLVER is one optimizer step."""
+        return self.recipe.solver.max_epoch
+
+    @property
     def length(self) -> int:
         """Tokens of every sequence, padding included."""
         return self.model.backbone.positions.shape[0]
@@ -102,83 +103,79 @@ class Run:
 def run(cfg: CfgNode) -> Result:
     """Train and test with ATTENTION.KERNEL; logs go to OUTPUT_DIR."""
     lra_run = build_run(cfg)
-    device, schedule = lra_run.world.device, lra_run.schedule
-    idle = peak_bytes(device)
+    idle = peak_bytes(lra_run.device)
     train(lra_run)
     lra_run.model.load_state_dict(lra_run.best_weights)
     test_acc = accuracy(lra_run, lra_run.splits.test)
-    lra_run.stats.write({"_type": "test_final", "top1_acc": test_acc}, schedule.steps)
+    lra_run.stats.write({"_type": "test_final", "top1_acc": test_acc}, lra_run.steps)
     lra_run.stats.close()
     return Result(
-        kernel=schedule.kernel,
+        kernel=lra_run.recipe.kernel,
         test_acc=test_acc,
         val_acc=lra_run.best_acc,
         train_loss=lra_run.losses[-1],
         params=sum(p.numel() for p in lra_run.model.parameters()),
         gflops=example_macs(cfg) / 1e9,
-        peak_mb=(peak_bytes(device) - idle) / 1e6,
-        seconds_per_step=lra_run.seconds / schedule.steps,
+        peak_mb=(peak_bytes(lra_run.device) - idle) / 1e6,
+        seconds_per_step=lra_run.seconds / lra_run.steps,
         bad_steps=lra_run.bad_steps,
     )
 
 
 def build_run(cfg: CfgNode) -> Run:
     """Everything that the loop needs, on one device."""
-    world = World.alone(pick_device(cfg.DEVICE))
-    prepare_output(cfg.OUTPUT_DIR)
-    setup_logging(world, cfg.OUTPUT_DIR)
-    splits = build_task(cfg).read()
-    seed_model(cfg.RNG_SEED)
-    model = build_classifier(cfg).to(world.device)
-    optimizer = build_optimizer(options_of(cfg, SolverOptions), model)
-    scaler = loss_scaler(world.device, cfg.TRAIN.PRECISION)
-    limits = (cfg.SOLVER.CLIP_GRAD_L2NORM, cfg.TRAIN.MAX_BAD_STEPS)
-    stepper = SafeStepper(model, optimizer, *limits, scaler)
-    schedule = Schedule(
+    recipe = Recipe(
         kernel=cfg.ATTENTION.KERNEL,
-        steps=cfg.SOLVER.MAX_EPOCH,
-        batch=cfg.TRAIN.BATCH_SIZE,
-        test_batch=cfg.TEST.BATCH_SIZE,
-        precision=cfg.TRAIN.PRECISION,
-        log_period=cfg.LOG_PERIOD,
-        eval_period=cfg.LRA.EVAL_PERIOD,
-        seed=cfg.RNG_SEED,
+        run=options_of(cfg, RunOptions),
+        train=options_of(cfg, TrainOptions),
+        test=options_of(cfg, TestOptions),
+        solver=options_of(cfg, SolverOptions),
+        eval_period=options_of(cfg, LraOptions).eval_period,
     )
-    rate = partial(learning_rate, options_of(cfg, SolverOptions), effective_batch=schedule.batch)
-    stats = StatsWriter(cfg.OUTPUT_DIR, board=cfg.TENSORBOARD.ENABLE)
-    meter = EpochMeter(world, SingleLabel.running)
-    return Run(schedule, rate, world, model, optimizer, stepper, splits, stats, meter)
+    options, training, solver = recipe.run, recipe.train, recipe.solver
+    device = pick_device(options.device)
+    world = World.alone(device)
+    prepare_output(options.output_dir)
+    setup_logging(world, options.output_dir)
+    splits = build_task(cfg).read()
+    seed_model(options.rng_seed)
+    model = build_classifier(cfg).to(device)
+    optimizer = build_optimizer(solver, model)
+    scaler = loss_scaler(device, training.precision)
+    stepper = SafeStepper(model, optimizer, solver.clip_grad_l2norm, training.max_bad_steps, scaler)
+    stats = StatsWriter(options.output_dir, board=options_of(cfg, TensorboardOptions).enable)
+    meter = EpochMeter(world, ("top1_acc",))
+    return Run(recipe, device, model, optimizer, stepper, splits, stats, meter)
 
 
 def train(run: Run) -> None:
     """All steps. Raises DataError when too many in a row are not finite."""
-    schedule = run.schedule
-    for step in range(schedule.steps):
+    recipe, log_period = run.recipe, run.recipe.run.log_period
+    batch, seed = recipe.train.batch_size, recipe.run.rng_seed
+    for step in range(run.steps):
         started = time.perf_counter()
         run.model.train()
-        rate = run.rate(step)
+        rate = learning_rate(recipe.solver, step, batch)
         set_learning_rate(run.optimizer, rate)
-        seed_step(schedule.seed, 0, step, run.world.rank)
-        index_B = examples_of_step(len(run.splits.train), schedule.batch, schedule.seed, step)
+        seed_step(seed, 0, step, rank=0)
+        index_B = examples_of_step(len(run.splits.train), batch, seed, step)
         ids_BXN, label_B = load(run, run.splits.train, index_B)
-        with autocast(run.world.device, schedule.precision):
+        with autocast(run.device, recipe.train.precision):
             logits_BK = run.model(ids_BXN)
         loss = cross_entropy(logits_BK.float(), label_B)
         run.stepper.backward(loss)
         run.stepper.clip()
         run.stepper.step(step, index_B.tolist())
         run.stepper.zero_grad()
-        task = SingleLabel((logits_BK.shape[1],))
-        sums = task.running_sums(logits_BK, task.targets(label_B[:, None]))
-        run.meter.add(loss, sums, clips=len(index_B), videos=len(index_B), bad=0)
-        last = step + 1 == schedule.steps
-        logs = last or (step + 1) % schedule.log_period == 0
-        if logs or (step + 1) % run.stepper.check_period == 0:
+        right = 100 * (logits_BK.argmax(-1) == label_B).sum().double()
+        run.meter.add(loss, (right,), len(index_B), len(index_B), 0)
+        last = step + 1 == run.steps
+        if last or (step + 1) % min(log_period, run.stepper.check_period) == 0:
             run.bad_steps = run.stepper.check("training example {}".format)
-        if logs:
+        if last or (step + 1) % log_period == 0:
             log(run, step + 1, rate)
         run.seconds += time.perf_counter() - started
-        if last or (step + 1) % schedule.eval_period == 0:
+        if last or (step + 1) % recipe.eval_period == 0:
             validate(run, step + 1)
 
 
@@ -193,15 +190,15 @@ def examples_of_step(count: int, batch: int, seed: int, step: int) -> np.ndarray
 def load(run: Run, examples: Examples, index_B: np.ndarray) -> tuple[Tensor, Tensor]:
     """Ids [B, X, N] and labels [B] on the device."""
     ids_BXN, label_B = examples.batch(index_B, run.length)
-    return ids_BXN.to(run.world.device), label_B.to(run.world.device)
+    return ids_BXN.to(run.device), label_B.to(run.device)
 
 
 def log(run: Run, step: int, rate: float) -> None:
     """Metrics since the last log line."""
     metrics = run.meter.read_window()
     run.losses.append(metrics["loss"])
-    kernel = run.schedule.kernel
-    where = (kernel, step, run.schedule.steps, metrics["loss"], metrics["top1_acc"])
+    kernel = run.recipe.kernel
+    where = (kernel, step, run.steps, metrics["loss"], metrics["top1_acc"])
     logger.info("%s step %d/%d | loss %.4f | top1 %.1f %%", *where)
     stats = {"_type": "train_iter", "kernel": kernel, "iter": step, "lr": rate, **metrics}
     run.stats.write({**stats, "bad_steps": run.bad_steps}, step)
@@ -219,11 +216,11 @@ def validate(run: Run, step: int) -> None:
 def accuracy(run: Run, examples: Examples) -> float:
     """Share of right answers in percent."""
     run.model.eval()
-    right = torch.zeros((), device=run.world.device)
-    batch = run.schedule.test_batch
+    right = torch.zeros((), device=run.device)
+    batch = run.recipe.test.batch_size
     for index_B in np.split(np.arange(len(examples)), range(batch, len(examples), batch)):
         ids_BXN, label_B = load(run, examples, index_B)
-        with autocast(run.world.device, run.schedule.precision):
+        with autocast(run.device, run.recipe.train.precision):
             right += (run.model(ids_BXN).argmax(-1) == label_B).sum()
     return 100 * float(right) / len(examples)
 

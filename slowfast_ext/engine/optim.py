@@ -11,7 +11,6 @@ from torch.optim import SGD, AdamW, Optimizer
 from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem
-from slowfast_ext.models import VideoModel
 from slowfast_ext.options import Options, option, section
 
 
@@ -127,7 +126,7 @@ def freeze(model: nn.Module, patterns: Iterable[str]) -> int:
     return len(frozen)
 
 
-def build_optimizer(solver: SolverOptions, model: VideoModel) -> Optimizer:
+def build_optimizer(solver: SolverOptions, model: nn.Module) -> Optimizer:
     """AdamW or SGD over groups that share a decay and a rate factor ("lr_scale").
 
     Fused kernels take a "skip this step" flag on the device, see step.py.
@@ -140,7 +139,7 @@ def build_optimizer(solver: SolverOptions, model: VideoModel) -> Optimizer:
     return AdamW(groups, solver.base_lr, (beta1, beta2), solver.eps, fused=solver.fused)
 
 
-def parameter_groups(solver: SolverOptions, model: VideoModel) -> list[dict[str, Any]]:
+def parameter_groups(solver: SolverOptions, model: nn.Module) -> list[dict[str, Any]]:
     """Groups by weight decay (none for 1-D parameters) and by depth (SOLVER.LAYER_DECAY)."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
