@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention import Attention, Grid, Kernel
 from slowfast_ext.models.attention.base import KernelAttention
+from slowfast_ext.models.attention.frames import prefix_first
 
 Layer = TypeVar("Layer", bound=Attention)
 
@@ -36,9 +37,10 @@ class Seen:
 def record(model: nn.Module, clip_BCTHW: Tensor) -> list[Seen]:
     """All attention layers of the model with their inputs for a clip, in the order of their use."""
     seen: list[Seen] = []
+    clips = len(clip_BCTHW)
 
     def hook(name: str, layer: Attention) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        return lambda _, args: seen.append(Seen(name, layer, *args[:2]))
+        return lambda _, args: seen.append(Seen(name, layer, *_tokens_of_clips(*args[:2], clips)))
 
     layers = {n: m for n, m in model.named_modules() if isinstance(m, Attention)}
     handles = [m.register_forward_pre_hook(hook(n, m)) for n, m in layers.items()]
@@ -49,6 +51,15 @@ def record(model: nn.Module, clip_BCTHW: Tensor) -> list[Seen]:
         for handle in handles:
             handle.remove()
     return seen
+
+
+def _tokens_of_clips(x_RNC: Tensor, grid: Grid, clips: int) -> tuple[Tensor, Grid]:
+    """Frames that a layer is given as rows (UniFormerV2), with a class token each, as the tokens of their clip."""
+    frames = len(x_RNC) // clips
+    if frames == 1:
+        return x_RNC, grid
+    whole = Grid(frames, grid.h, grid.w, prefix=frames, framewise=True)
+    return prefix_first(x_RNC.unflatten(0, (clips, frames))), whole
 
 
 def with_parts(layer: Layer, **parts: nn.Module | None) -> Layer:
