@@ -1,23 +1,59 @@
-"""A picture of a run's clips and curve: slowfast-ext report --cfg FILE --out PNG [OUTPUT_DIR DIR KEY VALUE ...]."""
+"""What runs have left in their folders, as one HTML page: slowfast-ext report OUTPUT_DIR... [--out FILE.html].
+
+The page holds all its data: no network, opens from disk. Runs that differ only in the seed are shown as one experiment.
+With --cfg FILE and --out FILE.png instead: a picture of some clips and the training curve.
+"""
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
-from slowfast_ext.analysis.report.picture import draw_run
+from rich.console import Console
+from rich.progress import Progress
+
+from slowfast_ext.analysis.page import write_page
+from slowfast_ext.analysis.report import ReportOptions, build_report
 from slowfast_ext.cli import reported
-from slowfast_ext.config.command import add_config_arguments, config_of
-from slowfast_ext.data.annotations import read_videos
+
+_DEFAULT = ReportOptions()
 
 
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the picture; 2 for a bad configuration or data that cannot be read."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add_config_arguments(parser)
-    parser.add_argument("--out", required=True, metavar="PNG")
-    parser.add_argument("--clips", type=int, default=6, help="clips to show, of different classes")
-    args = parser.parse_args(argv)
-    cfg = config_of(args)
-    draw_run(cfg, read_videos(cfg, "val"), args.clips).savefig(args.out, dpi=80)
-    print(args.out)
+    """Write the page and name it; 2 for folders without results or a page that cannot be written."""
+    args = _parse(argv)
+    out = args.out or args.folders[0] / "report.html"
+    options = ReportOptions(args.base, args.films, args.videos, args.title)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading videos", total=None)
+        html = build_report(
+            args.folders, options, lambda done, of: progress.update(task, completed=done, total=of)
+        )
+    write_page(out, html)
+    print(f"{out} ({len(html) / 1e6:.1f} MB)")
     return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="slowfast-ext report", description=__doc__)
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="OUTPUT_DIR",
+        help="of a run that was trained or tested, or a folder of such folders",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.html", help="default: report.html in the first folder"
+    )
+    parser.add_argument(
+        "--base", type=Path, metavar="FILE.yaml", help="compare settings with it, not the defaults"
+    )
+    parser.add_argument(
+        "--films", type=int, default=_DEFAULT.films, help="most videos shown with their frames"
+    )
+    parser.add_argument(
+        "--videos", type=Path, metavar="FOLDER", help="where the videos are now, if they were moved"
+    )
+    parser.add_argument("--title", default="", help="heading; default: names of the experiments")
+    return parser.parse_args(argv)
