@@ -28,17 +28,18 @@ class Rotary(nn.Module):
         self, q_BhND: Tensor, k_BhND: Tensor, v_BhND: Tensor, grid: Grid
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Turned queries and keys, values as they are, [B, h, N, D] each."""
-        angles_NE = self.angles(grid, q_BhND.device)
+        angles_NE = self.angles(grid, q_BhND)
         cos, sin = angles_NE.cos(), angles_NE.sin()
         q, k = (turn(x, cos, sin, grid.prefix) for x in (q_BhND, k_BhND))
         return q, k, v_BhND
 
-    def angles(self, grid: Grid, device: torch.device) -> Tensor:
-        """Angle of every patch token and turned channel, [N, 3*E]."""
+    def angles(self, grid: Grid, like: Tensor) -> Tensor:
+        """Angle of every patch token and turned channel, [N, 3*E], in single precision at least."""
+        device, dtype = like.device, torch.promote_types(like.dtype, torch.float32)
         sides = (torch.arange(side, device=device) for side in (grid.t, grid.h, grid.w))
         positions_3N = torch.stack(torch.meshgrid(*sides, indexing="ij")).flatten(1)
         half = self.part // 2
-        frequencies = BASE ** -(torch.arange(half, device=device, dtype=torch.float32) / half)
+        frequencies = BASE ** -(torch.arange(half, device=device, dtype=dtype) / half)
         return (positions_3N[..., None] * frequencies.repeat(2)).transpose(0, 1).flatten(1)
 
 

@@ -76,6 +76,7 @@ class VitOptions(Options):
         0, "width of the feature of POOL attention; 0: EMBED_DIM", unit="channels", low=0
     )
     pool_depth: int = option(3, "blocks of POOL probe before its query", low=0)
+    pool_mlp_ratio: float = option(4.0, "hidden width over the width in POOL probe", low=0)
     pool_norm_eps: float = option(
         0.0, "epsilon of the norms of the feature and of its pooling; 0: LAYER_NORM_EPS", low=0
     )
@@ -249,7 +250,7 @@ def _pooling(options: VitOptions) -> tuple[nn.Module, Pool, nn.Module]:
     """Norm of the tokens, pooling, norm of the feature."""
     eps = options.pool_norm_eps or options.layer_norm_eps
     heads, dim = options.pool_heads or options.num_heads, options.pool_dim or options.embed_dim
-    spec = PoolSpec(options.embed_dim, heads, dim, options.pool_depth, options.mlp_ratio, eps)
+    spec = PoolSpec(options.embed_dim, heads, dim, options.pool_depth, options.pool_mlp_ratio, eps)
     pool = POOLS[options.pool](spec)
     norm: nn.Module = nn.Identity()
     fc_norm: nn.Module = nn.Identity()

@@ -113,7 +113,10 @@ class SineCosine(Positions):
 class SineCosineTable(Joint):
     """A fixed table for one grid, resized for others (the finetuning program of VideoMAE V2): no parameter."""
 
-    space_rows = 0  # type: ignore[assignment]
+    @property
+    def space_rows(self) -> int:
+        """None are learned."""
+        return 0
 
     def of(self, space: Tensor, time: Tensor, grid: Grid) -> Tensor:
         """The table of `self.table`, brought to `grid`."""

@@ -20,7 +20,8 @@ WEIGHTS = Registry("WEIGHTS")
 State = dict[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]
 
-_WRAPPERS = ("model_state", "state_dict", "model")
+_WRAPPERS = ("model_state", "state_dict", "model", "module", "target_encoder", "encoder")
+_PREFIXES = ("module.", "model.")
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,11 @@ def recognise(state: State) -> str:
 
 
 def unwrap(checkpoint: Mapping[str, Any]) -> State:
-    """The state dict in a checkpoint, however it is wrapped: raw, `model_state`, `state_dict`, `model`.
+    """The state dict in a checkpoint, however it is wrapped: raw, `model_state`, `state_dict`, `model`, `module`
+    (deepspeed), `target_encoder` before `encoder` (V-JEPA 2).
 
-    Prefixes of wrapping modules (`module.`) are dropped. Raises CheckpointError when there are no tensors.
+    Prefixes of wrapping modules (`module.`, `model.`, `_orig_mod.`) are dropped. Raises CheckpointError when there are
+    no tensors.
     """
     for wrapper in _WRAPPERS:
         if isinstance(checkpoint.get(wrapper), Mapping):
@@ -101,8 +104,15 @@ def unwrap(checkpoint: Mapping[str, Any]) -> State:
         raise CheckpointError(
             f"no tensors in it; it has {', '.join(map(str, checkpoint)) or 'nothing'}"
         )
-    if all(key.startswith("module.") for key in state):
-        return {key.removeprefix("module."): value for key, value in state.items()}
+    return _bare(state)
+
+
+def _bare(state: State) -> State:
+    """Keys without the prefixes of wrapping modules, in whatever order these stand."""
+    state = {key.replace("_orig_mod.", ""): value for key, value in state.items()}
+    for prefix in _PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            return _bare({key.removeprefix(prefix): value for key, value in state.items()})
     return state
 
 

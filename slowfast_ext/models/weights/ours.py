@@ -42,9 +42,9 @@ class Ours(Importer):
 
     @staticmethod
     def recognise(shapes: Shapes) -> bool:
-        """Whether there are no other keys, and none of UniFormerV2, all of which lie below `backbone.` too."""
-        return any(key.startswith("backbone.") for key in shapes) and all(
-            key.startswith(("backbone.", "head.")) and not key.startswith("backbone.transformer.")
+        """Whether there are keys of both, no others, and none that only other families have below `backbone.`."""
+        return {key.partition(".")[0] for key in shapes} == {"backbone", "head"} and not any(
+            key.startswith("backbone.transformer.") or key.endswith(".attn.q_bias")
             for key in shapes
         )
 

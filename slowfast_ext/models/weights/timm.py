@@ -25,8 +25,15 @@ class TimmImporter(Importer):
 
     @staticmethod
     def recognise(shapes: Shapes) -> bool:
-        """A ViT that is not Motionformer's."""
-        return is_vit(shapes) and not MotionformerImporter.recognise(shapes)
+        """A ViT that is not Motionformer's, on images: a 2-D patch kernel and positions."""
+        of_images = len(shapes.get("patch_embed.proj.weight", ())) == 4 and "pos_embed" in shapes
+        video = ("blocks.0.temporal_fc.weight", "blocks.0.attn.q_bias")
+        return (
+            is_vit(shapes)
+            and of_images
+            and not any(key in shapes for key in video)
+            and not MotionformerImporter.recognise(shapes)
+        )
 
     @staticmethod
     def to_ours(state: State, model: VideoModel) -> State:

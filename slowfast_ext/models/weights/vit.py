@@ -8,7 +8,6 @@ from torch import Tensor
 
 from slowfast_ext.errors import CheckpointError
 from slowfast_ext.models.backbones.vit import VisionTransformer
-from slowfast_ext.models.backbones.vit_embed import resize_space, resize_time
 from slowfast_ext.models.build import VideoModel
 from slowfast_ext.models.weights.base import Resized, Shapes, State
 
@@ -57,20 +56,21 @@ def with_time_axis(state: State) -> State:
 def resize_positions(
     name: str, tensor: Tensor, shape: tuple[int, ...], model: VideoModel
 ) -> Resized | None:
-    """Bicubic in space, from a square; linear in time, from one row: repeated. A joint table in one of both."""
+    """As VIT.POS_RESIZE says, in space from a square, in time from one row: repeated. A joint table in one of both."""
+    vit = cast(VisionTransformer, model.backbone)
+    resize = vit.position_rule.resize
     if name == TIME:
-        return Resized(resize_time(tensor, shape[1]), "time")
+        return Resized(resize.time(tensor, shape[1]), "time")
     if name != POSITIONS:
         return None
-    vit = cast(VisionTransformer, model.backbone)
     t, h, w = vit.table.t if vit.temp_embed is None else 1, vit.table.h, vit.table.w
     prefix, patches = tensor.tensor_split([shape[1] - t * h * w], dim=1)
     side = math.isqrt(patches.shape[1] // t)
     if patches.shape[1] % (h * w) == 0:
         frames = patches.unflatten(1, (-1, h * w)).flatten(2)
-        resized, change = resize_time(frames, t).unflatten(2, (h * w, -1)), "time"
+        resized, change = resize.time(frames, t).unflatten(2, (h * w, -1)), "time"
     elif patches.shape[1] == t * side**2:
-        resized = resize_space(patches.unflatten(1, (t, side, side)), h, w).flatten(2, 3)
+        resized = resize.space(patches.unflatten(1, (t, side, side)), h, w).flatten(2, 3)
         change = "space"
     else:
         return None

@@ -1,0 +1,53 @@
+"""VideoMAE and VideoMAE V2 checkpoints: finetuned classifiers, and pre-training files with their decoder.
+
+Positions are no part of the files (VIT.POS_EMBED sincos), the mean token is normalised (VIT.POOL mean_norm). Of a
+pre-training file the decoder is without effect here, and so is the norm of its encoder unless VIT.POOL is mean.
+"""
+
+from slowfast_ext.models.build import VideoModel
+from slowfast_ext.models.weights.base import WEIGHTS, Importer, Shapes, State, rename
+from slowfast_ext.models.weights.qkv import join_biases, split_biases
+from slowfast_ext.models.weights.vit import resize_positions, vit_of
+
+PRETRAINING = ("decoder.", "encoder_to_decoder.", "mask_token")
+
+_TO_OURS = (
+    (r"^(encoder|backbone)\.", ""),
+    (r"\.gamma_([12])$", r".ls\1.gamma"),
+    (r"^(pos_embed|patch_embed|blocks|norm|fc_norm)\b", r"backbone.\1"),
+)
+_TO_THEIRS = ((r"^backbone\.", ""), (r"\.ls([12])\.gamma$", r".gamma_\1"))
+
+
+@WEIGHTS.register("videomae")
+class VideoMaeImporter(Importer):
+    """Keys `patch_embed`, `blocks` with `q_bias` and `v_bias`, `fc_norm`, `head`; `encoder.`, `decoder.` before finetuning."""
+
+    @staticmethod
+    def recognise(shapes: Shapes) -> bool:
+        """Tubelets, and biases of queries and values that are parameters of their own."""
+        return any(
+            f"{part}blocks.0.attn.q_bias" in shapes
+            and len(shapes.get(f"{part}patch_embed.proj.weight", ())) == 5
+            for part in ("", "encoder.", "backbone.")
+        )
+
+    @staticmethod
+    def to_ours(state: State, model: VideoModel) -> State:
+        """One bias of queries, keys and values; that of the keys is zero. The decoder keeps its names."""
+        vit_of(model)
+        idle = {key: x for key, x in state.items() if key.startswith(PRETRAINING)}
+        used = {key: x for key, x in state.items() if key not in idle}
+        return join_biases(rename(used, _TO_OURS)) | idle
+
+    @staticmethod
+    def to_theirs(state: State, model: VideoModel) -> State:
+        """The inverse, as finetuned classifiers are stored."""
+        return rename(split_biases(state), _TO_THEIRS)
+
+    @staticmethod
+    def idle(name: str, model: VideoModel) -> bool:
+        """See the module's docstring."""
+        return name.startswith((*PRETRAINING, "backbone.norm."))
+
+    resize = staticmethod(resize_positions)
