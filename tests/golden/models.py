@@ -14,8 +14,8 @@ from slowfast_ext.tasks import heads_of
 from slowfast_ext.tasks.verb_noun import VerbNounHead
 
 State = dict[str, Tensor]
-LOGITS, PROBS, TOKENS, GRADIENT = 1e-5, 1e-5, 1e-5, 1e-5
-DOUBLE = 1e-6
+LOGITS, TOKENS, DOUBLE = 1e-5, 1e-5, 1e-6
+GRADIENT, DOUBLE_GRADIENT = 1e-4, 1e-5
 
 
 def head_of(state: Mapping[str, Tensor], dim: int, names: Sequence[str]) -> nn.Module:
@@ -52,7 +52,12 @@ def there_and_back(model: VideoModel, state: State, source: str, found: Differen
 
 
 def parameter_gradients(
-    model: VideoModel, published: State, source: str, found: Differences, what: str
+    model: VideoModel,
+    published: State,
+    source: str,
+    found: Differences,
+    what: str,
+    allowed: float = GRADIENT,
 ) -> None:
     """Gradients under published names, as far as the case has them."""
     if not published:
@@ -63,8 +68,9 @@ def parameter_gradients(
         for name, p in model.named_parameters()
         if name in theirs and p.grad is not None
     }
-    theirs = {name: x for name, x in theirs.items() if not WEIGHTS.get(source).idle(name, model)}
-    found.gradients(what, ours, theirs, GRADIENT)
+    is_idle = WEIGHTS.get(source).idle
+    theirs = {name: x for name, x in theirs.items() if name in ours or not is_idle(name, model)}
+    found.gradients(what, ours, theirs, allowed)
 
 
 def answers(tensors: Mapping[str, Tensor], prefix: str) -> list[Tensor]:
@@ -107,9 +113,10 @@ def check_gradients(
     sum(
         (y * g.to(y.dtype)).sum() for y, g in zip(heads_of(output), towards, strict=True)
     ).backward()
+    allowed = GRADIENT if clip.dtype == torch.float32 else DOUBLE_GRADIENT
     if "x" in theirs:
-        found.compare(f"{what} gradient of the clip", clip.grad, theirs.pop("x"), GRADIENT)
-    parameter_gradients(model, theirs, source, found, what)
+        found.compare(f"{what} gradient of the clip", clip.grad, theirs.pop("x"), allowed)
+    parameter_gradients(model, theirs, source, found, what, allowed)
 
 
 def attention(

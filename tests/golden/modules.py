@@ -15,6 +15,11 @@ from slowfast_ext.models.attention.structsa import StructsaOptions
 IN_DOUBLE, IN_FLOAT = (1e-6, 1e-5), (5e-6, 1e-5)
 """Outputs and gradients, relative to the largest value."""
 EMIM_FLOAT = (1e-5, 1e-5)
+CONTEXT = {"": "all", ".intended": "all", ".shipped": 32}
+"""ATTENTION.EMIM.CONTEXT_CHANNELS of each mode of EMIM's cases: the formula, and the published kernels."""
+LOOSE_FLOAT = (1e-5, 1e-4)
+"""Kernels that divide by what may be near zero lose digits in single precision; double is as strict for them."""
+EXACT = ("softmax", "performer")
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def check_emim(case: Case) -> Differences:
     heads, *window = state["rpb"].shape
     modes = {key[len("output") :]: y for key, y in case.tensors.items() if key.startswith("output")}
     for mode, y in modes.items():
-        channels = {"": "all", ".intended": "all", ".shipped": 32}[mode]
+        channels = CONTEXT[mode]
         gradients = case.part(f"grad{mode}.sd.")
         if f"grad_input{mode}" in case.tensors:
             gradients |= {"x": case.tensors[f"grad_input{mode}"]}
@@ -60,6 +65,7 @@ def check_emim(case: Case) -> Differences:
                 heads,
                 grid,
                 (options,),
+                qkv_bias="qkv.bias" in state,
                 rename=renamed({"rpb": "position_bias", "motion_conv.": "motion."}),
             )
             for grid in grids(case, x.shape[1], 0)
@@ -92,7 +98,9 @@ def check_structsa(case: Case) -> Differences:
         )
         names = renamed({"uk.": "keys.", "uv.": "values."})
         for heads, grid in product(heads_of(case, dim), grids(case, x.shape[1], 0)):
-            ways.append(Setup("struct", dim, heads, grid, (options,), rename=names))
+            ways.append(
+                Setup("struct", dim, heads, grid, (options,), "softmax", "qkv.bias" in state, names)
+            )
     return _check(ways, numbers, (1e-5, 1e-5), "", (1e-5, 1e-5))
 
 
@@ -112,7 +120,8 @@ def _check(
             _run(
                 found, setup, numbers, torch.float64, in_double, f"{what} reference", reference=True
             )
-            _run(found, setup, numbers, torch.float32, in_float, f"{what} float32")
+            allowed = in_float if setup.kernel in EXACT else LOOSE_FLOAT
+            _run(found, setup, numbers, torch.float32, allowed, f"{what} float32")
         return found
 
     return first_that_fits((str(setup), lambda setup=setup: attempt(setup)) for setup in ways)

@@ -8,11 +8,10 @@ import torch
 
 from golden.cases import Case
 from golden.compare import Differences
-from slowfast_ext.config import load_config
 from slowfast_ext.data.sampling import SamplingOptions, test_indices, train_indices
 from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.data.transforms.resize_crop import Resize, cover_size, crop_box, test_crops
-from slowfast_ext.engine.optim import learning_rate
+from slowfast_ext.engine.optim import SolverOptions, learning_rate
 from slowfast_ext.tasks.single_label import SingleLabel
 
 Row = Mapping[str, Any]
@@ -111,22 +110,11 @@ def _crop(found: Differences, row: Row) -> None:
 
 
 def _rates(found: Differences, row: Row) -> None:
-    names = {
-        "base_lr": "BASE_LR",
-        "end_lr": "COSINE_END_LR",
-        "max_epoch": "MAX_EPOCH",
-        "warmup_start_lr": "WARMUP_START_LR",
-        "warmup_epochs": "WARMUP_EPOCHS",
-        "policy": "LR_POLICY",
-    }
-    cfg = load_config(
-        [],
-        [text for key in names if key in row for text in (f"SOLVER.{names[key]}", repr(row[key]))],
-    )
+    names = {"end_lr": "cosine_end_lr", "policy": "lr_policy"}
+    solver = SolverOptions(**{names.get(k, k): x for k, x in row.items() if k != "points"})
     for epoch, rate in row["points"]:
-        ours, theirs = (
-            torch.tensor(x, dtype=torch.float64) for x in (learning_rate(cfg, epoch, 64), rate)
-        )
+        ours = torch.tensor(learning_rate(solver, epoch), dtype=torch.float64)
+        theirs = torch.tensor(rate, dtype=torch.float64)
         found.compare(f"rate at {epoch}", ours, theirs, 1e-9)
 
 

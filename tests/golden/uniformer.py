@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from golden.cases import Case, divisors, either
 from golden.compare import Differences, first_that_fits
 from golden.models import (
+    DOUBLE_GRADIENT,
     GRADIENT,
     LOGITS,
     TOKENS,
@@ -22,6 +23,7 @@ from golden.models import (
     parameter_gradients,
     there_and_back,
 )
+from golden.modules import CONTEXT
 from slowfast_ext.config import load_config
 from slowfast_ext.models import VideoModel, build_model
 from slowfast_ext.models.attention.emim import EmimOptions
@@ -31,7 +33,6 @@ from slowfast_ext.models.backbones.uniformer_blocks import ConvBlock, PatchEmbed
 from slowfast_ext.models.weights import WEIGHTS, LoadOptions, fit_weights
 
 State = dict[str, Tensor]
-CONTEXT = {"": "all", ".intended": "all", ".shipped": 32}
 
 
 def check_uniformer(case: Case) -> Differences:
@@ -49,19 +50,37 @@ def check_uniformer(case: Case) -> Differences:
 
 
 def _check(case: Case, state: State, options: UniformerOptions, mode: str) -> Differences:
-    found, tensors = Differences(), case.tensors
-    clip = tensors["input"].clone().requires_grad_()
+    found = Differences()
+    _run(found, case, state, options, mode, torch.float32, GRADIENT)
+    if not found.wrong:
+        rounded = case.stated("computed_in") == "float32"
+        allowed = GRADIENT if rounded else DOUBLE_GRADIENT
+        _run(found, case, state, options, mode, torch.float64, allowed)
+    return found
+
+
+def _run(
+    found: Differences,
+    case: Case,
+    state: State,
+    options: UniformerOptions,
+    mode: str,
+    dtype: torch.dtype,
+    allowed: float,
+) -> None:
+    tensors = case.tensors
+    clip = tensors["input"].to(dtype, copy=True).requires_grad_()
     model = build(state, options, clip.shape, mode)
     load(model, state, "uniformer", found)
     there_and_back(model, state, "uniformer", found)
-    logits = model(clip)
-    found.compare(f"logits{mode}", logits, tensors[f"logits{mode}"], LOGITS)
+    logits = model.to(dtype)(clip)
+    found.compare(f"{dtype} logits{mode}", logits, tensors[f"logits{mode}"], LOGITS)
     with torch.no_grad():
         stages = model.backbone.stage_outputs(clip)
     for number, stage in enumerate(stages, start=1):
         name = next((n for n in (f"stage{number}{mode}", f"stage{number}") if n in tensors), None)
         if name:
-            found.compare(name, stage.permute(0, 4, 1, 2, 3), tensors[name], TOKENS)
+            found.compare(f"{dtype} {name}", stage.permute(0, 4, 1, 2, 3), tensors[name], TOKENS)
     theirs = case.part(f"grad{mode}.sd.")
     if f"grad_input{mode}" in tensors or theirs:
         towards = tensors.get(
@@ -69,9 +88,9 @@ def _check(case: Case, state: State, options: UniformerOptions, mode: str) -> Di
         )
         (logits * towards).sum().backward()
         if f"grad_input{mode}" in tensors:
-            found.compare(f"grad_input{mode}", clip.grad, tensors[f"grad_input{mode}"], GRADIENT)
-        parameter_gradients(model, theirs, "uniformer", found, f"grad{mode}")
-    return found
+            expected = tensors[f"grad_input{mode}"]
+            found.compare(f"{dtype} grad_input{mode}", clip.grad, expected, allowed)
+        parameter_gradients(model, theirs, "uniformer", found, f"{dtype} grad{mode}", allowed)
 
 
 def build(state: State, options: UniformerOptions, shape: torch.Size, mode: str = "") -> VideoModel:
@@ -142,8 +161,9 @@ def _check_published_configuration(case: Case, state: State) -> Differences:
         if isinstance(keys, dict)
         for k, v in keys.items()
     }
-    needed = ("UNIFORMER.EMBED_DIM", "UNIFORMER.DEPTH", "UNIFORMER.HEAD_DIM", "MODEL.NUM_CLASSES")
-    if any(key not in published for key in needed):
+    sizes = ("EMBED_DIM", "DEPTH", "HEAD_DIM", "MLP_RATIO", "QKV_BIAS", "SPLIT", "STD")
+    needed = {"MODEL.NUM_CLASSES", *(f"UNIFORMER.{key}" for key in sizes)}
+    if not needed <= published.keys():
         return found
     _, _, frames, height, width = case.tensors["input"].shape
     given = {k: v for k, v in published.items() if v is not None and not k.startswith("DATA.")}

@@ -1,6 +1,7 @@
 """XViT: space-time mixing, shift groups, both consensus heads."""
 
 from dataclasses import replace
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -125,8 +126,7 @@ def possible(case: Case, state: State) -> list[Parts]:
             _consensus(state, base["temp_embed"].shape[1], has_transformer, h2),
             options,
         )
-        for h in heads
-        for h2 in later
+        for h, h2 in sorted(product(heads, later), key=lambda pair: pair[0] != pair[1])
         for options in _mixing(case, depth)
     ]
 
@@ -148,4 +148,5 @@ def _mixing(case: Case, depth: int) -> list[AttentionOptions]:
     divs = either(case.stated("SHIFT_DIV", "shift_div"), (8, 4, *range(2, 17)))
     mixed = xvit.get("LOCATIONS_LIST", list(range(depth)))
     cycle = ["mixing" if index in mixed else "space" for index in range(depth)]
-    return [attention(cycle, MixingOptions(div, group)) for div in divs for group in groups]
+    mixing = [attention(cycle, MixingOptions(div, group)) for div in divs for group in groups]
+    return mixing if "USE_XVIT" in xvit else [*mixing, attention(["space"])]
