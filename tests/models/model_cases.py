@@ -14,7 +14,6 @@ from slowfast_ext.models.attention.linformer import LinformerOptions
 from slowfast_ext.models.backbones import BACKBONES, BackboneSpec
 from slowfast_ext.models.backbones.uniformer import UniFormer, UniformerOptions
 from slowfast_ext.models.backbones.uniformerv2 import UniformerV2Options
-from slowfast_ext.models.backbones.uniformerv2 import UniformerV2Options
 from slowfast_ext.models.backbones.vit import VisionTransformer, VitOptions
 from slowfast_ext.models.backbones.xvit import XvitOptions
 from slowfast_ext.options import Options
@@ -33,11 +32,6 @@ SMALL = {
             local_attention="double",
             global_layers=(0, 1),
             global_heads=3,
-        ),
-    ),
-    "uniformerv2": (
-        UniformerV2Options(
-            embed_dim=24, depth=2, num_heads=3, global_layers=(0, 1), global_heads=3
         ),
     ),
 }
