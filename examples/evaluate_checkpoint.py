@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("dataset", help="kinetics, ssv2, class_folders, ...")
     parser.add_argument("root", help="folder of the lists")
     parser.add_argument("--media", default="", help="folder of the videos, where it is another")
-    parser.add_argument("--split", default="val")
+    parser.add_argument("--split", default="test", help="val: the central view of each video alone")
     args = parser.parse_args(argv)
 
     model = slowfast_ext.create_model(
