@@ -58,7 +58,10 @@ def test_recipes_rise_and_fall_linearly(task):
     cfg = recipe(task, small=False)
     last, warm = cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.WARMUP_EPOCHS
     points = (0, warm / 2, warm, (warm + last) / 2, last)
-    rates = [learning_rate(options_of(cfg, SolverOptions), point, cfg.TRAIN.BATCH_SIZE) for point in points]
+    rates = [
+        learning_rate(options_of(cfg, SolverOptions), point, cfg.TRAIN.BATCH_SIZE)
+        for point in points
+    ]
     assert rates == pytest.approx([4e-6, 5.2e-5, 1e-4, 5e-5, 4e-10], rel=1e-4)
 
 
