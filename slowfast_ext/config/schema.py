@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from yacs.config import CfgNode
 
@@ -57,7 +57,7 @@ def tree_of(*options: Options) -> CfgNode:
     return cfg
 
 
-def get_dotted(cfg: CfgNode, dotted: str) -> object:
+def get_dotted(cfg: CfgNode, dotted: str) -> Any:
     """The value at 'A.B.C'."""
     for part in dotted.split("."):
         cfg = cfg[part]

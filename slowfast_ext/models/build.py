@@ -115,14 +115,14 @@ def _cycle(cfg: CfgNode) -> Iterator[str]:
 
 
 def _unknown_names(cfg: CfgNode) -> Iterator[Problem]:
-    named = [("MODEL.BACKBONE", cfg.MODEL.BACKBONE, BACKBONES.names())]
-    named += [("ATTENTION.CYCLE", name, attention_names()) for name in _cycle(cfg)]
-    named += [("ATTENTION.KERNEL", cfg.ATTENTION.KERNEL, KERNELS.names())]
-    for key, name, allowed in named:
+    named = [("MODEL.BACKBONE", cfg.MODEL.BACKBONE, "BACKBONES", BACKBONES.names())]
+    attention = attention_names()
+    named += [("ATTENTION.CYCLE", name, "ATTENTION", attention) for name in _cycle(cfg)]
+    named += [("ATTENTION.KERNEL", cfg.ATTENTION.KERNEL, "KERNELS", KERNELS.names())]
+    for key, name, registry, allowed in named:
         if name not in allowed:
-            yield Problem(
-                key, f"'{name}' is unknown: {unknown_name(name, allowed)}", "see docs/attention.md"
-            )
+            message = f"{registry} has no '{name}': {unknown_name(name, allowed)}"
+            yield Problem(key, message, "see docs/attention.md")
 
 
 def _attention_parts(cfg: CfgNode) -> list[type[Options]]:

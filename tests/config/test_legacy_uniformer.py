@@ -150,6 +150,12 @@ def test_split_and_scores(load):
     assert cfg.TEST.ENSEMBLE == "probs"
 
 
+@pytest.mark.parametrize(("sides", "window"), [([7, 7], [7, 7]), ([7, 5], [[7, 7], [5, 5]])])
+def test_windows_may_differ_between_the_stages(load, sides, window):
+    cfg = load(f"MODEL:\n  ARCH: uniformer\nUNIFORMER:\n  ATTN_MAX_DISP: {sides}\n")
+    assert cfg.ATTENTION.EMIM.WINDOW == window
+
+
 def test_todays_files_are_left_alone(load, caplog):
     text = "MODEL:\n  BACKBONE: uniformer\n  DROPOUT_RATE: 0.5\nAUG:\n  COLOR_JITTER: 0.4\n"
     cfg = load(text)
@@ -169,7 +175,11 @@ def test_todays_files_are_left_alone(load, caplog):
             "UNIFORMER:\n  ATTN_TYPE: [extra_attn64, extra_attn64]\n  CONTINUOUS_ATTN: gg\n",
             "CONTINUOUS_ATTN: lg",
         ),
-        ("UNIFORMER:\n  ATTN_MAX_DISP: [7, 5]\n", "same side twice"),
+        (
+            "MODEL:\n  ARCH: uniformer\nUNIFORMER:\n  ATTN_TYPE: [extra_attn64, extra_attn64]\n"
+            "  ATTN_MAX_DISP: [7, 4]\n",
+            r"ATTN_MAX_DISP\).*\[\[7, 7\], \[4, 4\]\]: has no centre",
+        ),
         ("UNIFORMER:\n  QKV_SCALE: 0.5\n", "not supported"),
         ("BN:\n  USE_PRECISE_STATS: True\n", "not supported"),
         ("MODEL:\n  ARCH: slowfast\n", "BACKBONES has no 'slowfast'"),
