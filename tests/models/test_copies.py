@@ -55,7 +55,7 @@ def test_a_copy_of_the_reference_implementation():
 
 def trajectory_vit():
     spec = replace(TINY_SPEC, drop_path=0.1, attention=attention("trajectory"))
-    return tiny_vit(spec, depth=1)
+    return tiny_vit(spec, depth=2)
 
 
 def fixation_xvit():

@@ -69,11 +69,13 @@ def test_models_of_clips_that_are_no_squares(backbone, name):
         assert model.backbone.temp_embed.shape == (1, 2, 24)
 
 
+@pytest.mark.parametrize("backbone", BACKBONES.names())
 @pytest.mark.parametrize("kernel", KERNELS.names())
-def test_kernels_of_clips_that_are_no_squares(kernel):
-    """Those tied to their number of keys among them."""
+def test_kernels_of_clips_that_are_no_squares(backbone, kernel):
+    """Those tied to their number of keys among them: every backbone knows both sides of its grid."""
     torch.manual_seed(0)
-    train_step(small_model("vit", attention("joint", kernel=kernel), size=(64, 96)), WIDE_CLIP)
+    model = small_model(backbone, attention("joint", "space", kernel=kernel), size=(64, 96))
+    train_step(model, WIDE_CLIP)
 
 
 @pytest.mark.parametrize(("backbone", "name"), MODELS)

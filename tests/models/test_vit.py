@@ -9,6 +9,8 @@ from model_cases import TINY_SPEC, TINY_VIT, attention, tiny_vit, tree
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import build_model
 from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.backbones.vit import VisionTransformer
+from slowfast_ext.models.backbones.xvit import XViT
 
 
 @pytest.mark.parametrize("cycle", [["joint"], ["divided"], ["divided", "joint"]])
@@ -52,6 +54,32 @@ def test_joint_table_equals_separate_tables_summed():
     joint = tiny_vit(pos_embed="joint").backbone
     joint.pos_embed.data = separate.positions(table).detach()
     torch.testing.assert_close(joint.positions(odd), separate.positions(odd))
+
+
+@pytest.mark.parametrize("changes", [{"img_size": (32, 48)}, {"pos_crop_size": (32, 48)}])
+@pytest.mark.parametrize("build", [VisionTransformer, XViT])
+def test_tables_that_are_no_squares_are_rows_of_columns(build, changes):
+    """Columns stay where rows are resized, and rows where columns are."""
+    spec = replace(TINY_SPEC, img_size=changes.get("img_size", 32))
+    vit = replace(TINY_VIT, pos_crop_size=changes.get("pos_crop_size", 0))
+    backbone = build(spec, vit)
+    assert (backbone.table.h, backbone.table.w) == (4, 6)
+    assert backbone.pos_embed.shape == (1, 1 + 24, 24)
+    row, column = torch.meshgrid(torch.arange(4.0), torch.arange(6.0), indexing="ij")
+    for values, grid, expected in (
+        (row, backbone.token_grid(2, 4, 9), torch.arange(4.0)[:, None].expand(4, 9)),
+        (column, backbone.token_grid(2, 7, 6), torch.arange(6.0).expand(7, 6)),
+    ):
+        backbone.pos_embed.data[0, 1:] = values.flatten()[:, None]
+        found = backbone.positions(grid)[0, grid.prefix :, 0].unflatten(0, (2, grid.h, grid.w))
+        torch.testing.assert_close(found, expected.expand(2, -1, -1), rtol=0, atol=1e-5)
+
+
+def test_a_joint_table_that_is_no_square():
+    backbone = tiny_vit(replace(TINY_SPEC, img_size=(32, 48)), pos_embed="joint").backbone
+    assert backbone.pos_embed.shape == (1, 1 + 2 * 4 * 6, 24)
+    assert backbone.temp_embed is None
+    assert backbone.positions(Grid(3, 6, 4, prefix=1)).shape == (1, 1 + 3 * 6 * 4, 24)
 
 
 @pytest.mark.parametrize(
