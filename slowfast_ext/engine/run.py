@@ -140,7 +140,13 @@ class TrainingRun:
         self.model.load_state_dict(state["model_state"])
         if self.average:
             self.average.model.load_state_dict(state["ema_state"] or state["model_state"])
+        configured = [
+            {key: value for key, value in group.items() if key != "params"}
+            for group in self.optimizer.param_groups
+        ]
         self.optimizer.load_state_dict(state["optimizer_state"])
+        for group, now in zip(self.optimizer.param_groups, configured, strict=True):
+            group.update(now)  # a weight decay that was changed since is in effect
         self.stepper.load_state_dict(state["stepper_state"])
         self.position = Position(**state["position"])
         self.log.resume_with(state["meter"])

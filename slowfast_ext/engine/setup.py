@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from yacs.config import CfgNode
 
-from slowfast_ext.config import options_of
+from slowfast_ext.config import load_text, options_of
 from slowfast_ext.config.explain import changed_keys
 from slowfast_ext.config.schema import schema
 from slowfast_ext.data.annotations import read_videos
@@ -34,9 +33,9 @@ from slowfast_ext.engine.read_errors import ReadErrors
 from slowfast_ext.engine.run import Recipe, TrainingRun
 from slowfast_ext.engine.seeding import seed_model
 from slowfast_ext.engine.step import SafeStepper, WeightAverage
-from slowfast_ext.errors import ConfigError
+from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.models import VideoModel, build_model
-from slowfast_ext.models.weights import LoadOptions
+from slowfast_ext.models.weights import LoadOptions, current_names
 from slowfast_ext.tasks import Task, build_task
 
 logger = logging.getLogger(__name__)
@@ -133,12 +132,45 @@ def _wrapped(model: nn.Module, compile: bool, world: World) -> nn.Module:
 
 
 def resume(run: TrainingRun, path: Path, state: dict[str, Any]) -> None:
-    """Take over a checkpoint and say what is configured differently since."""
-    run.load_state_dict(state)
+    """Take over a checkpoint of this version or an earlier one, and say what is configured differently since.
+
+    Raises CheckpointError where the model or the optimizer is another.
+    """
+    before, after = (load_text(text, str(path)) for text in (state["cfg"], run.config))
+    changes = config_changes(before, after)
+    try:
+        if any(line.startswith("SOLVER.OPTIMIZING_METHOD") for line in changes):
+            raise ValueError("its state is that of another optimizer")
+        run.load_state_dict(_with_current_names(state, run.model))
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be resumed ({error}); changed since: {', '.join(changes) or 'nothing'}. Undo that, or set "
+            "TRAIN.AUTO_RESUME False and start from it as TRAIN.CHECKPOINT_FILE_PATH"
+        ) from error
     logger.info("resumed from %s: epoch %d, step %d", path, run.position.epoch, run.position.step)
-    before, after = (CfgNode(yaml.safe_load(text)) for text in (state["cfg"], run.config))
-    for line in config_changes(before, after):
+    for line in changes:
         logger.warning("changed since the checkpoint: %s", line)
+
+
+def _with_current_names(state: dict[str, Any], model: VideoModel) -> dict[str, Any]:
+    """The state with today's names of parameters and sums.
+
+    The optimizer knows parameters by their order: ValueError where it is not the model's.
+    """
+    weights, average = current_names(state["model_state"]), state["ema_state"]
+    own = [name for name, _ in model.named_parameters()]
+    if [name for name in weights if name in set(own)] != own:
+        raise ValueError("it has other parameters than the model, or in another order")
+    meter = {
+        part: sums | {f"{name}_acc": 100 * sums[name] for name in ("top1", "top5") if name in sums}
+        for part, sums in state["meter"].items()
+    }
+    return {
+        **state,
+        "meter": meter,
+        "model_state": weights,
+        "ema_state": current_names(average) if average else None,
+    }
 
 
 def config_changes(before: CfgNode, after: CfgNode) -> list[str]:

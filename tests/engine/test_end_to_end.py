@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import signal
 from contextlib import nullcontext
 
 import pytest
@@ -9,10 +11,19 @@ import torch
 from tiny_run import SETTINGS, config, final_weights, losses, train
 
 from slowfast_ext.cli import jobs
-from slowfast_ext.config import load_config
+from slowfast_ext.cli.signals import STOP_SIGNALS
+from slowfast_ext.config import load_config, options_of
+from slowfast_ext.data.annotations import read_videos
+from slowfast_ext.data.loader import EvalLoader
+from slowfast_ext.data.sampling import ViewOptions, views
+from slowfast_ext.engine.checkpoint import CheckpointStore, read_checkpoint
 from slowfast_ext.engine.distributed import StopRequest
+from slowfast_ext.engine.evaluate import evaluate
 from slowfast_ext.engine.log import read_stats
-from slowfast_ext.errors import CheckpointError, DataError, Interrupted
+from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted
+from slowfast_ext.hub import load_model
+from slowfast_ext.models.weights import current_names
+from slowfast_ext.tasks import build_task
 
 STEPS = 4
 
@@ -83,6 +94,110 @@ def test_damaged_newest_checkpoint_costs_only_what_follows_the_one_before(settin
     resumed = train(settings)
     assert resumed[0] == unbroken[0]
     assert "damaged checkpoint passed over" in (settings["OUTPUT_DIR"] / "stdout.log").read_text()
+
+
+@pytest.mark.parametrize("max_bad_steps", [1, 3, 10])
+@pytest.mark.parametrize("period", [1, 3, 7, 10, 25])
+def test_any_log_period_goes_with_any_number_of_bad_steps(settings, period, max_bad_steps):
+    train(
+        settings,
+        LOG_PERIOD=period,
+        TRAIN__MAX_BAD_STEPS=max_bad_steps,
+        TRAIN__BATCH_SIZE=1,
+        SOLVER__MAX_EPOCH=2,
+        TRAIN__EVAL_PERIOD=2,
+        MOTION__NUM_TRAIN=24,
+    )
+    lines = read_stats(settings["OUTPUT_DIR"], "train_iter")
+    assert len(lines) == 48 // period
+    assert all(line["bad_steps"] == 0 for line in lines)
+
+
+@pytest.mark.parametrize("period", [2, 25])
+def test_bad_steps_in_a_row_end_the_run_between_log_lines(settings, period):
+    with pytest.raises(DataError, match="3 steps in a row"):
+        train(
+            settings,
+            LOG_PERIOD=period,
+            TRAIN__MAX_BAD_STEPS=3,
+            TRAIN__BATCH_SIZE=1,
+            SOLVER__BASE_LR=1e30,
+            SOLVER__OPTIMIZING_METHOD="sgd",
+        )
+
+
+def test_more_accumulated_batches_than_an_epoch_has(settings):
+    with pytest.raises(ConfigError, match="an epoch has only 4 batches"):
+        train(settings, TRAIN__ACCUMULATE=5)
+
+
+def test_resume_with_other_weight_decay_uses_it_and_with_another_model_is_refused(settings):
+    train(settings, SOLVER__MAX_EPOCH=1)
+    train(settings, SOLVER__WEIGHT_DECAY=0.5)
+    store = CheckpointStore(settings["OUTPUT_DIR"], 0)
+    groups = read_checkpoint(store.find(""))["optimizer_state"]["param_groups"]
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.5}
+    for change in ({"VIT__DEPTH": 3}, {"SOLVER__OPTIMIZING_METHOD": "sgd"}):
+        with pytest.raises(CheckpointError, match="cannot be resumed"):
+            train(settings, SOLVER__MAX_EPOCH=3, **change)
+
+
+OLD_NAMES = (
+    (r"\.patch_embed\.proj\.", ".embed.tubelets."),
+    (r"\.(cls_token|pos_embed)$", r".embed.\1"),
+    (r"\.temp_embed$", ".embed.time_embed"),
+    (r"(blocks\.\d)\.mlp\.", r"\1.mlp.layer."),
+    (r"(blocks\.\d)\.attn\.", r"\1.attn.layer."),
+    (r"(blocks\.\d)\.norm1\.", r"\1.attn.norm."),
+    (r"(blocks\.\d)\.norm2\.", r"\1.mlp.norm."),
+    (r"^head\.", "head.classifiers.0."),
+)
+
+
+def as_written_by_0_1(path):
+    """Its names of parameters and sums, and a configuration without the keys that came later."""
+    state = torch.load(path, weights_only=True)
+    weights = state["model_state"]
+    for new, old in OLD_NAMES:
+        weights = {re.sub(new, old, name): tensor for name, tensor in weights.items()}
+    assert set(weights) & set(state["model_state"]) <= {
+        "backbone.norm.weight",
+        "backbone.norm.bias",
+    }
+    assert list(current_names(weights)) == list(state["model_state"])
+    for sums in state["meter"].values():
+        sums |= {name: sums.pop(f"{name}_acc") / 100 for name in ("top1", "top5")}
+    cfg = re.sub(r"(?m)^(TASK|IMPORT):.*\n", "", state["cfg"])
+    torch.save({**state, "model_state": weights, "cfg": cfg}, path)
+
+
+def test_checkpoint_of_version_0_1_resumes_exactly(settings, tmp_path):
+    unbroken = train({**settings, "OUTPUT_DIR": tmp_path / "unbroken"})
+    train(settings, TRAIN__CHECKPOINT_STEPS=1, TRAIN__KEEP_CHECKPOINTS=0)
+    middle = settings["OUTPUT_DIR"] / "checkpoints/checkpoint_epoch_00000_step_000003.pyth"
+    for path in middle.parent.iterdir():
+        if path != middle:
+            path.unlink()
+    as_written_by_0_1(middle)
+    resumed = train(settings)
+    assert resumed[0] == unbroken[0]
+    assert all(torch.equal(resumed[1][name], tensor) for name, tensor in unbroken[1].items())
+    epochs = read_stats(settings["OUTPUT_DIR"], "train_epoch")
+    assert epochs[-2:] == read_stats(tmp_path / "unbroken", "train_epoch")
+
+
+def test_evaluation_of_a_model_in_a_notebook(settings):
+    """No process group, no signal handlers, no output folder: the metrics of the test command."""
+    jobs.train_and_test(config(settings))
+    handlers = [signal.getsignal(number) for number in STOP_SIGNALS]
+    cfg = config(settings)
+    task, videos = build_task(cfg), read_videos(cfg, "test")
+    model = load_model(CheckpointStore(settings["OUTPUT_DIR"], 0).find("")).train()
+    loader = EvalLoader.from_cfg(cfg, videos, views(options_of(cfg, ViewOptions)), task)
+    metrics = task.evaluate(evaluate(model, loader, task))
+    assert model.training
+    assert metrics == json.loads((settings["OUTPUT_DIR"] / "results/metrics.json").read_text())
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == handlers
 
 
 def test_finished_run_is_not_trained_again(settings):
