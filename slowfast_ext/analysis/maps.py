@@ -40,7 +40,9 @@ def record(model: nn.Module, clip_BCTHW: Tensor) -> list[Seen]:
     clips = len(clip_BCTHW)
 
     def hook(name: str, layer: Attention) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        return lambda _, args: seen.append(Seen(name, layer, *_tokens_of_clips(*args[:2], clips)))
+        return lambda _, args: seen.append(
+            Seen(name, layer, *_tokens_of_clips(args[0], args[1], clips))
+        )
 
     layers = {n: m for n, m in model.named_modules() if isinstance(m, Attention)}
     handles = [m.register_forward_pre_hook(hook(n, m)) for n, m in layers.items()]
