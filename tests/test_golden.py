@@ -11,6 +11,7 @@ from golden.kinds import kind_of
 def check(case: Case) -> None:
     found = kind_of(case).check(case)
     assert found, f"{case}: nothing was compared"
+    assert not case.unread, f"{case}: nothing was compared with {', '.join(case.unread)}"
     assert not found.wrong, "\n".join([f"{case}:", *map(str, found.wrong)])
 
 

@@ -18,6 +18,30 @@ SHARED = Path(
 )
 
 
+EXPECTED = ("out", "grad", "logits", "stage", "crop")
+"""How the names of results begin."""
+
+
+class Tensors(dict[str, Tensor]):
+    """Tensors by name; `read` are the names of those that were asked for."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        super().__init__(tensors)
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> Tensor:
+        self.read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.read.add(name)
+        return super().get(name, default)
+
+    def items(self) -> Any:
+        self.read |= self.keys()
+        return super().items()
+
+
 class Case:
     """One case. Numbers that its description does not state are None: whoever needs them tries what is possible."""
 
@@ -41,25 +65,34 @@ class Case:
         return facts | (json.loads(beside.read_text()) if beside.exists() else {})
 
     @cached_property
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> "Tensors":
         """All tensors."""
-        return {} if self.path.suffix == ".json" else load_file(self.path)
+        return Tensors({} if self.path.suffix == ".json" else load_file(self.path))
 
     @cached_property
     def keys(self) -> frozenset[str]:
         """Names of the tensors, without their data."""
         if self.path.suffix == ".json":
             return frozenset()
+        if self.path.suffix != ".safetensors":
+            raise AssertionError(f"{self.path.name}: cases are safetensors or json files")
         with safe_open(self.path, "pt") as file:
             return frozenset(file.keys())
 
     def part(self, *prefixes: str) -> dict[str, Tensor]:
         """Tensors below a prefix (the first that there is), without it."""
         for prefix in prefixes:
-            found = {k[len(prefix) :]: x for k, x in self.tensors.items() if k.startswith(prefix)}
+            found = {
+                k[len(prefix) :]: self.tensors[k] for k in sorted(self.keys) if k.startswith(prefix)
+            }
             if found:
                 return found
         return {}
+
+    @property
+    def unread(self) -> list[str]:
+        """Expected numbers that nothing was compared with."""
+        return sorted(k for k in self.keys - self.tensors.read if k.startswith(EXPECTED))
 
     @cached_property
     def note(self) -> str:
@@ -112,11 +145,12 @@ class Case:
 
 def find_cases(folder: Path) -> list[Case]:
     """Every case of a folder and those below it: safetensors files, and json files that stand alone."""
-    paths = sorted(folder.rglob("*.safetensors"))
+    kinds = (".safetensors", ".npz", ".npy", ".pt", ".pth", ".pyth")
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in kinds]
     alone = [
         path
         for path in sorted(folder.rglob("*.json"))
-        if not path.with_suffix(".safetensors").exists() and not path.stem.endswith("INDEX")
+        if not path.with_suffix(".safetensors").exists() and not path.stem.lower().endswith("index")
     ]
     return [Case(path) for path in [*paths, *alone]]
 

@@ -100,6 +100,7 @@ def _check_own_frames(
     the query to the landmarks of the key frame, and on from those of the query frame, as if they were the same ones:
     written out here, not repeated in the kernel. So there are no gradients to compare."""
     found, (tokens, frames, dim), rows = Differences(), *_shape(case)
+    case.tensors.read |= {"grad/q", "grad/k", "grad/v"}
     index = case.tensors["out/landmark_idx_sorted"].view(rows, 1, frames, -1)
     q, k, v = (x.unflatten(2, (frames, -1)) for x in _rows(case, torch.float32))
     kernel = KERNELS.get("orthoformer")(1, dim, Grid(1, 1, tokens // frames), 0.0, options).eval()

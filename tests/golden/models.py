@@ -106,7 +106,7 @@ def check_gradients(
 ) -> None:
     """Of sum(logits * grad_out), where the case has them."""
     towards = [tensors[key] for key in sorted(tensors) if key.startswith("in/grad")]
-    theirs = {key[len("grad/") :]: x for key, x in tensors.items() if key.startswith("grad/")}
+    theirs = {key[len("grad/") :]: tensors[key] for key in tensors if key.startswith("grad/")}
     if not towards or not theirs:
         return
     model.zero_grad()

@@ -50,8 +50,8 @@ def check_emim(case: Case) -> Differences:
     """emim_attention*: `sd.`, `input`, and for each mode `output`, `grad_input`, `grad.sd.`."""
     found, state, x = Differences(), case.part("sd."), case.tensors["input"]
     heads, *window = state["rpb"].shape
-    modes = {key[len("output") :]: y for key, y in case.tensors.items() if key.startswith("output")}
-    for mode, y in modes.items():
+    for key in sorted(key for key in case.keys if key.startswith("output")):
+        mode, y = key[len("output") :], case.tensors[key]
         channels = CONTEXT[mode]
         gradients = case.part(f"grad{mode}.sd.")
         if f"grad_input{mode}" in case.tensors:

@@ -20,18 +20,19 @@ Row = Mapping[str, Any]
 def check_testpipe(case: Case) -> Differences:
     """Bytes -> crops, to a level of grey: theirs resize normalised floats, ours bytes."""
     found, facts = Differences(), case.facts
-    frames = next(x for key, x in case.tensors.items() if key.startswith("frames_uint8"))
+    frames = next(case.tensors[key] for key in case.keys if key.startswith("frames"))
     clip = frames.permute(0, 3, 1, 2)
     pixels = PixelOptions(
         tuple(facts.get("mean", (0.45,) * 3)), tuple(facts.get("std", (0.225,) * 3))
     )
     crops = {
-        int(key[len("crop") :]): x for key, x in case.tensors.items() if key.startswith("crop")
+        int(key[len("crop") :]): case.tensors[key]
+        for key in sorted(case.keys)
+        if key.startswith("crop")
     }
     size = tuple(next(iter(crops.values())).shape[-2:])
-    resize = Resize(
-        "bicubic" if case.says("bicubic") else "bilinear", antialias=not case.says("no antialias")
-    )
+    antialias = case.says("antialias") and not case.says("no antialias")
+    resize = Resize("bicubic" if case.says("bicubic") else "bilinear", antialias)
     cover = facts.get("scale", min(size) if size[0] == size[1] else size)
     ours = test_crops(
         clip, size, list(crops), resize, cover if isinstance(cover, int) else tuple(cover)

@@ -308,7 +308,7 @@ def _fixation(case: Case, state: State, x: Tensor) -> Iterator[Setup]:
 
 def _lara(case: Case, state: State, x: Tensor) -> Iterator[Setup]:
     planar, dim = x.ndim == 4, x.shape[-1]
-    first = next((k.split(".")[1] for k in state if k.startswith("q_bar_gen")), None)
+    first = min((k.split(".")[1] for k in state if k.startswith("q_bar_gen")), default=None)
     names = (
         {f"{p}_bar_gen.{int(first) + i}.": f"kernel.{p}_project.{i}." for p in "qk" for i in (0, 1)}
         if first
