@@ -274,4 +274,4 @@ def without_autocast(x: Tensor) -> AbstractContextManager[None]:
     """Products inside keep the precision of their inputs on the device of `x` (of any kind, meta too)."""
     kind = x.device.type
     known = torch.amp.is_autocast_available(kind)
-    return torch.autocast(kind, enabled=False) if known else nullcontext()  # type: ignore[return-value]
+    return torch.autocast(kind, enabled=False) if known else nullcontext()
