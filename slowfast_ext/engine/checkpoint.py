@@ -62,7 +62,9 @@ class CheckpointStore:
         """Write the state reached at `position` and drop what is older than the last K."""
         path, self._saved_at = self.path(position), time.monotonic()
         write_atomically(path, lambda temporary: torch.save(state, temporary))
-        for old in self.newest_first()[self._keep :] if self._keep else []:
+        # By age: another run may have left later positions here, and what was just written must stay.
+        by_age = sorted(self.newest_first(), key=lambda file: -file.stat().st_mtime_ns)
+        for old in by_age[self._keep :] if self._keep else []:
             old.unlink(missing_ok=True)
         return path
 

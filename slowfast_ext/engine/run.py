@@ -30,7 +30,7 @@ from slowfast_ext.tasks.base import ScoreOptions
 
 @dataclass(frozen=True)
 class Recipe:
-    """The options that a training reads; `repeats` are augmented clips of a video (AUG.NUM_SAMPLE)."""
+    """The options that a training reads."""
 
     run: RunOptions = RunOptions()
     train: TrainOptions = TrainOptions()
@@ -39,21 +39,26 @@ class Recipe:
     scores: ScoreOptions = ScoreOptions()
     pixels: PixelOptions = PixelOptions()
     mixup: MixupOptions = MixupOptions()
-    repeats: int = 1
+    aug: AugOptions = AugOptions()
 
     @classmethod
     def from_cfg(cls, cfg: CfgNode) -> "Recipe":
         """The recipe of a configuration."""
         return cls(
-            run=options_of(cfg, RunOptions),
-            train=options_of(cfg, TrainOptions),
-            solver=options_of(cfg, SolverOptions),
-            test=options_of(cfg, TestOptions),
-            scores=options_of(cfg, ScoreOptions),
-            pixels=options_of(cfg, PixelOptions),
-            mixup=options_of(cfg, MixupOptions),
-            repeats=options_of(cfg, AugOptions).num_sample,
+            options_of(cfg, RunOptions),
+            options_of(cfg, TrainOptions),
+            options_of(cfg, SolverOptions),
+            options_of(cfg, TestOptions),
+            options_of(cfg, ScoreOptions),
+            options_of(cfg, PixelOptions),
+            options_of(cfg, MixupOptions),
+            options_of(cfg, AugOptions),
         )
+
+    @property
+    def repeats(self) -> int:
+        """Augmented clips of one decoded video."""
+        return self.aug.num_sample
 
     @property
     def effective_batch(self) -> int:

@@ -59,16 +59,12 @@ def run_test(cfg: CfgNode, world: World, stop: StopRequest | None = None) -> Met
         policy = scores.on_decode_error
         results = write_results(folder, videos, evaluation, metrics, task, policy)
         logger.info("results: %s", results)
-    stats = StatsWriter(folder, world.is_main, options_of(cfg, TensorboardOptions).enable)
     done = int(evaluation.decoded.sum())
     counts = {"evaluated": done, "videos": len(videos), "views": len(clips)}
+    stats = StatsWriter(folder, world.is_main, options_of(cfg, TensorboardOptions).enable)
     stats.write({"_type": "test_final", "split": "test_final", **counts, **metrics}, 0)
     stats.close()
-    logger.info(
-        "evaluated %d of %d videos, %d views each (undecoded: %s)",
-        done,
-        len(videos),
-        len(clips),
-        _POLICIES[scores.on_decode_error],
-    )
+    undecoded = _POLICIES[scores.on_decode_error]
+    words = "evaluated %d of %d videos, %d views each (undecoded: %s)"
+    logger.info(words, *counts.values(), undecoded)
     return metrics

@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.options import Options, option, section
@@ -100,12 +99,6 @@ class SmoothingOptions(Options):
     label_smooth_value: float = option(
         0.0, "label smoothing, with or without mixing", low=0, high=1
     )
-
-
-def class_counts(cfg: CfgNode) -> tuple[int, ...]:
-    """Classes of each head, from MODEL.NUM_CLASSES."""
-    counts = cfg.MODEL.NUM_CLASSES
-    return (counts,) if isinstance(counts, int) else tuple(counts)
 
 
 def heads_of(output: Output) -> tuple[Tensor, ...]:

@@ -33,6 +33,14 @@ def test_keeps_the_last_k_and_the_best(tmp_path):
     assert store.find("") == store.newest_first()[0]
 
 
+def test_what_was_just_written_stays_beside_later_positions_of_another_run(tmp_path):
+    for epoch in (7, 8):
+        CheckpointStore(tmp_path, keep=2).save(state(epoch), Position(epoch))
+    store = CheckpointStore(tmp_path, keep=2)
+    paths = [store.save(state(epoch), Position(epoch)) for epoch in (1, 2, 3)]
+    assert sorted(store.newest_first()) == paths[1:]
+
+
 def test_a_step_comes_after_the_epochs_before_it(tmp_path):
     store = CheckpointStore(tmp_path, keep=0)
     order = [Position(9), Position(9, 3), Position(9, 20), Position(10), Position(10, 1)]

@@ -136,6 +136,32 @@ def test_two_and_three_processes_equal_one(settings, tmp_path, one_process):
 
 
 @pytest.mark.slow
+def test_module_starts_its_processes_itself_and_test_does_not_train(
+    settings, tmp_path, one_process
+):
+    own = {**settings, "OUTPUT_DIR": tmp_path / "module", "NUM_GPUS": 2}
+    module = [sys.executable, "-m", "slowfast_ext"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for name, changes in (("train", {"TEST.ENABLE": False}), ("test", {})):
+        subprocess.run(
+            [*module, name, *pairs_of({**own, **changes})],
+            env=environment,
+            check=True,
+            timeout=300,
+        )
+    assert final_metrics(own) == final_metrics(one_process)
+    assert losses(own).keys() == losses(one_process).keys()
+
+
+def test_commands_are_listed_without_torch():
+    code = "import sys, slowfast_ext.cli as c; c.main(['--help']); print(*{'torch', 'yaml'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *commands, loaded = done.stdout.splitlines()
+    assert {"train", "test"} <= {line.split(" ")[0] for line in commands}
+    assert loaded == ""
+
+
+@pytest.mark.slow
 def test_torchrun_equals_one_process(settings, tmp_path, one_process):
     own = {**settings, "OUTPUT_DIR": tmp_path / "torchrun"}
     launcher = [
