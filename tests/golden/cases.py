@@ -1,7 +1,6 @@
 """A golden case: tensors in a safetensors file, and what its json or its metadata says of them."""
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -13,11 +12,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 SHIPPED = Path(__file__).parent / "data"
-SHARED = Path(
-    os.environ.get("GOLDEN_DIR", Path(__file__).resolve().parents[3] / "shared" / "golden")
-)
-
-
 EXPECTED = ("out", "grad", "logits", "stage", "crop")
 """How the names of results begin."""
 

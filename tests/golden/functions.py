@@ -98,27 +98,40 @@ def _check_own_frames(
 ) -> Differences:
     """Landmarks of each query frame: ours for the query's own frame. To other frames the published code goes from
     the query to the landmarks of the key frame, and on from those of the query frame, as if they were the same ones:
-    written out here, not repeated in the kernel. So there are no gradients to compare."""
+    written out here with its gradients, not repeated in the kernel."""
     found, (tokens, frames, dim), rows = Differences(), *_shape(case)
-    case.tensors.read |= {"grad/q", "grad/k", "grad/v"}
-    index = case.tensors["out/landmark_idx_sorted"].view(rows, 1, frames, -1)
-    q, k, v = (x.unflatten(2, (frames, -1)) for x in _rows(case, torch.float32))
+    published = case.tensors["out/y"].reshape(rows, frames, -1, frames, dim)
     kernel = KERNELS.get("orthoformer")(1, dim, Grid(1, 1, tokens // frames), 0.0, options).eval()
     prepare(kernel)
-    y = kernel.attend_frames(q.flatten(2, 3), k, v, Grid(frames, 1, tokens // frames))
-    y, published = (x.reshape(rows, frames, -1, frames, dim) for x in (y, case.tensors["out/y"]))
-    picked = q.take_along_dim(index[..., None], dim=3) * dim**-0.5
-    for query, key in product(range(frames), repeat=2):
-        if query == key:
-            found.compare(
-                f"frame {query}", y[:, query, :, key], published[:, query, :, key], OUTPUT
-            )
-        other = (q[:, 0, query] @ picked[:, 0, key].mT).softmax(-1)
-        other = other @ (picked[:, 0, query] @ k[:, 0, key].mT).softmax(-1) @ v[:, 0, key]
-        found.compare(
-            f"from {query} to {key} as released", other, published[:, query, :, key], OUTPUT
-        )
+    q, k, v = _rows(case, torch.float32)
+    grid = Grid(frames, 1, tokens // frames)
+    y = kernel.attend_frames(q, *(x.unflatten(2, (frames, -1)) for x in (k, v)), grid)
+    y = y.reshape(published.shape)
+    for frame in range(frames):
+        own = published[:, frame, :, frame]
+        found.compare(f"frame {frame}", y[:, frame, :, frame], own, OUTPUT)
+    leaves = [x.double().requires_grad_() for x in _rows(case, torch.float32)]
+    y = _as_released(*leaves, case.tensors["out/landmark_idx_sorted"].view(rows, frames, -1))
+    found.compare("as released", y, published, OUTPUT)
+    if "in/grad_out" not in case.tensors:
+        return found
+    y.backward(case.tensors["in/grad_out"].reshape(published.shape).double())
+    for part, x in zip("qkv", leaves, strict=True):
+        expected = case.tensors[f"grad/{part}"].flatten(0, -3)
+        found.compare(f"as released, gradient of {part}", x.grad[:, 0], expected, GRADIENT)
     return found
+
+
+def _as_released(q: Tensor, k: Tensor, v: Tensor, index_ETR: Tensor) -> Tensor:
+    """[E, T, S, T, D] of rows [E, 1, T*S, D] and the landmarks of every query frame."""
+    q, k, v = (
+        x[:, 0].unflatten(1, (index_ETR.shape[1], -1)) * q.shape[-1] ** -power
+        for x, power in ((q, 0.25), (k, 0.25), (v, 0))
+    )
+    landmarks_ETRD = q.detach().take_along_dim(index_ETR[..., None], dim=2)
+    to_landmarks = torch.einsum("etsd,eurd->etsur", q, landmarks_ETRD).softmax(-1)
+    to_keys = torch.einsum("etrd,eund->etrun", landmarks_ETRD, k).softmax(-1)
+    return torch.einsum("etsur,etrun,eund->etsud", to_landmarks, to_keys, v)
 
 
 def _check_frames(
