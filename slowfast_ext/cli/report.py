@@ -1,8 +1,6 @@
 """What runs have left in their folders, as one HTML page: slowfast-ext report OUTPUT_DIR... [--out FILE.html].
 
-The page holds all its data: no network, opens from disk. Runs that differ only in the seed are shown as one experiment.
-With --cfg FILE and --out FILE.png instead: a picture of some clips and the training curve.
-"""
+The page holds all its data: no network, opens from disk. Runs that differ only in the seed are shown as one experiment."""
 
 import argparse
 from collections.abc import Sequence
@@ -50,7 +48,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--base", type=Path, metavar="FILE.yaml", help="compare settings with it, not the defaults"
     )
     parser.add_argument(
-        "--films", type=int, default=_DEFAULT.films, help="most videos shown with their frames"
+        "--films", type=int, default=_DEFAULT.films, help="most videos of a run shown with frames"
     )
     parser.add_argument(
         "--videos", type=Path, metavar="FOLDER", help="where the videos are now, if they were moved"

@@ -27,7 +27,7 @@ class ReportOptions:
 
     Attributes:
         base: a YAML file to compare the configurations with; none: the defaults.
-        films: most videos whose frames are put into the page.
+        films: most videos of each run whose frames are put into the page.
         videos: where the videos are now, if no longer where the test found them.
         title: heading; empty: the names of the experiments.
     """

@@ -9,7 +9,8 @@ import numpy as np
 from slowfast_ext.analysis.report.predictions import Predictions
 from slowfast_ext.analysis.report.runs import Run
 
-SHOWN = 24
+SHOWN = 18
+MOST_FILMS = 800
 _OF_A_CLASS = 3
 
 
@@ -55,7 +56,8 @@ def worst_pairs(head: Predictions, count: int = 30) -> list[tuple[int, int, int]
 
 
 def to_show(runs: Sequence[Run], most: int) -> list[tuple[int, int]]:
-    """(run, video) of at most `most` films, the most telling first, the runs by turns."""
+    """(run, video) of at most `most` films a run and MOST_FILMS in all, the most telling first, the runs by turns."""
+    most = min(most * len(runs), MOST_FILMS)
     turns = zip_longest(*(_of_run(number, run) for number, run in enumerate(runs)))
     chosen: dict[object, tuple[int, int]] = {}
     for pick in (pick for turn in turns for pick in turn if pick is not None):

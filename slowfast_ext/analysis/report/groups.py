@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from statistics import fmean, stdev
 from typing import Any
 
@@ -35,11 +35,16 @@ def experiments(runs: Sequence[Run]) -> list[Experiment]:
     ]
 
 
+def of_a_run(key: str) -> bool:
+    """Whether a setting says where a run ran and with which seed, not what was trained."""
+    return key in _OF_A_RUN or key.startswith(_SECTIONS_OF_A_RUN)
+
+
 def _signature(run: Run) -> Any:
     kept = {
         key: str(value)
         for key, value in run.settings.items()
-        if key not in _OF_A_RUN and not key.startswith(_SECTIONS_OF_A_RUN)
+        if not of_a_run(key)
     }
     return tuple(sorted(kept.items())) or run.folder.name
 
@@ -82,7 +87,7 @@ def comparison(runs: Sequence[Run], groups: Sequence[Experiment]) -> dict[str, A
 
 def spread(values: Sequence[float | None]) -> Mapping[str, Any] | None:
     """Mean over the runs, its standard error (from two runs on), every value."""
-    known = [float(value) for value in values if value is not None]
+    known = [float(value) for value in values if value is not None and isfinite(value)]
     if not known:
         return None
     error = stdev(known) / sqrt(len(known)) if len(known) > 1 else None

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from slowfast_ext.analysis.report.groups import of_a_run
 from slowfast_ext.analysis.report.runs import Run
 from slowfast_ext.config import get_cfg, load_config
 from slowfast_ext.config.schema import get_dotted, schema
@@ -31,6 +32,7 @@ def differences(runs: Sequence[Run], base: Path | None = None) -> dict[str, Any]
         rows.append(
             {"key": name, "help": help_text, "base": _text(before), "values": [_text(v) for v in values]}
         )
+    rows.sort(key=lambda row: of_a_run(row["key"]))
     return {"base": str(base) if base else "the defaults", "rows": rows}
 
 

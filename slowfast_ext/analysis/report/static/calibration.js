@@ -36,7 +36,7 @@ function showCalibration(host, head, drawer) {
     ...common(width), scales: { x, y: { range: [0, 1] } },
     axes: [axis({ values: shares, label: "confidence", labelSize: 18, size: 34 }), axis({ values: shares, size: 52 })],
     series: [{}, { paths: ready.bars, fill: `rgba(${color("right-rgb")}, .55)`, stroke: color("right"), width: 1, points: { show: false } }, { stroke: color("ink"), dash: [4, 4], width: 1.5, points: { show: false } }],
-  }), [centers, accuracy, centers]);
+  }), [centers, accuracy, centers.map((center, i) => (i === 0 ? 0 : i === count - 1 ? 1 : center))]);
   chart(below, (width) => ({
     ...common(width), scales: { x, y: { range: (plot, low, high) => [0, high * 1.06] } },
     axes: [axis({ values: shares, label: "confidence", labelSize: 18, size: 34 }), axis({ size: 60 })],

@@ -4,7 +4,7 @@ function showClasses(host, head, run, runs, drawer) {
   const rivals = runs.filter((own) => own !== run).flatMap((own) => own.heads.filter((other) => other.name === head.name && other.classes.length === head.classes.length).map((other) => [other, own.name]));
   let rival = rivals.length ? rivals[0][0] : null;
   let text = "";
-  host.append(el("p", { class: "lead" }, "Click a head to sort, a line to see the clips of the class."));
+  host.append(el("p", { class: "lead" }, "Click a column heading to sort, a line to see the clips of the class."));
   const bar = el("div", { class: "bar" });
   const place = el("div", {});
   host.append(bar, place);
@@ -26,20 +26,20 @@ function showClasses(host, head, run, runs, drawer) {
 function classColumns(head, rival) {
   const columns = [
     { title: "class", width: "minmax(110px, 1.5fr)", value: (row) => row.name, cell: (row) => row.name },
-    { title: "videos", width: "66px", numeric: true, value: (row) => row.videos.length, cell: (row) => whole(row.videos.length) },
+    { title: "videos", width: "84px", numeric: true, value: (row) => row.videos.length, cell: (row) => whole(row.videos.length) },
   ];
   if (head.multiLabel) columns.push({ title: "average precision", width: "minmax(110px, 1fr)", numeric: true, value: (row) => row.ap, cell: (row) => meter(row.ap) });
   else {
-    columns.push({ title: "right", width: "60px", numeric: true, extra: true, value: (row) => row.right, cell: (row) => whole(row.right) },
+    columns.push({ title: "right", width: "72px", numeric: true, extra: true, value: (row) => row.right, cell: (row) => whole(row.right) },
       { title: "accuracy", width: "minmax(96px, 1fr)", numeric: true, value: (row) => row.accuracy, cell: (row) => meter(row.accuracy) },
-      { title: "± std. error", width: "96px", numeric: true, extra: true, value: (row) => row.error, cell: (row) => (row.error === null ? "–" : percent(row.error, 1)) });
+      { title: "± std. error", width: "116px", numeric: true, extra: true, value: (row) => row.error, cell: (row) => (row.error === null ? "–" : percent(row.error, 1)) });
   }
-  columns.push({ title: "mean prob.", width: "90px", numeric: true, extra: true, value: (row) => row.prob, cell: (row) => percent(row.prob, 0) },
-    { title: "most taken for", width: "minmax(110px, 1.5fr)", value: (row) => row.otherCount, numeric: false, cell: (row) => (row.other === null ? "–" : `${head.classes[row.other]} (${row.otherCount})`) });
+  columns.push({ title: "mean prob.", width: "110px", numeric: true, extra: true, value: (row) => row.prob, cell: (row) => percent(row.prob, 0) },
+    { title: "most taken for", width: "minmax(110px, 1.5fr)", extra: true, value: (row) => row.otherCount, numeric: false, cell: (row) => (row.other === null ? "–" : `${head.classes[row.other]} (${row.otherCount})`) });
   if (rival) {
     const share = (own) => (head.multiLabel ? own.ap : own.accuracy);
     const delta = (row) => { const other = share(rival.perClass[row.index]); return share(row) === null || other === null ? null : share(row) - other; };
-    columns.push({ title: "vs other", width: "86px", numeric: true, value: delta, cell: (row) => { const gap = delta(row); return gap === null ? "–" : el("span", { class: gap > 0 ? "good" : gap < 0 ? "bad" : "" }, `${gap > 0 ? "+" : gap < 0 ? "−" : ""}${number(Math.abs(100 * gap), 0)}`); } });
+    columns.push({ title: "vs other", width: "92px", numeric: true, extra: true, value: delta, cell: (row) => { const gap = delta(row); return gap === null ? "–" : el("span", { class: gap > 0 ? "good" : gap < 0 ? "bad" : "" }, `${gap > 0 ? "+" : gap < 0 ? "−" : ""}${number(Math.abs(100 * gap), 0)}`); } });
   }
   return columns;
 }

@@ -150,7 +150,7 @@ function showClips(host, head, clips, drawer, failed) {
     worst: "Where the true class got least probability.",
     best: "Where the true class got most probability.",
     unsure: "Where the two best classes were closest to each other.",
-    all: "Every video of the test. Click a head to sort, a line to see the clip.",
+    all: "Every video of the test. Click a column heading to sort, a line to see the clip.",
   };
   let [kind, look] = ["confident", "films"];
   const lead = el("p", { class: "lead" });

@@ -41,7 +41,8 @@ class ConfusionMatrix {
   }
 
   /** The largest cell with which the whole matrix is in view; its names count. */
-  fitSize(width, height) {
+  fitSize(width) {
+    const height = Math.min(innerHeight * 0.76, 760);
     for (const named of [LABELLED, 0]) {
       const { left, top } = this.margins(width, named);
       const size = Math.min((width - left - 4) / this.count, (height - top - 4) / this.count);
@@ -52,7 +53,9 @@ class ConfusionMatrix {
 
   draw(context, width, height) {
     Object.assign(this, { width, height });
-    const fit = this.fitSize(width, height);
+    const fit = this.fitSize(width);
+    const wanted = Math.round(this.margins(width, fit).top + this.count * fit + 6);
+    if (Math.abs(wanted - height) > 2) { this.canvas.style.height = `${wanted}px`; return; }
     if (this.fitted || this.view.size < fit) { this.view = { x: 0, y: 0, size: fit }; this.fitted = true; }
     this.canvas.style.touchAction = this.fitted ? "pan-y" : "none";
     const { left, top, named } = this.margins(width);
@@ -97,7 +100,8 @@ class ConfusionMatrix {
       const y = top + (this.place[cell.row] - this.view.y) * size;
       if (x > this.width || y > this.height || x + size < left || y + size < top) continue;
       const share = cell.videos.length / this.totals[cell.row];
-      const strength = 0.14 + 0.86 * Math.sqrt(share);
+      const faintest = size < 4 ? 0.4 : 0.14;
+      const strength = faintest + (1 - faintest) * Math.sqrt(share);
       context.fillStyle = `rgba(${cell.row === cell.column ? good : bad}, ${strength})`;
       context.fillRect(x, y, drawn, drawn);
       if (size >= 24) {
@@ -144,10 +148,10 @@ class ConfusionMatrix {
       if (x < left) continue;
       context.save();
       context.translate(x, top - 6);
-      context.rotate(-Math.PI / 3.2);
+      context.rotate(-Math.PI / (this.width < 520 ? 2 : 3.2));
       context.textAlign = "left";
       ink(i, "x");
-      context.fillText(fitted(context, this.head.classes[this.order[i]], 118), 0, 0);
+      context.fillText(fitted(context, this.head.classes[this.order[i]], this.width < 520 ? 108 : 134), 0, 0);
       context.restore();
     }
   }
@@ -163,7 +167,7 @@ class ConfusionMatrix {
   zoom(factor, at = { x: this.width / 2, y: this.height / 2 }) {
     const before = this.margins(this.width);
     const cell = { x: this.view.x + (at.x - before.left) / this.view.size, y: this.view.y + (at.y - before.top) / this.view.size };
-    const fit = this.fitSize(this.width, this.height);
+    const fit = this.fitSize(this.width);
     this.view.size = Math.min(Math.max(MOST_CELL, fit), Math.max(fit, this.view.size * factor));
     this.fitted = this.view.size <= fit * 1.001;
     const after = this.margins(this.width);
@@ -177,8 +181,8 @@ class ConfusionMatrix {
   /** Bring a cell into view, large enough to read, and mark it. */
   show(row, column) {
     this.cursor = { x: this.place[column], y: this.place[row] };
-    const size = Math.max(this.view.size, 26, this.fitSize(this.width, this.height));
-    this.fitted = size <= this.fitSize(this.width, this.height);
+    const size = Math.max(this.view.size, 26, this.fitSize(this.width));
+    this.fitted = size <= this.fitSize(this.width);
     this.view.size = size;
     const { left, top } = this.margins(this.width);
     this.view.x = this.cursor.x - (this.width - left) / size / 2;

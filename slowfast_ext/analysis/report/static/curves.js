@@ -42,6 +42,7 @@ function curveChart(grid, name, runs, shade) {
     if (usesSteps) lines.push({ run, kind: "training", points: step, faint: runs.length === 1 || Boolean(epoch) });
   }
   const many = runs.length > 1;
+  const validated = lines.some((line) => line.kind === "validation");
   const data = uPlot.join(lines.map((line) => [Array.from(line.points.x), Array.from(line.points.y)]));
   const value = (number_) => (Math.abs(number_) >= 10 ? number(number_, 1) : Number(number_).toPrecision(3));
   const read = (plot) => {
@@ -55,11 +56,11 @@ function curveChart(grid, name, runs, shade) {
     width, height: 220, cursor: { y: false, points: { size: 6 } }, legend: { show: false },
     hooks: { setCursor: [read] },
     scales: { x: { time: false } },
-    axes: [axis({ label: "epoch", labelSize: 18, size: 34 }), axis({ size: 52 })],
+    axes: [axis({ label: "epoch", labelSize: 18, size: 34 }), axis({ size: 58, values: (plot, ticks) => ticks.map((tick) => String(Number(tick.toPrecision(6)))) })],
     series: [{}, ...lines.map((line) => {
       const tint = many ? seriesColor(shade(line.run)) : line.kind === "validation" ? seriesColor(0) : color("soft");
       const few = line.points.x.length < 30;
-      return { stroke: line.faint ? `${tint}99` : tint, width: line.faint ? 1 : 2, dash: line.kind === "training" && !line.faint ? [5, 4] : undefined, spanGaps: true, points: { show: few && line.kind === "validation", size: 5, fill: tint } };
+      return { stroke: line.faint ? `${tint}99` : tint, width: line.faint ? 1 : 2, dash: line.kind === "training" && !line.faint && validated ? [5, 4] : undefined, spanGaps: true, points: { show: few && line.kind === "validation", size: 5, fill: tint } };
     })],
   }), data);
 }

@@ -4,8 +4,9 @@ function showSummary(host, run, head) {
   const tiles = [];
   const add = (name, value, small) => tiles.push(el("div", { class: "tile" }, el("b", {}, value, small ? el("small", {}, ` ${small}`) : null), el("span", {}, name)));
   const accuracy = head ? 100 * head.accuracy : null;
-  for (const [name, value] of Object.entries(run.metrics).slice(0, 4)) {
-    const error = head && Math.abs(value - accuracy) < 0.02 ? `± ${number(100 * Math.sqrt((head.accuracy * (1 - head.accuracy)) / Math.max(1, head.size - 1)))}` : "";
+  const metrics = Object.entries(run.metrics).filter(([, value]) => value !== null).slice(0, 4);
+  for (const [place, [name, value]] of metrics.entries()) {
+    const error = place === 0 && head && Math.abs(value - accuracy) < 0.02 ? `± ${number(100 * Math.sqrt((head.accuracy * (1 - head.accuracy)) / Math.max(1, head.size - 1)))}` : "";
     add(metricName(name), Math.abs(value) >= 1 ? `${number(value)} %` : number(value, 3), error);
   }
   const single = singleView(run, head);
@@ -50,7 +51,7 @@ function standsOut(head) {
     const missing = head.perClass.length - known.length;
     if (missing) points.push(`${counted(missing, "class has", "classes have")} no video in this test.`);
     const sure = head.galleries.confident.filter((video) => head.prob(video) > 0.9).length;
-    if (sure) points.push(`${sure === 24 ? "At least " : ""}${counted(sure, "mistake was", "mistakes were")} made with more than 90 % confidence: look at them first, labels may be wrong.`);
+    if (sure) points.push(`${sure === head.galleries.confident.length ? "At least " : ""}${counted(sure, "mistake was", "mistakes were")} made with more than 90 % confidence: look at them first, labels may be wrong.`);
   }
   const { size, meanConfidence, meanAccuracy } = head.calibration || {};
   if (size && Math.abs(meanConfidence - meanAccuracy) >= 0.05 && !head.multiLabel) points.push(meanConfidence > meanAccuracy ? `Its confidence is ${number(100 * (meanConfidence - meanAccuracy), 0)} points higher than its accuracy.` : `Its confidence is ${number(100 * (meanAccuracy - meanConfidence), 0)} points lower than its accuracy.`);
@@ -84,7 +85,7 @@ function showRuns(data) {
 function spreadText(own) {
   if (!own) return "–";
   const title = own.values.map((value) => number(value, 2)).join(", ");
-  return el("span", { title }, number(own.mean), own.error === null ? null : el("small", {}, ` ± ${number(own.error)}`));
+  return el("span", { title }, number(own.mean), own.error === null ? null : el("small", {}, ` ± ${number(own.error, own.error < 0.1 ? 2 : 1)}`));
 }
 
 function differenceText(own) {

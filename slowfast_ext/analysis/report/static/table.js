@@ -96,5 +96,5 @@ function searchField(label, search) {
 
 /** A share as a bar with its number. */
 function meter(share, tint = "right") {
-  return el("span", { class: "meter" }, el("i", { style: `width:${Math.round(100 * (share || 0))}%;background:var(--${tint})` }), el("b", {}, percent(share, 0)));
+  return el("span", { class: "meter" }, el("u", {}, el("i", { style: `width:${100 * (share || 0)}%;background:var(--${tint})` })), el("b", {}, percent(share, 0)));
 }
