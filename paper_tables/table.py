@@ -119,7 +119,7 @@ class ShapeCounter:
 
 def shaping(cfg: CfgNode) -> dict:
     """What the shapes of a model depend on."""
-    parts = {name: cfg[name] for name in ("VIT", "XVIT", "UNIFORMER", "ATTENTION")}
+    parts = {name: cfg[name] for name in ("VIT", "XVIT", "UNIFORMER", "UNIFORMERV2", "ATTENTION")}
     data = [cfg.DATA[key] for key in ("NUM_FRAMES", "TRAIN_CROP_SIZE", "TEST_CROP_SIZE")]
     return parts | {"MODEL": [cfg.MODEL.BACKBONE, cfg.MODEL.NUM_CLASSES], "DATA": data}
 
@@ -141,6 +141,7 @@ def compare(row: Published, exp_dir: Path, count: Callable[[CfgNode], Count]) ->
 
 TITLES = {
     "uniformer": "UniFormer",
+    "uniformerv2": "UniFormerV2",
     "emim": "EMIM",
     "structvit": "StructViT",
     "structsa": "StructSA in DeiT-S",

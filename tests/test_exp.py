@@ -111,6 +111,14 @@ PUBLISHED_RATES = {
     "motionformer_hr_k400": (4, 0.375e-4 * 16 / 12),
     "xvit_b16_k600": (1, 0.03),
     "feature_fixation_ssv2": (1, 0.035),
+    "uniformerv2_b8_k400": (1, 1e-5),
+    "uniformerv2_b8_k400_prek710": (1, 2e-6),
+    "uniformerv2_l8_k400_prek710": (2, 1.5e-6),
+    "uniformerv2_l64_336_k400_prek710": (8, 1.5e-6),
+    "uniformerv2_l8_336_frozen_k400": (2, 8e-4),
+    "uniformerv2_l32_336_frozen_k400_prek710": (2, 5e-5),
+    "uniformerv2_b16_ssv2": (1, 4e-5),
+    "uniformerv2_l32_ssv2": (4, 2e-5),
 }
 
 
