@@ -1,7 +1,7 @@
 """Models by name and from checkpoints, and their evaluation: what a notebook calls."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from slowfast_ext.engine.options import TestOptions
 from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.files import read_weights
 from slowfast_ext.models import VideoModel, build_model
-from slowfast_ext.models.weights import LoadOptions, load_weights
+from slowfast_ext.models.weights import LoadOptions, build_with_weights, class_order
 from slowfast_ext.options import Size
 from slowfast_ext.registry import unknown_name
 from slowfast_ext.tasks import Metrics
@@ -58,6 +58,7 @@ def create_model(
     settings: Mapping[str, Any] | None = None,
     inflate: str = "mean",
     allow: Sequence[str] = _USUAL_CHANGES,
+    classes: Sequence[str] = (),
 ) -> VideoModel:
     """A model on the CPU, in training mode, for normalised clips [B, 3, T, H, W].
 
@@ -65,7 +66,8 @@ def create_model(
     `settings` are further keys of the configuration. `weights` is a checkpoint of any family that the program
     knows: images' kernels are spread over time (`inflate`: mean or centre); what may differ from the model is in
     `allow`: head (classes), time, space, new (parameters that the file lacks), unused (tensors that the model lacks).
-    What starts anew is reported as a warning. `model.config` holds the configuration.
+    `classes` are the order of the file's classes and that of the model's (TRAIN.CHECKPOINT_CLASSES): ("k710", "k400")
+    takes 400 rows of a Kinetics-710 head. What starts anew is reported as a warning. `model.config` holds the configuration.
     Raises ConfigError for an unknown name, CheckpointError for weights of another architecture.
     """
     chosen = {
@@ -76,9 +78,16 @@ def create_model(
     chosen["DATA.TEST_CROP_SIZE"] = chosen["DATA.TRAIN_CROP_SIZE"]
     given = {key: value for key, value in chosen.items() if value is not None}
     cfg = model_config(name, given | dict(settings or {}))
-    model = build_model(cfg)
-    if weights is not None:
-        _load(model, read_weights(weights), weights, LoadOptions("auto", inflate, tuple(allow)))
+    if weights is None:
+        model = build_model(cfg)
+    else:
+        model = _load(
+            lambda: build_model(cfg),
+            read_weights(weights),
+            weights,
+            LoadOptions("auto", inflate, tuple(allow), tuple(classes)),
+        )
+        model.class_names = (class_order(classes[-1]),) if classes else ()
     model.config = cfg
     return model
 
@@ -96,9 +105,9 @@ def load_model(checkpoint: str | Path, device: str | torch.device = "cpu") -> Vi
             "create_model(NAME, weights=FILE)"
         )
     cfg = load_text(state["cfg"], str(checkpoint))
-    model = build_model(cfg)
     average = state.get("ema_state")
-    _load(model, average if isinstance(average, Mapping) else state, checkpoint, LoadOptions())
+    tensors = average if isinstance(average, Mapping) else state
+    model = _load(lambda: build_model(cfg), tensors, checkpoint, LoadOptions())
     model.config = cfg
     model.class_names = tuple(tuple(names) for names in state.get("class_names") or ())
     return model.to(device).eval()
@@ -133,14 +142,18 @@ def evaluate(
 
 
 def _load(
-    model: VideoModel, state: Mapping[str, Any], path: str | Path, options: LoadOptions
-) -> None:
+    build: Callable[[], VideoModel],
+    state: Mapping[str, Any],
+    path: str | Path,
+    options: LoadOptions,
+) -> VideoModel:
     try:
-        report = load_weights(model, state, options)
+        model, report = build_with_weights(build, state, options)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     level = logging.WARNING if report.changes() else logging.INFO
     logger.log(level, "%s: %s", path, report)
+    return model
 
 
 def _listed(values: Sequence[int] | None) -> list[int] | None:

@@ -7,7 +7,7 @@ resolution, 2-D kernels) is the business of fit.py.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -32,6 +32,11 @@ class Resized:
     change: str
 
 
+KINETICS_400 = {400: "k400"}
+KINETICS = KINETICS_400 | {600: "k600", 700: "k700", 710: "k710"}
+KINETICS_UNIFORMER = KINETICS | {400: "k400_uniformer"}
+"""Orders of the classes of TimeSformer and ViViT; of VideoMAE (V2); of UniFormerV2 and InternVideo2."""
+
 Rules = Iterable[tuple[str, str]]
 """Regular expressions and what takes their place in a key, each in turn."""
 
@@ -39,8 +44,11 @@ Rules = Iterable[tuple[str, str]]
 class Importer:
     """Base class; register with `@WEIGHTS.register("family")`. All methods are pure functions.
 
-    `to_theirs(to_ours(state, model), model)` is `state` again for a complete state of the model's family.
+    `to_theirs(to_ours(state, model), model)` is `state` again for a complete state of the model's family. `orders` names
+    the order of the classes (classes.py) of published heads with so many.
     """
+
+    orders: ClassVar[Mapping[int, str]] = {}
 
     @staticmethod
     def recognise(shapes: Shapes) -> bool:

@@ -1,8 +1,9 @@
 """A foreign or older state onto a model: every tensor of either side is accounted for in a report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from slowfast_ext.errors import CheckpointError
@@ -16,6 +17,7 @@ from slowfast_ext.models.weights.base import (
     shapes_of,
     unwrap,
 )
+from slowfast_ext.models.weights.classes import in_class_order
 from slowfast_ext.models.weights.inflate import can_inflate, inflate
 from slowfast_ext.models.weights.ours import Ours
 from slowfast_ext.options import Options, option, section
@@ -41,6 +43,11 @@ class LoadOptions(Options):
         (),
         "differences that are allowed when loading: head (classes), time (frames), space (resolution), new (parameters the file lacks), unused (tensors the model lacks)",
         key="CHECKPOINT_CHANGED",
+    )
+    classes: tuple[str, ...] = option(
+        (),
+        "order of the classes of the file's head, then that of the data, needed where its classes have no names: k400 (alphabetical), k400_uniformer, k600, k700, k710, or a file with a name a line; the data's may be fewer. Empty: the same",
+        key="CHECKPOINT_CLASSES",
     )
 
 
@@ -98,7 +105,7 @@ def fit_weights(
     source = options.source
     if source == "auto" or Ours.recognise(shapes_of(state)):
         source = recognise(state)
-    fitted, report = fit(state, model, source, options.inflate)
+    fitted, report = fit(state, model, source, options.inflate, options.classes)
     _require_allowed(report, options.changed)
     return fitted, report
 
@@ -112,11 +119,38 @@ def load_weights(
     return report
 
 
-def fit(state: State, model: VideoModel, source: str, inflation: str = "") -> tuple[State, Report]:
+def build_with_weights(
+    build: Callable[[], VideoModel],
+    checkpoint: Mapping[str, object],
+    options: LoadOptions = LoadOptions(),
+) -> tuple[VideoModel, Report]:
+    """A new model that holds the tensors of the checkpoint themselves: those of a file are read when they are used.
+
+    What the checkpoint lacks starts as in a model that is built without it.
+    """
+    with torch.device("meta"):
+        model = build()
+    state, report = fit_weights(checkpoint, model, options)
+    empty = {name for name, x in (*model.named_parameters(), *model.named_buffers()) if x.is_meta}
+    own = model.state_dict()
+    if not empty <= state.keys():
+        model = build()
+    exact = {name: x.to(own[name].dtype).contiguous() for name, x in state.items()}
+    model.load_state_dict(exact, strict=False, assign=True)
+    return model, report
+
+
+def fit(
+    state: State,
+    model: VideoModel,
+    source: str,
+    inflation: str = "",
+    classes: Sequence[str] = (),
+) -> tuple[State, Report]:
     """`state` as far as it goes onto `model`: renamed, inflated, resized, and an account of the rest."""
     importer: type[Importer] = WEIGHTS.get(source)
     report, fitted, own = Report(source), {}, model.state_dict()
-    ours = importer.to_ours(state, model)
+    ours = in_class_order(importer.to_ours(state, model), model, importer, classes)
     for name, tensor in ours.items():
         if name not in own:
             _left_out(name, importer, model, report).append(name)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from slowfast_ext.models.build import VideoModel
-from slowfast_ext.models.weights.base import WEIGHTS, Importer, Shapes, State, rename
+from slowfast_ext.models.weights.base import KINETICS_400, WEIGHTS, Importer, Shapes, State, rename
 from slowfast_ext.models.weights.qkv import join, join_biases, split, split_biases
 from slowfast_ext.models.weights.videomae import PRETRAINING
 from slowfast_ext.models.weights.vit import KERNEL, resize_positions, vit_of, with_time_axis
@@ -53,6 +53,7 @@ class HubImporter(Importer):
     """What the layouts share: `family` is the first word of the keys."""
 
     family: str
+    orders = KINETICS_400
 
     @classmethod
     def recognise(cls, shapes: Shapes) -> bool:

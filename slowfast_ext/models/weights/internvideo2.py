@@ -1,7 +1,14 @@
 """InternVideo2 checkpoints (single modality, finetuned): RMS norms, attention pooling, tanh GELU as they were trained."""
 
 from slowfast_ext.models.build import VideoModel
-from slowfast_ext.models.weights.base import WEIGHTS, Importer, Shapes, State, rename
+from slowfast_ext.models.weights.base import (
+    KINETICS_UNIFORMER,
+    WEIGHTS,
+    Importer,
+    Shapes,
+    State,
+    rename,
+)
 from slowfast_ext.models.weights.vit import resize_positions, vit_of
 
 _TO_OURS = (
@@ -23,6 +30,8 @@ _TO_THEIRS = (
 @WEIGHTS.register("internvideo2")
 class InternVideo2Importer(Importer):
     """Keys `cls_token`, `pos_embed`, `patch_embed`, `blocks`, `clip_projector`, `fc_norm`, `head`."""
+
+    orders = KINETICS_UNIFORMER
 
     @staticmethod
     def recognise(shapes: Shapes) -> bool:

@@ -1,7 +1,7 @@
 """TimeSformer checkpoints: divided space-time attention (ATTENTION.CYCLE [timesformer])."""
 
 from slowfast_ext.models.build import VideoModel
-from slowfast_ext.models.weights.base import WEIGHTS, Importer, Shapes, State, rename
+from slowfast_ext.models.weights.base import KINETICS_400, WEIGHTS, Importer, Shapes, State, rename
 from slowfast_ext.models.weights.vit import KERNEL, resize_positions, vit_of, with_time_axis
 
 _TO_OURS = (
@@ -15,6 +15,8 @@ _TO_THEIRS = ((r"^backbone\.", ""), (r"^temp_embed$", "time_embed"), (r"^", "mod
 @WEIGHTS.register("timesformer")
 class TimeSformerImporter(Importer):
     """Keys `model.` with `time_embed`, `blocks` with `temporal_attn` and `temporal_fc`, `norm`, `head`."""
+
+    orders = KINETICS_400
 
     @staticmethod
     def recognise(shapes: Shapes) -> bool:

@@ -5,7 +5,7 @@ pre-training file the decoder is without effect here, and so is the norm of its 
 """
 
 from slowfast_ext.models.build import VideoModel
-from slowfast_ext.models.weights.base import WEIGHTS, Importer, Shapes, State, rename
+from slowfast_ext.models.weights.base import KINETICS, WEIGHTS, Importer, Shapes, State, rename
 from slowfast_ext.models.weights.qkv import join_biases, split_biases
 from slowfast_ext.models.weights.vit import resize_positions, vit_of
 
@@ -22,6 +22,8 @@ _TO_THEIRS = ((r"^backbone\.", ""), (r"\.ls([12])\.gamma$", r".gamma_\1"))
 @WEIGHTS.register("videomae")
 class VideoMaeImporter(Importer):
     """Keys `patch_embed`, `blocks` with `q_bias` and `v_bias`, `fc_norm`, `head`; `encoder.`, `decoder.` before finetuning."""
+
+    orders = KINETICS
 
     @staticmethod
     def recognise(shapes: Shapes) -> bool:
