@@ -248,14 +248,24 @@ class TestViews(Dataset[TestItem]):
 
     def clips(self, index: int) -> Tensor:
         """The views [V, T, C, H, W] of video `index`. Raises DataError where it cannot be read."""
-        return recounted(self._clips, self.videos.records[index])
+        return self.of_record(self.videos.records[index])
 
-    def _clips(self, record: VideoRecord) -> Tensor:
+    def of_record(self, record: VideoRecord, windows: Sequence[range] = ()) -> Tensor:
+        """The views [V, T, C, H, W] of a video, or of each of some windows (frames) of it, one after the other.
+
+        Raises DataError where it cannot be read, and for a window behind its end.
+        """
+        return recounted(lambda record: self._clips(record, windows), record)
+
+    def _clips(self, record: VideoRecord, windows: Sequence[range]) -> Tensor:
         """Every needed frame is decoded and scaled once; a view is a slice of them."""
         info = self.source.info(record)
         self._news.note_length(info, self.sampling)
+        pieces = [_inside(window, info.length) for window in windows or [range(info.length)]]
         wanted = [
-            test_indices(info.length, info.fps, self.sampling, view.clip, self.num_clips)
+            piece.start
+            + test_indices(len(piece), info.fps, self.sampling, view.clip, self.num_clips)
+            for piece in pieces
             for view in self.views
         ]
         needed = np.unique(np.stack(wanted))
@@ -263,12 +273,20 @@ class TestViews(Dataset[TestItem]):
         positions = sorted({view.crop for view in self.views})
         crops = test_crops(frames, self.size, positions, self.resize, self.cover)
         crop_at = dict(zip(positions, crops, strict=True))
-        V, T, C, H, W = self.shape
-        out_VTHWC = torch.empty((V, T, H, W, C), dtype=torch.uint8)
-        for row, view, indices in zip(out_VTHWC, self.views, wanted, strict=True):
+        _, T, C, H, W = self.shape
+        out_VTHWC = torch.empty((len(wanted), T, H, W, C), dtype=torch.uint8)
+        views = self.views * len(pieces)
+        for row, view, indices in zip(out_VTHWC, views, wanted, strict=True):
             at = torch.from_numpy(np.searchsorted(needed, indices))
             row.copy_(crop_at[view.crop].permute(0, 2, 3, 1)[at])
         return out_VTHWC.permute(0, 1, 4, 2, 3)
+
+
+def _inside(window: range, length: int) -> range:
+    piece = window[: max(0, length - window.start)]
+    if not piece:
+        raise DataError(f"has {length} frames, none from {window.start} on")
+    return piece
 
 
 def _read(source: Source, record: VideoRecord, indices: np.ndarray, short_side: int) -> Tensor:

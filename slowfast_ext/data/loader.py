@@ -7,7 +7,7 @@ leave signals to the training process.
 import copy
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ class TrainLoader:
         self.batch_size, self.rank, self.world = batch_size, rank, world
         self.classes = _single_labels(clips.videos, task) if balanced else None
         self._batches: list[list[Draw]] = []
-        self._loader = _data_loader(clips, self._batches, TrainCollate(task), options, True)
+        self._loader = data_loader(clips, self._batches, TrainCollate(task), options, True)
 
     @classmethod
     def from_cfg(
@@ -129,7 +129,7 @@ class EvalLoader:
         self.shard = eval_shard(len(self.videos), rank, world)
         starts = range(0, len(self.shard), batch_size)
         batches = [list(self.shard[start : start + batch_size]) for start in starts]
-        self._loader = _data_loader(views, batches, EvalCollate(task, views.shape), options, False)
+        self._loader = data_loader(views, batches, EvalCollate(task, views.shape), options, False)
 
     @classmethod
     def from_cfg(
@@ -147,7 +147,7 @@ class EvalLoader:
         return cls(
             TestViews.from_cfg(cfg, videos, views, source or VideoSource.from_cfg(cfg)),
             task,
-            min(share, max(1, cfg.TEST.VIEW_BATCH // len(views))),
+            videos_at_a_time(len(views), cfg.TEST.VIEW_BATCH, share),
             rank,
             world,
             options_of(cfg, LoaderOptions),
@@ -159,6 +159,11 @@ class EvalLoader:
 
     def __iter__(self) -> Iterator[EvalBatch]:
         return iter(self._loader)
+
+
+def videos_at_a_time(views: int, view_batch: int, most: int) -> int:
+    """Videos of a batch: at most `most`, and no more than fill a forward pass of `view_batch` views."""
+    return min(most, max(1, view_batch // views))
 
 
 class TrainCollate:
@@ -210,9 +215,10 @@ def _single_labels(videos: VideoSet, task: Task) -> list[int]:
     return [record.labels[0] for record in videos]
 
 
-def _data_loader(
-    dataset: Any, batches: list[Any], collate: Any, options: LoaderOptions, persistent: bool
+def data_loader(
+    dataset: Any, batches: Iterable[Any], collate: Any, options: LoaderOptions, persistent: bool
 ) -> DataLoader[Any]:
+    """Items of `dataset` in the given batches, loaded by processes; a generator of batches is read as they are needed."""
     workers = options.num_workers
     return DataLoader(
         dataset,

@@ -5,7 +5,7 @@ Shapes: B videos of a batch, V views, T frames, C colours, H W pixels, K outputs
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -71,18 +71,44 @@ def _score_batch(
     options: TestOptions,
     device: torch.device,
 ) -> Scores:
-    """Mean over the views of each video of its scores, `options.view_batch` views at a time."""
-    views = batch.clip_BVTCHW.shape[1]
-    parts = []
-    for clip_BTCHW in batch.clip_BVTCHW.flatten(0, 1).split(options.view_batch):
-        clip_BCTHW = to_model_input(clip_BTCHW.to(device, non_blocking=True), pixels)
+    heads = mean_scores(model, task, batch.clip_BVTCHW, pixels, options, device)
+    return {int(index): tuple(own) for index, *own in zip(batch.index_B, *heads, strict=True)}
+
+
+def mean_scores(
+    model: nn.Module,
+    task: Task,
+    clip_BVTCHW: Tensor,
+    pixels: PixelOptions,
+    options: TestOptions,
+    device: torch.device,
+) -> list[Tensor]:
+    """Scores [B, K] of each head, means over the views of each video, on the CPU.
+
+    Testing and predicting share this, so that they agree to the last bit.
+    """
+
+    def scores(clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
         with autocast(device, options.precision):
             output = model(clip_BCTHW)
-        parts.append(task.scores(output))
-    heads = [
-        torch.cat(head).unflatten(0, (-1, views)).mean(1).cpu() for head in zip(*parts, strict=True)
-    ]
-    return {int(index): tuple(own) for index, *own in zip(batch.index_B, *heads, strict=True)}
+        return task.scores(output)
+
+    heads = over_views(scores, clip_BVTCHW, pixels, options.view_batch, device)
+    return [head_BVK.mean(1).cpu() for head_BVK in heads]
+
+
+def over_views(
+    call: Callable[[Tensor], tuple[Tensor, ...]],
+    clip_BVTCHW: Tensor,
+    pixels: PixelOptions,
+    view_batch: int,
+    device: torch.device,
+) -> list[Tensor]:
+    """Tensors [B, V, ...] that `call` gives for all views as model input, `view_batch` of them at a time."""
+    views, parts = clip_BVTCHW.shape[1], []
+    for clip_BTCHW in clip_BVTCHW.flatten(0, 1).split(view_batch):
+        parts.append(call(to_model_input(clip_BTCHW.to(device, non_blocking=True), pixels)))
+    return [torch.cat(part).unflatten(0, (-1, views)) for part in zip(*parts, strict=True)]
 
 
 def _merge(
