@@ -1,6 +1,8 @@
-"""Pictures of attention: slowfast-ext visualize --cfg FILE... --video V --out DIR [--weights W] [KEY VALUE ...].
+"""Attention of a clip: slowfast-ext visualize --video V [--html FILE.html] [--out DIR] [--weights W] [--cfg FILE...] [KEY VALUE ...].
 
-What each variant shows: docs/visualize.md.
+A checkpoint of ours holds its configuration; --cfg is for other weights, or for none.
+
+--html: one page to click through, every layer, head and patch. --out: a PNG for each layer and kind of picture. What each variant shows: docs/visualize.md.
 """
 
 import argparse
@@ -11,17 +13,20 @@ from pathlib import Path
 from torch import nn
 from yacs.config import CfgNode
 
+from slowfast_ext.analysis.explorer import build_explorer, predictions
 from slowfast_ext.analysis.maps import Seen, record
 from slowfast_ext.analysis.maps_pictures import chosen, draw
 from slowfast_ext.analysis.maps_scene import Scene, load_clip, make_scene
+from slowfast_ext.analysis.page import write_page
 from slowfast_ext.cli import reported
-from slowfast_ext.config import options_of
-from slowfast_ext.config.command import add_config_arguments, config_of
+from slowfast_ext.config import load_text, options_of
+from slowfast_ext.config.command import add_config_arguments, config_of, files_and_pairs
 from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.engine.distributed import pick_device
 from slowfast_ext.engine.load import load_test_weights
 from slowfast_ext.engine.seeding import seed_model
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.files import read_weights
 from slowfast_ext.models import build_model, check_model
 from slowfast_ext.models.weights import LoadOptions
 
@@ -30,30 +35,50 @@ from slowfast_ext.models.weights import LoadOptions
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the pictures and name them; exit code 1 where no layer has one, 2 for a wrong command."""
     args = _parse(argv)
-    cfg = config_of(args, checks=(check_model,))
+    cfg = _configuration(args)
     model = _model(cfg, args.weights)
     note = Path(args.weights).name if args.weights else "initial weights"
     clip_TCHW = load_clip(cfg, args.video)
     scene = make_scene(clip_TCHW, args.query, args.head, note)
     device = pick_device(cfg.DEVICE)
     clip_BCTHW = to_model_input(clip_TCHW[None].to(device), options_of(cfg, PixelOptions))
-    seen = chosen(record(model.to(device), clip_BCTHW), args.layer)
+    seen = record(model.to(device), clip_BCTHW)
+    if args.html:
+        named = chosen(seen, args.layer) if args.layer else seen
+        best = predictions(model, clip_BCTHW, cfg.DATA.MULTI_LABEL, _class_names(args.weights))
+        title = f"{Path(args.video).name}, {note}"
+        write_page(args.html, build_explorer(named, scene, title, best, args.max_mb))
+        print(f"{args.html} ({args.html.stat().st_size / 1e6:.1f} MB)")
+    if not args.out:
+        return 0
     args.out.mkdir(parents=True, exist_ok=True)
-    return 0 if sum(_save(item, scene, args.out) for item in seen) else 1
+    return 0 if sum(_save(item, scene, args.out) for item in chosen(seen, args.layer)) else 1
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_config_arguments(parser)
     parser.add_argument("--video", required=True, help="a video file or a folder of frames")
-    parser.add_argument("--out", required=True, type=Path, help="folder for the pictures")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="a page to click through")
+    parser.add_argument(
+        "--max-mb", type=float, default=40, help="weights in the page, before compression"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for pictures")
     parser.add_argument("--weights", help="checkpoint; without one: the initial weights")
     parser.add_argument(
         "--query", type=point, metavar="T,Y,X", help="frame and pixels of the crop; default: centre"
     )
     parser.add_argument("--head", type=int, help="one head instead of the mean of all")
-    parser.add_argument("--layer", nargs="+", default=[], help="default: the last of each kind")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--layer",
+        nargs="+",
+        default=[],
+        help="default: for --html all that fit, for --out the last of each kind",
+    )
+    args = parser.parse_args(argv)
+    if not (args.html or args.out):
+        parser.error("give --html FILE for a page, --out DIR for pictures, or both")
+    return args
 
 
 def point(text: str) -> tuple[int, int, int]:
@@ -62,12 +87,27 @@ def point(text: str) -> tuple[int, int, int]:
     return t, y, x
 
 
+def _configuration(args: argparse.Namespace) -> CfgNode:
+    """Of the files; without any, the checkpoint's own with the pairs over it."""
+    files, pairs = files_and_pairs(args)
+    own = read_weights(args.weights).get("cfg") if args.weights and not files else None
+    if isinstance(own, str):
+        return load_text(own, str(args.weights), pairs)
+    return config_of(args, checks=(check_model,))
+
+
 def _model(cfg: CfgNode, weights: str | None) -> nn.Module:
     seed_model(cfg.RNG_SEED)
     model = build_model(cfg)
     if weights:
         load_test_weights(model, Path(weights), options_of(cfg, LoadOptions))
     return model
+
+
+def _class_names(weights: str | None) -> Sequence[Sequence[str]]:
+    """Of each head, from the checkpoint; none where it has none."""
+    names = read_weights(weights).get("class_names") if weights else None
+    return names if isinstance(names, (list, tuple)) else ()
 
 
 def _save(seen: Seen, scene: Scene, folder: Path) -> int:

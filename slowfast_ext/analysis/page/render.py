@@ -38,4 +38,4 @@ def _static(name: str) -> Markup:
     text = (_ANALYSIS / name).read_text(encoding="utf-8")
     if "</script" in text.lower():
         raise ValueError(f"{name}: would end the script element that it is put into")
-    return Markup(text)  # noqa: S704 - our own files, not data
+    return Markup(text)  # our own files, not data

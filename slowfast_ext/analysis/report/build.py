@@ -76,8 +76,13 @@ def _run(run: Run) -> dict[str, Any]:
         "seed": run.settings.get("RNG_SEED"),
         "metrics": dict(run.metrics),
         "protocol": {key: run.protocol.get(key) for key in ("videos", "evaluated", "views")},
-        "clip": {key: run.settings.get(f"DATA.{key}") for key in ("NUM_FRAMES", "SAMPLING_RATE", "SAMPLING")},
-        "views": [run.settings.get(f"TEST.{key}") for key in ("NUM_ENSEMBLE_VIEWS", "NUM_SPATIAL_CROPS")],
+        "clip": {
+            key: run.settings.get(f"DATA.{key}")
+            for key in ("NUM_FRAMES", "SAMPLING_RATE", "SAMPLING")
+        },
+        "views": [
+            run.settings.get(f"TEST.{key}") for key in ("NUM_ENSEMBLE_VIEWS", "NUM_SPATIAL_CROPS")
+        ],
         "model": run.settings.get("MODEL.BACKBONE"),
         "curves": curves(run.stats),
         "heads": [

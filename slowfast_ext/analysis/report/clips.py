@@ -16,7 +16,7 @@ _OF_A_CLASS = 3
 
 def galleries(head: Predictions) -> dict[str, list[int]]:
     """Numbers of the videos of each gallery, most telling first, at most three of a class."""
-    right_M, decoded_M = head.right_M, head.decoded_M
+    right_M, decoded_M = head.right, head.decoded_M
     wrong, hits = np.flatnonzero(decoded_M & ~right_M), np.flatnonzero(right_M)
     top_M = head.prob_M5[:, 0]
     margin_M = head.prob_M5[:, 0] - head.prob_M5[:, min(1, head.prob_M5.shape[1] - 1)]
@@ -49,7 +49,9 @@ def worst_pairs(head: Predictions, count: int = 30) -> list[tuple[int, int, int]
         return []
     pairs = Counter(
         (labels[0], int(best))
-        for labels, best, decoded in zip(head.label_lists, head.best_M5[:, 0], head.decoded_M, strict=True)
+        for labels, best, decoded in zip(
+            head.label_lists, head.best_M5[:, 0], head.decoded_M, strict=True
+        )
         if decoded and labels[0] != best
     )
     return [(own, other, times) for (own, other), times in pairs.most_common(count)]
@@ -80,11 +82,16 @@ def _in_order(run: Run) -> Iterator[int]:
         yield from (video for video in row if video is not None)
     for head in run.heads:
         cells = {(own, other): 2 for own, other, _ in worst_pairs(head)}
-        wrong = np.flatnonzero(head.decoded_M & ~head.right_M).tolist()
+        wrong = np.flatnonzero(head.decoded_M & ~head.right).tolist()
         for video in wrong:
-            cell = (head.label_lists[video][0] if head.label_lists[video] else -1, int(head.best_M5[video, 0]))
+            cell = (
+                head.label_lists[video][0] if head.label_lists[video] else -1,
+                int(head.best_M5[video, 0]),
+            )
             if cells.get(cell, 0):
                 cells[cell] -= 1
                 yield video
         yield from wrong
-    yield from (video for head in run.heads[:1] for video in np.flatnonzero(head.decoded_M).tolist())
+    yield from (
+        video for head in run.heads[:1] for video in np.flatnonzero(head.decoded_M).tolist()
+    )

@@ -6,11 +6,22 @@ from typing import Any
 import numpy as np
 
 MOST_POINTS = 1200
-_SKIPPED = ("_type", "epoch", "iter", "split", "eta", "bad_steps", "reading", "views", "videos", "evaluated")
+_SKIPPED = (
+    "_type",
+    "epoch",
+    "iter",
+    "split",
+    "eta",
+    "bad_steps",
+    "reading",
+    "views",
+    "videos",
+    "evaluated",
+)
 
 
 def curves(stats: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """"train/loss", "val/top1_acc", "step/lr" -> {x: epochs, y: values}; the last word on a step counts (resumed runs)."""
+    """ "train/loss", "val/top1_acc", "step/lr" -> {x: epochs, y: values}; the last word on a step counts (resumed runs)."""
     kinds = {"train_epoch": "train", "val_epoch": "val", "train_iter": "step"}
     points: dict[str, dict[float, float]] = {}
     for line in stats:
@@ -38,7 +49,9 @@ def _epoch(line: Mapping[str, Any]) -> float | None:
 
 def _thinned(points: Mapping[float, float]) -> dict[str, Any]:
     """Means of neighbouring points, where there are many."""
-    x, y = (np.array(values, dtype=np.float64) for values in zip(*sorted(points.items()), strict=True))
+    x, y = (
+        np.array(values, dtype=np.float64) for values in zip(*sorted(points.items()), strict=True)
+    )
     parts = min(len(x), MOST_POINTS)
     split = [np.array_split(values, parts) for values in (x, y)]
     means = [np.array([part.mean() for part in values], dtype=np.float32) for values in split]

@@ -4,7 +4,7 @@ Shapes: T frames, H W pixels.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -108,5 +108,3 @@ def _found(record: VideoRecord, moved_to: Path | None) -> VideoRecord:
     tails = (moved_to.joinpath(*path.parts[first:]) for first in range(1, len(path.parts)))
     there = next((tail for tail in tails if tail.exists()), None)
     return replace(record, path=str(there)) if there else record
-
-

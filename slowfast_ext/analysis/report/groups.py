@@ -41,11 +41,7 @@ def of_a_run(key: str) -> bool:
 
 
 def _signature(run: Run) -> Any:
-    kept = {
-        key: str(value)
-        for key, value in run.settings.items()
-        if not of_a_run(key)
-    }
+    kept = {key: str(value) for key, value in run.settings.items() if not of_a_run(key)}
     return tuple(sorted(kept.items())) or run.folder.name
 
 
@@ -77,7 +73,9 @@ def comparison(runs: Sequence[Run], groups: Sequence[Experiment]) -> dict[str, A
         {
             "name": group.name,
             "runs": group.runs,
-            "metrics": {name: spread([runs[n].metrics.get(name) for n in group.runs]) for name in metrics},
+            "metrics": {
+                name: spread([runs[n].metrics.get(name) for n in group.runs]) for name in metrics
+            },
             "overVideos": _error_over_videos(runs, group),
         }
         for group in groups
@@ -94,17 +92,17 @@ def spread(values: Sequence[float | None]) -> Mapping[str, Any] | None:
     return {"mean": fmean(known), "error": error, "values": known}
 
 
-def _right_M(runs: Sequence[Run], group: Experiment) -> np.ndarray | None:
+def _right_of(runs: Sequence[Run], group: Experiment) -> np.ndarray | None:
     """Share of the runs that have each video right: all heads, as the accuracy of an action counts."""
     tested = [runs[number] for number in group.runs if runs[number].heads]
     if not tested or len({tuple(v.path for v in run.videos) for run in tested}) > 1:
         return None
-    return np.mean([np.all([h.right_M for h in run.heads], axis=0) for run in tested], axis=0)
+    return np.mean([np.all([h.right for h in run.heads], axis=0) for run in tested], axis=0)
 
 
 def _error_over_videos(runs: Sequence[Run], group: Experiment) -> float | None:
     """Standard error, in percent, of an accuracy because only so many videos were tested."""
-    right_M = _right_M(runs, group)
+    right_M = _right_of(runs, group)
     if right_M is None or len(right_M) < 2:
         return None
     return float(100 * right_M.std(ddof=1) / sqrt(len(right_M)))
@@ -112,17 +110,24 @@ def _error_over_videos(runs: Sequence[Run], group: Experiment) -> float | None:
 
 def _differences(runs: Sequence[Run], groups: Sequence[Experiment]) -> list[Mapping[str, Any]]:
     """Each experiment against the best, over the same videos: difference in percent and its standard error."""
-    known = [(group, right) for group in groups if (right := _right_M(runs, group)) is not None]
+    known = [(group, right) for group in groups if (right := _right_of(runs, group)) is not None]
     if len(known) < 2:
         return []
     best, best_M = max(known, key=lambda item: item[1].mean())
     paths = [video.path for video in runs[best.runs[0]].videos]
-    found = []
+    found: list[Mapping[str, Any]] = []
     for group, right_M in known:
         same = [video.path for video in runs[group.runs[0]].videos] == paths
         if group is best or not same or len(paths) < 2:
             continue
         delta_M = right_M - best_M
         error = 100 * delta_M.std(ddof=1) / sqrt(len(delta_M))
-        found.append({"from": best.name, "name": group.name, "difference": float(100 * delta_M.mean()), "error": float(error)})
+        found.append(
+            {
+                "from": best.name,
+                "name": group.name,
+                "difference": float(100 * delta_M.mean()),
+                "error": float(error),
+            }
+        )
     return found

@@ -36,10 +36,9 @@ class Predictions:
     single_M: np.ndarray | None = None
 
     @property
-    def right_M(self) -> np.ndarray:
+    def right(self) -> np.ndarray:
         """Whether the best class is a label; never for a video that could not be decoded."""
-        pairs = zip(self.best_M5[:, 0].tolist(), self.label_lists, strict=True)
-        return np.array([best in labels for best, labels in pairs], dtype=bool) & self.decoded_M
+        return _is_label(self.best_M5[:, 0], self.label_lists) & self.decoded_M
 
     def payload(self) -> dict[str, Any]:
         """For the page: small integers, probabilities in 1/65535."""
@@ -81,26 +80,46 @@ def from_scores(
     probs_MK = probabilities(scores_MK, decoded_M, multi_label)
     count = min(TOP, probs_MK.shape[1])
     best_M5 = np.argsort(-probs_MK, axis=1, kind="stable")[:, :count]
-    true_M, rank_M = np.zeros(len(probs_MK)), np.full(len(probs_MK), NOT_DECODED)
-    for row in np.flatnonzero(decoded_M):
-        own = probs_MK[row, list(label_lists[row])]
-        if len(own):
-            true_M[row], rank_M[row] = own.mean(), int((probs_MK[row] > own.max()).sum())
-    right_M = np.array(
-        [b in own for b, own in zip(best_M5[:, 0].tolist(), label_lists, strict=True)], dtype=bool
-    )
     prob_M5 = np.take_along_axis(probs_MK, best_M5, axis=1)
-    bins, class_ap_K = calibration(prob_M5[decoded_M, 0], right_M[decoded_M]), None
+    true_M, rank_M = _places(probs_MK, label_lists, decoded_M)
+    class_ap_K: np.ndarray | None = None
     if multi_label:
-        target_MK = np.zeros(probs_MK.shape, dtype=bool)
-        for row, own in enumerate(label_lists):
-            target_MK[row, list(own)] = True
-        bins = calibration(probs_MK[decoded_M].ravel(), target_MK[decoded_M].ravel())
-        class_ap_K = average_precisions(probs_MK[decoded_M], target_MK[decoded_M])
+        target_MK = _targets(label_lists, probs_MK.shape[1])
+        seen_MK, hit_MK = probs_MK[decoded_M], target_MK[decoded_M]
+        bins = calibration(seen_MK.ravel(), hit_MK.ravel())
+        class_ap_K = average_precisions(seen_MK, hit_MK)
+    else:
+        right_M = _is_label(best_M5[:, 0], label_lists)
+        bins = calibration(prob_M5[decoded_M, 0], right_M[decoded_M])
     return Predictions(
         name, tuple(class_names), tuple(label_lists), decoded_M, best_M5, prob_M5, true_M, rank_M,
         multi_label, bins, class_ap_K, None if single_MK is None else single_MK.argmax(1),
     )  # fmt: skip
+
+
+def _places(
+    probs_MK: np.ndarray, label_lists: Sequence[tuple[int, ...]], decoded_M: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean probability of each video's labels, and how many classes are above the best of them."""
+    true_M, rank_M = np.zeros(len(probs_MK)), np.full(len(probs_MK), NOT_DECODED)
+    for row, labels in enumerate(label_lists):
+        if labels and decoded_M[row]:
+            probs_K = probs_MK[row]
+            own = probs_K[list(labels)]
+            true_M[row], rank_M[row] = own.mean(), int((probs_K > own.max()).sum())
+    return true_M, rank_M
+
+
+def _is_label(best_M: np.ndarray, label_lists: Sequence[tuple[int, ...]]) -> np.ndarray:
+    pairs = zip(best_M.tolist(), label_lists, strict=True)
+    return np.array([best in labels for best, labels in pairs], dtype=bool)
+
+
+def _targets(label_lists: Sequence[tuple[int, ...]], count: int) -> np.ndarray:
+    target_MK = np.zeros((len(label_lists), count), dtype=bool)
+    for row, labels in enumerate(label_lists):
+        target_MK[row, list(labels)] = True
+    return target_MK
 
 
 def from_best(
@@ -113,8 +132,7 @@ def from_best(
     multi_label: bool,
 ) -> Predictions:
     """Predictions where only the best class of each video is known (predictions.csv alone)."""
-    pairs = zip(best_M.tolist(), label_lists, strict=True)
-    right_M = np.array([best in own for best, own in pairs], dtype=bool)
+    right_M = _is_label(best_M, label_lists)
     true_M = np.where(right_M & decoded_M, prob_M, 0.0)
     rank_M = np.where(decoded_M, np.where(right_M, 0, 1), NOT_DECODED)
     is_probability = bool(((prob_M >= 0) & (prob_M <= 1)).all())
@@ -181,7 +199,9 @@ def similar_beside(predictions: Predictions) -> np.ndarray:
     count = len(predictions.class_names)
     counts_KK = np.zeros((count, count))
     rows = [own[0] if own else -1 for own in predictions.label_lists]
-    for row, best, decoded in zip(rows, predictions.best_M5[:, 0], predictions.decoded_M, strict=True):
+    for row, best, decoded in zip(
+        rows, predictions.best_M5[:, 0], predictions.decoded_M, strict=True
+    ):
         if decoded and 0 <= row != best:
             counts_KK[row, best] += 1
     weight_KK = counts_KK + counts_KK.T

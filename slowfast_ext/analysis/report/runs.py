@@ -66,7 +66,9 @@ def read_run(folder: Path) -> Run:
     results, notes = folder / RESULTS, []
     metrics = _read_json(results / "metrics.json")
     if not metrics:
-        notes.append("The run was not tested: there are only training curves and the configuration.")
+        notes.append(
+            "The run was not tested: there are only training curves and the configuration."
+        )
     stats = _read_stats(folder / "stats.jsonl")
     if not any(line.get("_type") == "train_epoch" for line in stats):
         notes.append("There is no training log (stats.jsonl) in this folder: no training curves.")
@@ -77,10 +79,14 @@ def read_run(folder: Path) -> Run:
     bad = [(r.get("video", ""), r.get("reason", "")) for r in _read_csv(results / "unreadable.csv")]
     videos = [_record(row) for row in rows]
     numbers = {k: v for k, v in metrics.items() if isinstance(v, (int, float))}
-    return Run(folder, _read_settings(folder / "config.yaml"), numbers, stats, videos, heads, bad, notes)
+    return Run(
+        folder, _read_settings(folder / "config.yaml"), numbers, stats, videos, heads, bad, notes
+    )
 
 
-def _read_heads(folder: Path, rows: Sequence[Mapping[str, str]], notes: list[str]) -> list[Predictions]:
+def _read_heads(
+    folder: Path, rows: Sequence[Mapping[str, str]], notes: list[str]
+) -> list[Predictions]:
     decoded_M = np.array([row.get("decoded", "True") in ("True", "1", "true") for row in rows])
     labels = [tuple(map(int, row.get("labels", "").split())) for row in rows]
     count = max((len(row.get("predicted", "").split()) for row in rows), default=0)
@@ -94,7 +100,7 @@ def _read_heads(folder: Path, rows: Sequence[Mapping[str, str]], notes: list[str
     names = list(prefixes) if len(prefixes) == count else _head_names(count)
     heads = []
     for head, name in enumerate(names):
-        own = [row for row in labels] if multi else [(row[head],) for row in labels]
+        own = list(labels) if multi else [(row[head],) for row in labels]
         top = max((max(row, default=0) for row in own), default=0)
         scores_MK, title = whole[head], name.rstrip("_")
         size = top + 1 if scores_MK is None else scores_MK.shape[1]
@@ -106,7 +112,9 @@ def _read_heads(folder: Path, rows: Sequence[Mapping[str, str]], notes: list[str
         best = _column(rows, "predicted", head).astype(int)
         size = max(size, int(best.max(initial=0)) + 1)
         classes = [*classes, *map(str, range(len(classes), size))]
-        heads.append(from_best(title, classes, best, _column(rows, "score", head), own, decoded_M, multi))
+        heads.append(
+            from_best(title, classes, best, _column(rows, "score", head), own, decoded_M, multi)
+        )
     return heads
 
 
@@ -201,10 +209,14 @@ def _read_scores(path: Path, count: int, notes: list[str]) -> dict[str, np.ndarr
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
-        notes.append(f"{path.name} is not readable ({error}): only the best class of each video is known.")
+        notes.append(
+            f"{path.name} is not readable ({error}): only the best class of each video is known."
+        )
         return {}
     scores = tensors.get("scores0")
     if scores is None or len(scores) != count:
-        notes.append(f"{path.name} does not belong to predictions.csv: only the best class is known.")
+        notes.append(
+            f"{path.name} does not belong to predictions.csv: only the best class is known."
+        )
         return {}
     return tensors

@@ -1,6 +1,6 @@
 """Which settings of runs differ from the defaults, or from a base configuration, and from each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,14 @@ def differences(runs: Sequence[Run], base: Path | None = None) -> dict[str, Any]
             continue
         help_text = _help(keys[name]) if name in keys else "no setting of this version"
         rows.append(
-            {"key": name, "help": help_text, "base": _text(before), "values": [_text(v) for v in values]}
+            {
+                "key": name,
+                "help": help_text,
+                "base": _text(before),
+                "values": [_text(v) for v in values],
+            }
         )
-    rows.sort(key=lambda row: of_a_run(row["key"]))
+    rows.sort(key=lambda row: of_a_run(str(row["key"])))
     return {"base": str(base) if base else "the defaults", "rows": rows}
 
 

@@ -94,7 +94,10 @@ function showTip(event, text) {
 
 /** A canvas sharp on any screen; draw(context, width, height) is called again when its size or the theme changes. */
 function sharpCanvas(canvas, draw) {
+  let shown = false;
   const redraw = () => {
+    if (shown && !canvas.isConnected) { onTheme.delete(redraw); watcher.disconnect(); return; }
+    shown = canvas.isConnected;
     const { width, height } = canvas.getBoundingClientRect();
     if (!width || !height) return;
     const scale = devicePixelRatio || 1;
@@ -104,7 +107,8 @@ function sharpCanvas(canvas, draw) {
     context.setTransform(scale, 0, 0, scale, 0, 0);
     draw(context, width, height);
   };
-  new ResizeObserver(redraw).observe(canvas);
+  const watcher = new ResizeObserver(redraw);
+  watcher.observe(canvas);
   onTheme.add(redraw);
   return redraw;
 }
@@ -139,7 +143,7 @@ async function page(start) {
     const holder = byId("data");
     const data = await unpack(holder.textContent.trim());
     holder.remove();
-    start(data);
+    await start(data);
     byId("loading").remove();
     markSections();
   } catch (error) {
