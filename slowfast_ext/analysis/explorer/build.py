@@ -11,7 +11,7 @@ from PIL import Image
 
 from slowfast_ext.analysis.explorer.layers import layer_payload
 from slowfast_ext.analysis.explorer.plan import plan
-from slowfast_ext.analysis.explorer.predictions import Prediction
+from slowfast_ext.analysis.explorer.top_classes import Prediction
 from slowfast_ext.analysis.maps import Seen
 from slowfast_ext.analysis.maps_scene import Scene
 from slowfast_ext.analysis.page import render

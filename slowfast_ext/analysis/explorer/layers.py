@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slowfast_ext.analysis.explorer.bytes import in_bytes
+from slowfast_ext.analysis.explorer.quantise import in_bytes
 from slowfast_ext.analysis.maps import Seen, attention_map
 from slowfast_ext.analysis.maps_emim import window_weights
 from slowfast_ext.analysis.maps_struct import aggregation_patterns, structure_maps
