@@ -1,9 +1,10 @@
 """Training, evaluating and using video transformers for action recognition.
 
-    import slowfast_ext
-    model = slowfast_ext.create_model("motionformer_b", num_classes=174, weights="vit_base_patch16_224.pth")
-    dataset = slowfast_ext.create_dataset("ssv2", "/data/ssv2", split="val")
-    print(slowfast_ext.evaluate(model, dataset))
+import slowfast_ext
+model = slowfast_ext.create_model("motionformer_b", num_classes=174, weights="vit_base_patch16_224.pth")
+dataset = slowfast_ext.create_dataset("ssv2", "/data/ssv2", split="val")
+print(slowfast_ext.evaluate(model, dataset))
+print(slowfast_ext.Recognizer("checkpoint.pyth")("video.mp4").top(5))
 """
 
 import importlib
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from slowfast_ext.config import load_config
     from slowfast_ext.data.create import create_dataset
     from slowfast_ext.hub import create_model, evaluate, list_models, load_model
+    from slowfast_ext.predict.recognizer import Recognizer
 
 _HOMES = {
+    "Recognizer": "predict.recognizer",
     "create_dataset": "data.create",
     "create_model": "hub",
     "evaluate": "hub",
@@ -26,6 +29,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Recognizer",
     "create_dataset",
     "create_model",
     "evaluate",

@@ -178,6 +178,10 @@ class Task:
         """What is averaged over the views of a video, for each head: here the output itself."""
         return tuple(output_BK.float() for output_BK in heads_of(output))
 
+    def probabilities(self, scores: Sequence[Tensor]) -> tuple[Tensor, ...] | None:
+        """Scores as probabilities [..., K] of the classes; None where they are no such thing, as here."""
+        return None
+
     def running_sums(self, output: Output, targets: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Sums over the clips of each number in `running`, on the device."""
         return ()

@@ -44,6 +44,12 @@ class MultiLabel(Task):
         (logits_BK,) = super().scores(output)
         return (logits_BK if self.ensemble == "logits" else torch.sigmoid(logits_BK),)
 
+    def probabilities(self, scores: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The scores, through a sigmoid where they are logits."""
+        if self.ensemble != "logits":
+            return tuple(scores)
+        return tuple(map(torch.sigmoid, scores))
+
     def running_sums(self, output: Output, targets: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Percent of clips whose best class is one of theirs (of the heaviest, where clips are mixed)."""
         (logits_BK,), target_BK = heads_of(output), targets[0]

@@ -49,6 +49,12 @@ class SingleLabel(Task):
             return logits
         return tuple(torch.softmax(logits_BK, dim=-1) for logits_BK in logits)
 
+    def probabilities(self, scores: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The scores, through a softmax where they are logits."""
+        if self.ensemble != "logits":
+            return tuple(scores)
+        return tuple(torch.softmax(logits_K, dim=-1) for logits_K in scores)
+
     def running_sums(self, output: Output, targets: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Percent of clips whose heaviest target class is the best, and among the five best, in every head."""
         right1 = right5 = torch.ones((), dtype=torch.bool, device=targets[0].device)
