@@ -51,7 +51,7 @@ def model_config(name: str | Path, settings: Mapping[str, Any] | None = None) ->
 def create_model(
     name: str | Path,
     num_classes: int | Sequence[int] | None = None,
-    weights: str | Path | None = None,
+    weights: str | Path | Sequence[str | Path] | None = None,
     *,
     num_frames: int | None = None,
     img_size: Size | None = None,
@@ -64,7 +64,7 @@ def create_model(
 
     `name` is one of `list_models()` or a YAML file; `num_classes` is a number, or two for verb and noun;
     `settings` are further keys of the configuration. `weights` is a checkpoint of any family that the program
-    knows: images' kernels are spread over time (`inflate`: mean or centre); what may differ from the model is in
+    knows (V-JEPA 2: two, encoder and probe): images' kernels are spread over time (`inflate`: mean or centre); what may differ from the model is in
     `allow`: head (classes), time, space, new (parameters that the file lacks), unused (tensors that the model lacks).
     `classes` are the order of the file's classes and that of the model's (TRAIN.CHECKPOINT_CLASSES): ("k710", "k400")
     takes 400 rows of a Kinetics-710 head. What starts anew is reported as a warning. `model.config` holds the configuration.
@@ -83,7 +83,7 @@ def create_model(
     else:
         model = _load(
             lambda: build_model(cfg),
-            read_weights(weights),
+            _read(weights),
             weights,
             LoadOptions("auto", inflate, tuple(allow), tuple(classes)),
         )
@@ -141,10 +141,17 @@ def evaluate(
     return dataset.task.evaluate(found)
 
 
+def _read(files: str | Path | Sequence[str | Path]) -> Mapping[str, Any]:
+    """What is in a file, or in several."""
+    if isinstance(files, (str, Path)):
+        return read_weights(files)
+    return {key: value for file in files for key, value in read_weights(file).items()}
+
+
 def _load(
     build: Callable[[], VideoModel],
     state: Mapping[str, Any],
-    path: str | Path,
+    path: object,
     options: LoadOptions,
 ) -> VideoModel:
     try:

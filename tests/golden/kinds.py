@@ -15,7 +15,14 @@ from golden.functions import (
 from golden.modules import check_emim, check_module, check_structsa
 from golden.motionformer import check_motionformer
 from golden.pipeline import TABLES, check_tables, check_testpipe
-from golden.public import check_foreign, check_public, is_foreign, is_public
+from golden.public import (
+    check_class_orders,
+    check_foreign,
+    check_public,
+    has_class_orders,
+    is_foreign,
+    is_public,
+)
 from golden.public import check_manifest as check_public_manifest
 from golden.public import is_manifest as is_public_manifest
 from golden.uniformer import check_inflate, check_stem, check_uniformer
@@ -46,6 +53,7 @@ KINDS = [
     Kind("public transformer", is_public, check_public),
     Kind("manifest of a public transformer", is_public_manifest, check_public_manifest),
     Kind("manifest of another model", is_foreign, check_foreign),
+    Kind("class orders", has_class_orders, check_class_orders),
     Kind("inflated UniFormer", _has("sd2d."), check_inflate),
     Kind(
         "UniFormer", _has("sd.patch_embed1.proj.weight", "sd.head.weight", "input"), check_uniformer

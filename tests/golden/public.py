@@ -20,6 +20,7 @@ from slowfast_ext.models.backbones import BackboneSpec
 from slowfast_ext.models.backbones.vit import VisionTransformer, VitOptions
 from slowfast_ext.models.layers import run_blocks
 from slowfast_ext.models.weights import WEIGHTS, LoadOptions, fit_weights
+from slowfast_ext.models.weights.classes import class_rows, known_orders
 
 VIDEOMAE = VitOptions(pos_embed="sincos", pool="mean_norm")
 TIMESFORMER = VitOptions(pos_resize="nearest")
@@ -288,4 +289,21 @@ def check_foreign(case: Case) -> Differences:
     shapes = {key: tuple(shape) for key, shape in case.facts["keys"].items()}
     found = Differences()
     found.equal("families", [name for name, importer in WEIGHTS if importer.recognise(shapes)], [])
+    return found
+
+
+def has_class_orders(case: Case) -> bool:
+    """A json with the classes of Kinetics-710 and of the sets in it."""
+    return case.path.suffix == ".json" and {"orders", "rows"} <= case.facts.keys()
+
+
+def check_class_orders(case: Case) -> Differences:
+    """The orders by name, and the rows of a Kinetics-710 head that a narrower one takes."""
+    found, known = Differences(), known_orders()
+    for name, order in case.facts["orders"].items():
+        found.equal(name, list(known[name]), order)
+    for count, rows in case.facts["rows"].items():
+        found.equal(
+            f"rows of k{count}", class_rows(known["k710"], known[f"k{count}"]).tolist(), rows
+        )
     return found

@@ -99,11 +99,18 @@ def recognise(state: State) -> str:
 
 def unwrap(checkpoint: Mapping[str, Any]) -> State:
     """The state dict in a checkpoint, however it is wrapped: raw, `model_state`, `state_dict`, `model`, `module`
-    (deepspeed), `target_encoder` before `encoder` (V-JEPA 2).
+    (deepspeed), `target_encoder` before `encoder` (V-JEPA 2), beside it the one probe in `classifiers`.
 
     Prefixes of wrapping modules (`module.`, `model.`, `_orig_mod.`) are dropped. Raises CheckpointError when there are
     no tensors.
     """
+    probes = checkpoint.get("classifiers")
+    if isinstance(probes, (list, tuple)):
+        if len(probes) != 1:
+            raise CheckpointError(f"it holds {len(probes)} probes; write a file with one of them")
+        rest = {key: value for key, value in checkpoint.items() if key != "classifiers"}
+        probe = {f"classifiers.0.{key}": value for key, value in unwrap(probes[0]).items()}
+        return probe | (unwrap(rest) if any(name in rest for name in _WRAPPERS) else {})
     for wrapper in _WRAPPERS:
         if isinstance(checkpoint.get(wrapper), Mapping):
             return unwrap(checkpoint[wrapper])

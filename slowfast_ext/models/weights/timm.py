@@ -5,6 +5,8 @@ what images do not have as new: positions in time (zero), projections along traj
 """
 
 from slowfast_ext.errors import CheckpointError
+from slowfast_ext.models.backbones.vit import VisionTransformer
+from slowfast_ext.models.blocks.timesformer import TimeSformerBlock
 from slowfast_ext.models.build import VideoModel
 from slowfast_ext.models.weights.base import WEIGHTS, Importer, Shapes, State, rename
 from slowfast_ext.models.weights.motionformer import MotionformerImporter
@@ -37,14 +39,18 @@ class TimmImporter(Importer):
 
     @staticmethod
     def to_ours(state: State, model: VideoModel) -> State:
-        """The patch kernel gets a temporal axis; a model without class token takes no position of it."""
+        """The patch kernel gets a temporal axis; a model without class token takes no position of it.
+
+        TimeSformer's attention over time starts as that over space.
+        """
         state, of_cls = dict(state), {}
         if vit_of(model).cls_token is None and "cls_token" in state:
             of_cls = {"cls_token": state.pop("cls_token")}
             of_cls["pos_embed_of_cls"], state["pos_embed"] = state["pos_embed"].tensor_split(
                 [1], dim=1
             )
-        return with_time_axis(rename(state, TO_OURS)) | of_cls
+        ours = with_time_axis(rename(state, TO_OURS)) | of_cls
+        return _with_time_as_space(ours, vit_of(model))
 
     @staticmethod
     def to_theirs(state: State, model: VideoModel) -> State:
@@ -57,3 +63,18 @@ class TimmImporter(Importer):
         return rename(state | {KERNEL: state[KERNEL].squeeze(2)}, TO_THEIRS)
 
     resize = staticmethod(resize_positions)
+
+
+def _with_time_as_space(state: State, vit: VisionTransformer) -> State:
+    copies: State = {}
+    for index, block in enumerate(vit.blocks):
+        if isinstance(block, TimeSformerBlock):
+            for part in ("attn.", "norm1."):
+                own = f"backbone.blocks.{index}.{part}"
+                over_time = own.replace(part, f"temporal_{part}")
+                copies |= {
+                    over_time + name.removeprefix(own): tensor.clone()
+                    for name, tensor in state.items()
+                    if name.startswith(own)
+                }
+    return copies | state
