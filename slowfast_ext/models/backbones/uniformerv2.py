@@ -131,7 +131,7 @@ class UniFormerV2(Backbone):
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Clip [B, 3, T, H, W] -> feature [B, C]. Raises ConfigError for sizes that the patches do not divide."""
         x_BTFC, grid = self.embed(clip_BCTHW)
-        token_BC = self.temporal_cls_token[0].repeat(len(x_BTFC), 1)
+        token_BC = self.temporal_cls_token[0].repeat(x_BTFC.shape[0], 1)
         readers = dict(zip(self.global_layers, self.global_blocks, strict=True))
         for index, block in enumerate(self.blocks):
             x_BTFC = run_blocks([block], x_BTFC, grid, recomputed=self.recomputed - index)

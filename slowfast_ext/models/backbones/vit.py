@@ -201,7 +201,7 @@ class VisionTransformer(Backbone):
         grid = self.token_grid(*x_BCthw.shape[2:])
         x_BNC = x_BCthw.flatten(2).transpose(1, 2)
         if self.cls_token is not None:
-            cls_BPC = self.cls_token.expand(len(x_BNC), grid.prefix, -1)
+            cls_BPC = self.cls_token.expand(x_BNC.shape[0], grid.prefix, -1)
             x_BNC = torch.cat([cls_BPC, x_BNC], dim=1)
         return self.pos_drop(x_BNC + self.positions(grid)), grid
 

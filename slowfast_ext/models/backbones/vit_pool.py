@@ -128,7 +128,7 @@ class Probe(Pool):
     def forward(self, x_BNC: Tensor) -> Tensor:
         """[B, N, C] -> [B, C]."""
         x_BNC = run_blocks(self.blocks, x_BNC, Grid(0, 0, 0, prefix=x_BNC.shape[1]))
-        q_B1C = self.q(self.query).expand(len(x_BNC), -1, -1)
+        q_B1C = self.q(self.query).expand(x_BNC.shape[0], -1, -1)
         k_BNC, v_BNC = self.kv(self.norm1(x_BNC)).chunk(2, dim=-1)
         y_B1C = self.query + attend(q_B1C, k_BNC, v_BNC, self.num_heads)
         return (y_B1C + self.mlp(self.norm2(y_B1C)))[:, 0]

@@ -76,7 +76,7 @@ class Consensus(nn.Module):
 
     def forward(self, cls_BTC: Tensor) -> Tensor:
         """[B, T, C] -> [B, consensus_dim]."""
-        x_BNC = torch.cat([self.cls_token.expand(len(cls_BTC), -1, -1), cls_BTC], dim=1)
+        x_BNC = torch.cat([self.cls_token.expand(cls_BTC.shape[0], -1, -1), cls_BTC], dim=1)
         x_BNC = run_blocks(self.blocks, x_BNC, Grid(0, 0, 0, prefix=x_BNC.shape[1]))
         return self.act(self.fc(self.norm(x_BNC[:, 0])))
 
