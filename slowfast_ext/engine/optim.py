@@ -30,6 +30,11 @@ class SolverOptions(Options):
         unit="clips",
         low=0,
     )
+    base_lr_unit: str = option(
+        "clips",
+        "what BASE_LR_BATCH counts: clips, each repeat of AUG.NUM_SAMPLE on its own, or videos (VideoMAE, InternVideo2)",
+        choices=("clips", "videos"),
+    )
     lr_policy: str = option(
         "cosine", "how the rate falls", choices=("cosine", "linear", "steps_with_relative_lrs")
     )
@@ -48,6 +53,9 @@ class SolverOptions(Options):
     zero_wd_1d_param: bool = option(
         True, "no decay on biases, norms and other 1-D parameters (PySlowFast's key)"
     )
+    zero_wd_positions: bool = option(
+        False, "no decay on position tables and class tokens (BEiT, InternVideo2, TimeSformer)"
+    )
     momentum: float = option(0.9, "SGD momentum", low=0, high=1)
     nesterov: bool = option(True, "SGD with Nesterov momentum")
     betas: tuple[float, ...] = option((0.9, 0.999), "AdamW betas", low=0, high=1, length=2)
@@ -55,6 +63,11 @@ class SolverOptions(Options):
     clip_grad_l2norm: float = option(0.0, "largest global gradient norm; 0: off", low=0)
     layer_decay: float = option(
         1.0, "factor of the rate per block counted from the head; 1: off", low=0, high=1
+    )
+    layer_decay_from: str = option(
+        "head",
+        "what has the full rate: the head alone, or also what follows the blocks, all one power lower (BEiT, VideoMAE, InternVideo2)",
+        choices=("head", "norm"),
     )
     fused: bool = option(
         True,
@@ -140,13 +153,12 @@ def build_optimizer(solver: SolverOptions, model: nn.Module) -> Optimizer:
 
 
 def parameter_groups(solver: SolverOptions, model: nn.Module) -> list[dict[str, Any]]:
-    """Groups by weight decay (none for 1-D parameters) and by depth (SOLVER.LAYER_DECAY)."""
+    """Groups by weight decay (see _decays) and by depth (SOLVER.LAYER_DECAY)."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            decays = parameter.ndim > 1 or not solver.zero_wd_1d_param
-            decay = solver.weight_decay if decays else 0.0
-            factor = _rate_factor(name, model.backbone, solver.layer_decay)
+            decay = solver.weight_decay if _decays(name, parameter, solver) else 0.0
+            factor = _rate_factor(name, model.backbone, solver)
             groups.setdefault((decay, factor), []).append(parameter)
     return [
         {"params": parameters, "weight_decay": decay, "lr_scale": factor}
@@ -154,12 +166,23 @@ def parameter_groups(solver: SolverOptions, model: nn.Module) -> list[dict[str, 
     ]
 
 
-def _rate_factor(name: str, backbone: Any, layer_decay: float) -> float:
-    """LAYER_DECAY to the number of layers above; the head trains at the full rate."""
+_POSITIONS = ("pos_embed", "temp_embed", "cls_token", "temporal_cls_token")
+
+
+def _decays(name: str, parameter: nn.Parameter, solver: SolverOptions) -> bool:
+    """Not 1-D parameters, positions and class tokens, where the options leave them out."""
+    if solver.zero_wd_positions and name.rpartition(".")[2] in _POSITIONS:
+        return False
+    return parameter.ndim > 1 or not solver.zero_wd_1d_param
+
+
+def _rate_factor(name: str, backbone: Any, solver: SolverOptions) -> float:
+    """LAYER_DECAY to the number of layers above; the head, or the last layer too, trains at the full rate."""
     prefix = "backbone."
-    if layer_decay == 1.0 or not name.startswith(prefix):
+    if solver.layer_decay == 1.0 or not name.startswith(prefix):
         return 1.0
-    return layer_decay ** (backbone.num_layers - backbone.layer_index(name.removeprefix(prefix)))
+    top = backbone.num_layers - (solver.layer_decay_from == "norm")
+    return solver.layer_decay ** (top - backbone.layer_index(name.removeprefix(prefix)))
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:

@@ -68,7 +68,9 @@ class Recipe:
 
     def learning_rate(self, epoch: float) -> float:
         """The rate at a point of training, scaled to the batch."""
-        return learning_rate(self.solver, epoch, self.effective_batch, self.run.num_shards)
+        counted = self.repeats if self.solver.base_lr_unit == "videos" else 1
+        batch = self.effective_batch // counted
+        return learning_rate(self.solver, epoch, batch, self.run.num_shards)
 
 
 @dataclass

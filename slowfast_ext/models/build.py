@@ -30,6 +30,9 @@ class ModelOptions(Options):
         "standard deviation of linear weights at the start; 0.02 is made for hundreds of channels, a narrow model learns much sooner from about 1 / sqrt(channels)",
         low=0,
     )
+    head_init_scale: float = option(
+        1.0, "factor of the head's weights at the start (VideoMAE: 0.001)", low=0
+    )
     drop_path: float = option(
         0.0, "stochastic depth of the last block; rises linearly from 0", low=0, high=1
     )
@@ -51,14 +54,19 @@ class VideoModel(nn.Module):
     class_names: tuple[tuple[str, ...], ...] = ()
 
     def __init__(
-        self, backbone: Backbone, head: nn.Module, dropout: float = 0.0, init_std: float = 0.02
+        self,
+        backbone: Backbone,
+        head: nn.Module,
+        dropout: float = 0.0,
+        init_std: float = 0.02,
+        head_init_scale: float = 1.0,
     ) -> None:
-        """`dropout` before the head, `init_std` of its weights at the start."""
+        """`dropout` before the head, `init_std` of its weights at the start, times `head_init_scale`."""
         super().__init__()
         self.backbone = backbone
         self.head_drop = nn.Dropout(dropout)
         self.head = head
-        self.head.apply(init_transformer(init_std))
+        self.head.apply(init_transformer(init_std * head_init_scale))
 
     def forward(self, clip_BCTHW: Tensor) -> Output:
         """What the head makes of the clip's feature."""
@@ -74,7 +82,8 @@ def build_model(cfg: CfgNode) -> VideoModel:
     own = (options_of(cfg, kind) for kind in BACKBONES.options(model.backbone))
     backbone = BACKBONES.get(model.backbone)(_spec(cfg, model), *own)
     head = build_task(cfg).head(backbone.feature_dim)
-    return VideoModel(backbone, head, cfg.MODEL.DROPOUT_RATE, model.init_std)
+    std, scale = model.init_std, model.head_init_scale
+    return VideoModel(backbone, head, cfg.MODEL.DROPOUT_RATE, std, scale)
 
 
 def check_model(cfg: CfgNode) -> Iterable[Problem]:
