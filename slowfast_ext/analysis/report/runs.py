@@ -97,7 +97,9 @@ def _read_heads(
     multi = several or (kind is not None and kind.dtype.kind == "f")
     files = sorted((folder / RESULTS).glob("*per_class.csv"))
     prefixes = {path.name.removesuffix("per_class.csv"): path for path in files}
-    names = list(prefixes) if len(prefixes) == count else _head_names(count)
+    usual = _head_names(count)
+    own_names = len(prefixes) == count and not set(usual) <= set(prefixes)
+    names = list(prefixes) if own_names else usual
     heads = []
     for head, name in enumerate(names):
         own = list(labels) if multi else [(row[head],) for row in labels]
