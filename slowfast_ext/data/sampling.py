@@ -39,6 +39,11 @@ class SamplingOptions(Options):
         True,
         "test clips start at whole frames from first to last, centre for one (PySlowFast's key)",
     )
+    test_clips: str = option(
+        "spread",
+        "where several test clips lie: spread over the video, or on VideoMAE's grid (dense: every SAMPLING_RATE-th frame of the video; segment: InternVideo2 on Something-Something too)",
+        choices=("spread", "grid"),
+    )
 
 
 @section("TEST", "Multi-view testing")
@@ -100,6 +105,8 @@ def test_indices(
     length: int, fps: float, options: SamplingOptions, clip: int, num_clips: int
 ) -> Indices:
     """Frames of test clip `clip` of `num_clips`, spread evenly: int64 [num_frames]."""
+    if options.test_clips == "grid" and num_clips > 1:
+        return _on_grid(length, fps, options, clip, num_clips)
     if options.sampling == "segment":
         first, _ = _segment_bounds(length, options.num_frames)
         gap = (length - 1) / options.num_frames
@@ -113,6 +120,23 @@ def test_indices(
     else:
         start = clip * (room // (num_clips - 1))
     return _dense(length, start, step, options)
+
+
+def _on_grid(
+    length: int, fps: float, options: SamplingOptions, clip: int, num_clips: int
+) -> Indices:
+    """VideoMAE's test clips.
+
+    Segment: the same share of every part. Dense: clips of a list of every SAMPLING_RATE-th frame from the first on,
+    its last repeated for short videos.
+    """
+    n = options.num_frames
+    if options.sampling == "segment":
+        part = length / n
+        return (clip * part / num_clips + part * np.arange(n)).astype(np.int64)
+    listed = np.arange(0, length, _dense_step(fps, options)).astype(np.int64)
+    start = int(clip * (max(len(listed) - n, 0) / (num_clips - 1)))
+    return listed[np.minimum(start + np.arange(n), len(listed) - 1)]
 
 
 def clip_seconds(fps: float, options: SamplingOptions) -> float:
