@@ -99,7 +99,10 @@ def build(case: Case, family: Family, state: dict[str, Tensor]) -> VideoModel:
     facts = case.facts.get("cfg_finetune", case.facts["cfg"])
     cfg, probe = facts.get("encoder", facts), facts.get("classifier", {})
     options, (frames, size) = replace(family.vit, **sizes(cfg, probe)), clip_of(cfg)
-    backbone = VisionTransformer(BackboneSpec(frames, size, family.attention), options)
+    attention = family.attention
+    if not cfg.get("qk_normalization", True):
+        attention = replace(attention, qk_norm="none")
+    backbone = VisionTransformer(BackboneSpec(frames, size, attention), options)
     classes = state.get(f"{family.head}.weight")
     head = head_of(state, backbone.feature_dim, [family.head])
     assert classes is not None
@@ -118,17 +121,22 @@ def sizes(cfg: dict, probe: dict) -> dict[str, object]:
     )
     dim = first("embed_dim", "hidden_size", "encoder_embed_dim")
     ratio = first("mlp_ratio") or first("intermediate_size") / dim
-    return {
+    found = {
         "patch_size": tuple(tubelet) if isinstance(tubelet, list) else (tubelet, patch, patch),
         "embed_dim": dim,
         "depth": first("depth", "num_hidden_layers", "encoder_depth"),
         "num_heads": first("num_heads", "num_attention_heads", "encoder_num_heads"),
         "mlp_ratio": float(ratio),
         "layer_norm_eps": first("layer_norm_eps", otherwise=1e-6),
+        "qkv_bias": first("qkv_bias", otherwise=True),
+        "layer_scale": float(first("init_values", otherwise=0.0) or 0.0),
         "pool_heads": probe.get("num_heads") or first("attn_pool_num_heads", otherwise=0),
         "pool_dim": first("clip_embed_dim", otherwise=0),
         "pool_depth": probe.get("depth", first("num_pooler_layers", otherwise=0) + 1) - 1,
     }
+    if "hidden_act" in cfg:
+        found["activation"] = "gelu" if cfg["hidden_act"] == "gelu" else "gelu_tanh"
+    return found
 
 
 def clip_of(cfg: dict) -> tuple[int, tuple[int, int]]:
