@@ -1,0 +1,162 @@
+"""Train on one's own videos: slowfast-ext finetune FOLDER|TABLE [--from WEIGHTS] [--out OUTPUT_DIR] [KEY VALUE ...].
+
+FOLDER holds a folder of videos for each class; TABLE is a csv or tsv with the columns path, label and perhaps split
+and group (videos of a group stay on one side of the split). Every file is checked, a fifth of each class set aside to
+validate, a recipe chosen and written down, a model trained and tested, a report written. The same command goes on
+where it was interrupted.
+Exit code: 0 done, 1 failed, 2 nothing that can be trained, 75 or 130 interrupted (start it again to go on).
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from shlex import join
+
+from rich.console import Console
+from rich.progress import track
+
+from slowfast_ext.cli import reported
+from slowfast_ext.data.curation.health import Found
+from slowfast_ext.errors import ConfigError
+
+
+@reported
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prepare, train, test and report."""
+    args = _parse(argv)
+    from slowfast_ext.cli.jobs import train_and_test
+    from slowfast_ext.cli.launch import run_everywhere
+    from slowfast_ext.config import options_of
+    from slowfast_ext.engine.options import RunOptions
+    from slowfast_ext.finetune.folder import RunFolder
+    from slowfast_ext.finetune.session import Request, prepare
+
+    out = args.out or Path("output") / Path(args.source).resolve().stem
+    folder = RunFolder(out)
+    request = Request(
+        args.source,
+        args.weights,
+        args.model,
+        args.train,
+        args.epochs,
+        args.minutes,
+        tuple(args.pairs),
+    )
+    try:
+        cfg = prepare(request, folder, args.workers, _say, _watched)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    if args.dry_run:
+        _say(
+            f"next: the same command without --dry-run, or slowfast-ext train --cfg {folder.config}"
+        )
+        return 0
+    worker = [sys.executable, "-m", "slowfast_ext", "train", "--cfg", str(folder.config)]
+    code = run_everywhere(partial(train_and_test, cfg), options_of(cfg, RunOptions), worker)
+    if code == 0:
+        _say_result(out)
+    return code
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="slowfast-ext finetune",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", metavar="FOLDER|TABLE", help="the videos")
+    parser.add_argument(
+        "--from",
+        dest="weights",
+        default="",
+        metavar="WEIGHTS",
+        help="a checkpoint or output folder of ours, or a file of public weights; without: from nothing",
+    )
+    parser.add_argument(
+        "--model",
+        default="",
+        metavar="NAME",
+        help="of the zoo, for public weights that could be of several",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="OUTPUT_DIR", help="default: output/<name of the folder>"
+    )
+    parser.add_argument(
+        "--train",
+        default="auto",
+        choices=("auto", "head", "last", "all"),
+        help="what is trained of given weights; auto: by the number of videos",
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=_positive(int), default=0, help="length of the training")
+    length.add_argument(
+        "--minutes",
+        type=_positive(float),
+        default=0.0,
+        help="as many epochs as fit, tests included",
+    )
+    parser.add_argument(
+        "--workers", type=_positive(int), default=os.cpu_count(), help="processes that check files"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="prepare and estimate, do not train")
+    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="settings over the recipe")
+    args = parser.parse_intermixed_args(argv)
+    if len(args.pairs) % 2:
+        raise ConfigError(f"'{args.pairs[-1]}' has no value; settings are KEY VALUE pairs")
+    return args
+
+
+def _positive(kind: type):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def number(text: str) -> float:
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    number.__name__ = kind.__name__
+    return number
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _watched(found: Iterable[Found], total: int) -> Iterable[Found]:
+    """A progress bar on a terminal."""
+    console = Console(stderr=True)
+    return track(
+        found, "checking", total, console=console, transient=True, disable=not console.is_terminal
+    )
+
+
+def _say_result(out: Path) -> None:
+    from slowfast_ext.finetune.result import summary, trained_weights
+
+    for line in summary(out):
+        _say(line)
+    page = _report(out)
+    _say(f"  report: {page}" if page else f"  curves: {out / 'stats.jsonl'}")
+    weights = str(trained_weights(out))
+    _say("next:")
+    for command in (
+        ["predict", "--weights", weights, "VIDEO"],
+        ["report", str(out)],
+        ["train", "--cfg", str(out / "config.yaml")],
+    ):
+        _say(f"  slowfast-ext {join(command)}")
+
+
+def _report(out: Path) -> Path | None:
+    """The page of the run, where what it needs is installed."""
+    try:
+        from slowfast_ext.analysis.page import write_page
+        from slowfast_ext.analysis.report import build_report
+    except ImportError:
+        return None
+    page = out / "report.html"
+    write_page(page, build_report([out]))
+    return page
