@@ -14,7 +14,15 @@ from slowfast_ext.errors import CheckpointError
 from slowfast_ext.models.backbones.uniformerv2 import UniFormerV2
 from slowfast_ext.models.backbones.vit_positions import resize_space
 from slowfast_ext.models.build import VideoModel
-from slowfast_ext.models.weights.base import WEIGHTS, Importer, Resized, Shapes, State, rename
+from slowfast_ext.models.weights.base import (
+    KINETICS_UNIFORMER,
+    WEIGHTS,
+    Importer,
+    Resized,
+    Shapes,
+    State,
+    rename,
+)
 
 _KERNEL = "backbone.patch_embed.proj.weight"
 _POSITIONS = "backbone.pos_embed"
@@ -85,6 +93,8 @@ _TO_THEIRS = (
 @WEIGHTS.register("uniformerv2")
 class UniFormerV2Importer(Importer):
     """Keys `backbone.conv1`, `backbone.transformer.resblocks`, `dpe`, `dec`, `proj`; for ATTENTION.CYCLE [space]."""
+
+    orders = KINETICS_UNIFORMER
 
     @staticmethod
     def recognise(shapes: Shapes) -> bool:
