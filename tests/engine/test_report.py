@@ -1,16 +1,20 @@
-from tiny_run import config, train
+from result_files import unpacked
+from tiny_run import config
 
-from slowfast_ext.analysis.report.picture import draw_run
-from slowfast_ext.data.annotations import read_videos
+from slowfast_ext.analysis.report import build_report
+from slowfast_ext.cli.jobs import train_and_test
 
 
-def test_picture_shows_clips_of_different_classes_and_both_curves(settings, tmp_path):
-    train(settings)
-    cfg = config(settings)
-    figure = draw_run(cfg, read_videos(cfg, "val"), num_clips=3)
-    clips, curve = figure.subfigs
-    titles = {axis.get_title(loc="left") for axis in clips.axes} - {""}
-    assert len(titles) == 3
-    assert [len(line.get_xdata()) for line in curve.axes[0].lines] == [2, 2]
-    figure.savefig(tmp_path / "run.png")
-    assert (tmp_path / "run.png").stat().st_size > 1000
+def test_a_page_of_what_training_and_testing_leave(settings):
+    train_and_test(config(settings))
+    data = unpacked(build_report([settings["OUTPUT_DIR"]]))
+    (run,) = data["runs"]
+    assert run["notes"] == []
+    assert run["protocol"] == {"videos": 13, "evaluated": 13, "views": 6}
+    assert len(run["curves"]["val/top1_acc"]["x"]) == 2
+    (head,) = run["heads"]
+    assert len(head["classes"]) == 12
+    assert head["decoded"].sum() == 13
+    hits = (head["rank"] == 0).mean() * 100
+    assert abs(hits - run["metrics"]["top1_acc"]) < 1e-6
+    assert len(data["films"]) == 13

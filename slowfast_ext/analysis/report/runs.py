@@ -75,13 +75,27 @@ def read_run(folder: Path) -> Run:
     rows = _read_csv(results / "predictions.csv")
     if metrics and not rows:
         notes.append("predictions.csv is missing: no classes, confusions and clips.")
-    heads = _read_heads(folder, rows, notes) if rows else []
+    heads = _heads(folder, rows, notes)
     bad = [(r.get("video", ""), r.get("reason", "")) for r in _read_csv(results / "unreadable.csv")]
     videos = [_record(row) for row in rows]
     numbers = {k: v for k, v in metrics.items() if isinstance(v, (int, float))}
     return Run(
         folder, _read_settings(folder / "config.yaml"), numbers, stats, videos, heads, bad, notes
     )
+
+
+def _heads(
+    folder: Path, rows: Sequence[Mapping[str, str]], notes: list[str]
+) -> list[Predictions]:
+    """The heads; none, with a note, where labels and predictions are no numbers of classes (a task of one's own)."""
+    try:
+        heads = _read_heads(folder, rows, notes) if rows else []
+    except (ValueError, IndexError):
+        heads = []
+    heads = [head for head in heads if len(head.class_names) > 1]
+    if rows and not heads:
+        notes.append("What this task predicts is no class: no classes, confusions and clips.")
+    return heads
 
 
 def _read_heads(
