@@ -51,6 +51,38 @@ def tower(prefix="visual."):
     return {key.replace("visual.", prefix): x for key, x in state.items()}
 
 
+HUB = {
+    "visual.class_embedding": "embeddings.class_embedding",
+    "visual.conv1.weight": "embeddings.patch_embedding.weight",
+    "visual.positional_embedding": "embeddings.position_embedding.weight",
+    "visual.ln_pre": "pre_layrnorm",
+    "visual.ln_post": "post_layernorm",
+    "visual.transformer.resblocks": "encoder.layers",
+    "attn.out_proj": "self_attn.out_proj",
+    "ln_1": "layer_norm1",
+    "ln_2": "layer_norm2",
+    "c_fc": "fc1",
+    "c_proj": "fc2",
+}
+
+
+def hub_tower(clip):
+    """A state of CLIP as transformers writes it; of the text tower a few tensors."""
+    state = {"text_model.final_layer_norm.bias": torch.ones(16), "logit_scale": torch.ones(())}
+    for key, tensor in clip.items():
+        if not key.startswith("visual.") or key == "visual.proj":
+            continue
+        for theirs, name in HUB.items():
+            key = key.replace(theirs, name)
+        names = [key]
+        if "in_proj_" in key:
+            names = [key.replace("attn.in_proj_", f"self_attn.{part}_proj.") for part in "qkv"]
+        state |= {
+            f"vision_model.{n}": x for n, x in zip(names, tensor.chunk(len(names)), strict=True)
+        }
+    return state
+
+
 def manifests():
     found = [json.loads(path.read_text()) for path in sorted(MANIFESTS.glob("*.json"))]
     return [manifest for manifest in found if "keys" in manifest]
@@ -102,6 +134,22 @@ def test_clip_starts_a_model(prefix, options):
     assert len(back) == len(state) - len(report.idle)
     for key, tensor in back.items():
         assert tensor.equal(state[prefix + key.removeprefix("visual.")]), key
+
+
+def test_clip_in_the_layout_of_the_hub():
+    clip, models = tower(), (tiny(), tiny())
+    state = hub_tower(clip)
+    assert recognise(state) == "clip_hub"
+    report = load_weights(models[0], state, NEW)
+    unused = ("text_model.", "logit_scale", "vision_model.post_layernorm.")
+    assert sorted(report.idle) == sorted(key for key in state if key.startswith(unused))
+    assert not report.unused
+    load_weights(models[1], clip, NEW)
+    for name in report.loaded:
+        assert models[0].get_parameter(name).equal(models[1].get_parameter(name)), name
+    back = WEIGHTS.get("clip_hub").to_theirs(models[0].state_dict(), models[0])
+    assert back.keys() == state.keys() - set(report.idle)
+    assert all(torch.equal(back[key], state[key]) for key in back)
 
 
 def test_clip_lies_in_the_middle_of_a_kernel_over_frames():
