@@ -132,7 +132,6 @@ class VisionTransformer(Backbone):
         self, spec: BackboneSpec = BackboneSpec(), options: VitOptions = VitOptions()
     ) -> None:
         super().__init__()
-        self.feature_dim = options.embed_dim
         self.num_layers = options.depth + 2
         self.recomputed = spec.checkpoint_blocks[0]
         self.patch_embed = PatchEmbed(options.patch_size, options.embed_dim)
@@ -142,7 +141,7 @@ class VisionTransformer(Backbone):
         self.blocks = nn.ModuleList(_blocks(spec, options, grid))
         self.norm, self.pool, self.fc_norm = _pooling(options)
         self.feature_dim = self.pool.out_dim
-        self.pre_logits = _pre_logits(options)
+        self.pre_logits = _pre_logits(options.pre_logits, self.feature_dim)
         for module in (self.blocks, self.pool, self.pre_logits):
             module.apply(init_transformer(spec.init_std))
 
@@ -172,8 +171,12 @@ class VisionTransformer(Backbone):
         vit = options[0]
         assert isinstance(vit, VitOptions)
         frames, height, width = vit.patch_size
-        if spec.num_frames % frames:
-            yield _indivisible("DATA.NUM_FRAMES", spec.num_frames, frames)
+        for key, count in (
+            ("DATA.NUM_FRAMES", spec.num_frames),
+            ("VIT.POS_FRAMES", vit.pos_frames),
+        ):
+            if count % frames:
+                yield _indivisible(key, count, frames)
         sizes = {
             "DATA.TRAIN_CROP_SIZE": pair(spec.img_size),
             "DATA.TEST_CROP_SIZE": test_size,
@@ -261,11 +264,10 @@ def _pooling(options: VitOptions) -> tuple[nn.Module, Pool, nn.Module]:
     return norm, pool, fc_norm
 
 
-def _pre_logits(options: VitOptions) -> nn.Module:
-    if options.pre_logits == "none":
+def _pre_logits(activation: str, dim: int) -> nn.Module:
+    if activation == "none":
         return nn.Identity()
-    dim = options.embed_dim
-    return nn.Sequential(nn.Linear(dim, dim), PRE_LOGITS[options.pre_logits]())
+    return nn.Sequential(nn.Linear(dim, dim), PRE_LOGITS[activation]())
 
 
 def _indivisible(key: str, value: int, by: int) -> Problem:

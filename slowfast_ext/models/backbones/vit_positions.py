@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.backbones.vit_embed import resize_space, resize_time
@@ -107,7 +108,7 @@ class SineCosine(Positions):
 
     def of(self, space: Tensor, time: Tensor, grid: Grid) -> Tensor:
         """The table of `grid`; a class token has zeros."""
-        return sine_cosine(grid, self.dim).to(space)
+        return sine_cosine(grid, self.dim, space.device, space.dtype)
 
 
 class SineCosineTable(Joint):
@@ -120,7 +121,8 @@ class SineCosineTable(Joint):
 
     def of(self, space: Tensor, time: Tensor, grid: Grid) -> Tensor:
         """The table of `self.table`, brought to `grid`."""
-        return super().of(sine_cosine(self.table, self.dim).to(space), time, grid)
+        table = sine_cosine(self.table, self.dim, space.device, space.dtype)
+        return super().of(table, time, grid)
 
 
 class NoPositions(Positions):
@@ -141,16 +143,14 @@ POSITIONS: dict[str, Callable[[Grid, int, Resize], Positions]] = {
 
 
 @lru_cache(maxsize=8)
-def sine_cosine(grid: Grid, dim: int) -> Tensor:
-    """Sines at even channels, cosines at odd ones, of index / 10000^(2*(j//2)/C), [1, N, C] in float32, on the CPU.
+def sine_cosine(grid: Grid, dim: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Sines at even channels, cosines at odd ones, of index / 10000^(2*(j//2)/C), [1, N, C], rounded to float32 first.
 
     The index runs over all tokens, frame after frame: the table of a larger grid is another one, not a finer one.
     """
-    with torch.inference_mode(False), torch.device("cpu"):
-        index = torch.arange(grid.patches, dtype=torch.float64)
-        exponents = 2 * (torch.arange(dim) // 2).double() / dim
-        angles_NC = index[:, None] / 10000**exponents
-        table_NC = angles_NC.sin()
-        table_NC[:, 1::2] = angles_NC[:, 1::2].cos()
-        table_NC = torch.cat([torch.zeros(grid.prefix, dim), table_NC.float()])
-    return table_NC[None]
+    with torch.inference_mode(False):  # the cache outlives it
+        index = torch.arange(grid.patches, dtype=torch.float64, device="cpu")
+        channel = torch.arange(dim, device="cpu")
+        angles_NC = index[:, None] / 10000 ** (2 * (channel // 2).double() / dim)
+        table_NC = torch.where(channel % 2 == 0, angles_NC.sin(), angles_NC.cos()).float()
+        return pad(table_NC, (0, 0, grid.prefix, 0))[None].to(device, dtype)
