@@ -186,7 +186,6 @@ def test_attention_maps_are_of_whole_clips():
         ({"global_layers": (2, 1)}, "rising numbers of the 3 blocks"),
         ({"global_layers": (1, 3)}, "rising numbers"),
         ({"global_layers": ()}, "rising numbers"),
-        ({"global_layers": (0,), "balance": False}, "would take no part"),
     ],
 )
 def test_options_that_do_not_fit(options, message):

@@ -70,9 +70,6 @@ class UniformerV2Options(Options):
         if not layers or list(layers) != sorted(set(layers)) or layers[-1] >= self.depth:
             message = f"{list(layers)} are not rising numbers of the {self.depth} blocks"
             raise self.error("global_layers", message, "name blocks from 0, e.g. the last four")
-        if not self.balance and layers[-1] < self.depth - 1:
-            message = f"end before the last block, {self.depth - 1}, which would take no part"
-            raise self.error("global_layers", message, "name it too, or set BALANCE to True")
 
 
 @BACKBONES.register("uniformerv2", UniformerV2Options)
