@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from slowfast_ext.data.transforms.device import PixelOptions
 from slowfast_ext.engine.evaluate import over_views
@@ -60,17 +60,13 @@ def view_features(
 
     A block is a module of the backbone (`blocks.11`). Raises ConfigError for one that is not there.
     """
-    backbone = model.backbone
-    modules = dict(backbone.named_modules())
-    if block and block not in modules:
-        allowed = [name for name in modules if name and name.count(".") < 2]
-        raise ConfigError(f"the model has no block '{block}': {unknown_name(block, allowed)}")
+    backbone, module = model.backbone, module_of(model, block)
 
     def call(clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
         seen: list[Tensor] = []
         hook = None
-        if block:
-            hook = modules[block].register_forward_hook(
+        if module is not None:
+            hook = module.register_forward_hook(
                 lambda _module, _inputs, output: seen.append(_first_tensor(output))
             )
         try:
@@ -86,6 +82,21 @@ def view_features(
         return ((seen[0] if block else pooled_BC).float().cpu(),)
 
     return call, not block
+
+
+def module_of(model: VideoModel, block: str) -> nn.Module | None:
+    """A module of the backbone by its name; none for "". Raises ConfigError for a name that is not there."""
+    modules = dict(model.backbone.named_modules())
+    if block and block not in modules:
+        allowed = [name for name, own in modules.items() if _is_block(name)]
+        raise ConfigError(f"the model has no block '{block}': {unknown_name(block, allowed)}")
+    return modules[block] if block else None
+
+
+def _is_block(name: str) -> bool:
+    """Whether a name ends in the number of a block, the first there is: blocks.11, stages.2.7."""
+    parts = name.split(".")
+    return parts[-1].isdecimal() and all(part.isdecimal() for part in parts[1:])
 
 
 def features_of(

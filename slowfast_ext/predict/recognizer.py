@@ -26,7 +26,7 @@ from slowfast_ext.engine.options import TestOptions
 from slowfast_ext.errors import ConfigError, DataError
 from slowfast_ext.models import VideoModel
 from slowfast_ext.predict.clips import ClipBatch, Unit, clip_batches, sliding, whole_videos
-from slowfast_ext.predict.features import Features, features_of, view_features
+from slowfast_ext.predict.features import Features, features_of, module_of, view_features
 from slowfast_ext.predict.inputs import Inputs, Video
 from slowfast_ext.predict.load import model_of
 from slowfast_ext.predict.looks import available_reader, span_frames, view_options
@@ -237,6 +237,10 @@ class Recognizer:
         call = view_features(self.model, block, self._options.precision, self.device)
         batches = self._batches(records, inputs, plan, lambda record, window: True, views, workers)
         yield from features_of(batches, call, self._pixels, self._options.view_batch, self.device)
+
+    def check_block(self, block: str) -> None:
+        """Raises ConfigError for a block that the model does not have."""
+        module_of(self.model, block)
 
     def open(self, fps: float = 0.0) -> Inputs:
         """What reads videos in any form, as this model wants them."""

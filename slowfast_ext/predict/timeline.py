@@ -34,11 +34,15 @@ class Timeline:
     seconds: float
 
     @property
+    def centres(self) -> list[float]:
+        """The middle of each window."""
+        spans = [window.window or (0.0, self.seconds) for window in self.windows]
+        return [(start + end) / 2 for start, end in spans]
+
+    @property
     def times(self) -> list[tuple[float, float]]:
         """The stretch that each window speaks for: up to half way to the centres of its neighbours."""
-        spans = [window.window or (0.0, self.seconds) for window in self.windows]
-        centres = [(start + end) / 2 for start, end in spans]
-        edges = [0.0, *((a + b) / 2 for a, b in pairwise(centres)), self.seconds]
+        edges = [0.0, *((a + b) / 2 for a, b in pairwise(self.centres)), self.seconds]
         return list(pairwise(edges))
 
     @property
@@ -108,11 +112,12 @@ class Timeline:
                 band.text(middle, 0.5, segment.label, ha="center", va="center", clip_on=True)
         band.set_yticks([])
         band.set_title(Path(self.windows[0].video).name)
-        centres = [(start + end) / 2 for start, end in self.times]
         for name, values in curves.items():
-            plot.plot(centres, values, color=colours.get(name, "0.7"), label=name, marker=".")
+            plot.plot(self.centres, values, color=colours.get(name, "0.7"), label=name, marker=".")
         plot.set_xlabel("seconds")
         plot.set_ylabel("probability" if self._percent else "score")
+        if self._percent:
+            plot.set_ylim(0, 1.02)
         plot.set_xlim(0, self.seconds)
         plot.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
         return figure

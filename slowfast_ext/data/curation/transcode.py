@@ -155,9 +155,9 @@ def _encode(source: str, path: str, recipe: Recipe) -> int:
     with open_container(source) as container, av.open(path, "w", format="mp4") as output:
         stream = best_video_stream(container)
         encoder = None
-        clock = _Clock(stream.average_rate or FALLBACK_FPS)
+        clock = Clock(stream.average_rate or FALLBACK_FPS)
         for frame in container.decode(stream):
-            picture = _upright(frame)
+            picture = upright(frame)
             if encoder is None:
                 encoder = _add_stream(output, picture, clock.fps, recipe)
             scaled = picture.reformat(
@@ -171,7 +171,7 @@ def _encode(source: str, path: str, recipe: Recipe) -> int:
     return clock.num_frames
 
 
-class _Clock:
+class Clock:
     """Times of the copy's frames: those of the source from 0 on, each later than the one before."""
 
     def __init__(self, fps: Fraction | int) -> None:
@@ -179,6 +179,11 @@ class _Clock:
         self.num_frames = 0
         self._start: float | None = None
         self._last = -1
+
+    @property
+    def started(self) -> float:
+        """Time of the first frame in the source, in seconds."""
+        return self._start or 0.0
 
     def ticks(self, frame: av.VideoFrame) -> int:
         """Time of the next frame in TIME_BASE; by the frame rate where the source has no times."""
@@ -211,7 +216,7 @@ def _even_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 
 
-def _upright(frame: av.VideoFrame) -> av.VideoFrame:
+def upright(frame: av.VideoFrame) -> av.VideoFrame:
     """The frame as a player shows it: rotation metadata applied to the pixels."""
     turns = round(frame.rotation / 90) % 4
     if turns == 0:

@@ -1,0 +1,161 @@
+"""What `predict` and `features` have in common: weights, videos, progress, the end."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from slowfast_ext.config.schema import import_files
+from slowfast_ext.errors import ConfigError
+
+EXIT_SOME_UNREADABLE = 1
+EXIT_NONE_READABLE = 2
+EXIT_INTERRUPTED = 75
+
+EXIT_CODES = """exit code:
+  0 done   1 some videos could not be read, a line says why   2 none could, the command is wrong or the disk full
+  75 interrupted; with --out the same command goes on"""
+
+
+def add_arguments(parser: argparse.ArgumentParser, views: str) -> None:
+    """Arguments of both commands; `views` is the default in words."""
+    parser.add_argument(
+        "videos",
+        nargs="+",
+        metavar="VIDEO",
+        help="video files, folders (searched; one of images is a video), 'patterns/**/*.mp4', lists (.txt .csv .tsv; - is stdin)",
+    )
+    parser.add_argument(
+        "--weights",
+        required=True,
+        metavar="CHECKPOINT",
+        help="a checkpoint that was trained here or the folder of its run; with --model weights of any family",
+    )
+    parser.add_argument("--views", default="", help=f"clips x crops, like 10x3; default: {views}")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes that read videos; default: by the cores"
+    )
+    parser.add_argument("--view-batch", type=int, metavar="N", help="views computed at a time")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; default: a GPU if any")
+    parser.add_argument("--precision", default="", choices=("fp32", "bf16", "fp16"))
+    public = parser.add_argument_group("weights of other programs")
+    public.add_argument(
+        "--model",
+        default="",
+        metavar="NAME",
+        help="of the zoo, or a YAML file: what the weights are of",
+    )
+    public.add_argument(
+        "--class-names",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="one name a line, one file a head; or a published order: k400, k600, ...",
+    )
+    public.add_argument(
+        "--opts", nargs="*", default=[], metavar="KEY VALUE", help="further settings of --model"
+    )
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        nargs="+",
+        default=[],
+        metavar="FILE.py",
+        help="files that register what the model was made of",
+    )
+
+
+def recognizer_of(args: argparse.Namespace) -> Any:
+    """The Recognizer of a command line; torch is loaded here."""
+    from slowfast_ext.models.weights import class_order
+    from slowfast_ext.predict.recognizer import Recognizer
+
+    import_files(args.imports)
+    if len(args.opts) % 2:
+        raise ConfigError(f"--opts: '{args.opts[-1]}' has no value; settings are KEY VALUE pairs")
+    return Recognizer(
+        args.weights,
+        args.device,
+        model=args.model,
+        class_names=[class_order(name) for name in args.class_names],
+        view_batch=args.view_batch,
+        precision=args.precision,
+        settings=dict(zip(args.opts[::2], args.opts[1::2], strict=True)),
+    )
+
+
+def settings_of(args: argparse.Namespace, **more: Any) -> dict[str, Any]:
+    """What a result depends on: noted beside it, so that no file holds results of two kinds."""
+    from slowfast_ext.predict.lines import fingerprint
+    from slowfast_ext.predict.load import checkpoint_in
+
+    path = checkpoint_in(args.weights)
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    names = [Path(name).name for name in args.class_names]
+    own = {"weights": f"{path.name} {fingerprint(path)}", "model": args.model, "opts": args.opts}
+    return {**own, "class_names": names, "views": args.views, "precision": args.precision, **more}
+
+
+def workers_for(asked: int | None, videos: int) -> int:
+    """Processes for so many videos; for one or two it is quicker to read them here."""
+    if asked is not None:
+        if asked < 0:
+            raise ConfigError(f"--workers {asked}: must not be less than 0")
+        return asked
+    return min(4, max(0, (os.cpu_count() or 1) - 1), videos // 4)
+
+
+def share_cores(workers: int) -> None:
+    """Threads of this process that leave the workers their cores, where the user has not said how many."""
+    import torch
+
+    from slowfast_ext.engine.distributed import compute_threads
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(compute_threads(workers, 1))
+
+
+@contextmanager
+def progress(videos: int, what: str) -> Iterator[Callable[[float], None]]:
+    """A line on a terminal; call what it gives with the number of videos that are done."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),
+    ) as bar:
+        task = bar.add_task(what, total=videos)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def report(line: str) -> None:
+    """A line for people, beside results that may go through a pipe."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def end_of(done: int, failed: int) -> int:
+    """The exit code."""
+    if not failed:
+        return 0
+    return EXIT_SOME_UNREADABLE if done else EXIT_NONE_READABLE
+
+
+def plain_output(argv: Sequence[str] | None) -> None:
+    """Names in any writing are printed by a terminal of any encoding."""
+    if argv is None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")

@@ -1,0 +1,103 @@
+"""Features as files, one a video, with an index that an interrupted run goes on with."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save_file
+
+from slowfast_ext.errors import DataError
+from slowfast_ext.files import write_atomically
+from slowfast_ext.predict.features import Features
+from slowfast_ext.predict.lines import AppendedFile, remember
+
+SETTINGS = "settings.json"
+COLUMNS = ("video", "file", "shape", "fps", "seconds", "error")
+KINDS = ("safetensors", "npz")
+
+
+class FeatureFolder:
+    """Files of features and `index.csv`: video, file, shape, frame rate, length, or the error.
+
+    `part` names the share of one of several processes, which has an index of its own (`index-1-of-4.csv`); what any
+    index names is `done`. Raises DataError for a folder that was made with other settings or cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        settings: dict[str, Any],
+        kind: str = "safetensors",
+        part: str = "",
+    ) -> None:
+        self.folder, self._kind = Path(folder), kind
+        if kind not in KINDS:
+            raise DataError(f"features are written as {' or '.join(KINDS)}, not {kind}")
+        if self.folder.is_file():
+            raise DataError(f"{self.folder}: is a file; name a folder for the features")
+        remember(self.folder / SETTINGS, settings, self.folder)
+        self.index = self.folder / (f"index-{part}.csv" if part else "index.csv")
+        self._index = AppendedFile(self.index)
+        self._files: dict[str, str] = {}
+        self.failed: set[str] = set()
+        if not self._index.text:
+            self._index.append(",".join(COLUMNS) + "\n")
+        for path in sorted(self.folder.glob("index*.csv")):
+            for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+                self._files[row["video"]] = row["file"]
+                if row["error"]:
+                    self.failed.add(row["video"])
+
+    @property
+    def done(self) -> set[str]:
+        """Videos that have a file, or were found to be unreadable."""
+        return {
+            video
+            for video, file in self._files.items()
+            if not file or (self.folder / file).exists()
+        }
+
+    def write(self, features: Features, below: str) -> str:
+        """Write the file `below` the folder, then its line; returns its name. Raises DataError on a full disk."""
+        if features.error:
+            self._note((features.video, "", "", "", "", features.error))
+            return ""
+        name = self._free(f"{below}.{self._kind}", features.video)
+        tensors = features.tensors()
+
+        def save(target: Path) -> None:
+            if self._kind == "npz":
+                with target.open("wb") as file:
+                    arrays: dict[str, Any] = {key: value.numpy() for key, value in tensors.items()}
+                    np.savez(file, **arrays)
+            else:
+                whole = {key: value.contiguous() for key, value in tensors.items()}
+                save_file(whole, target, metadata={"video": features.video})
+
+        write_atomically(self.folder / name, save)
+        shape = "x".join(map(str, features.features.shape))
+        seconds = f"{float(features.seconds[-1, 1]):.3f}"
+        self._note((features.video, name, shape, f"{features.fps:g}", seconds, ""))
+        self._files[features.video] = name
+        return name
+
+    def close(self) -> None:
+        """Give the index back."""
+        self._index.close()
+
+    def _free(self, name: str, video: str) -> str:
+        """The name, numbered where another video of the index has it."""
+        taken = {file for other, file in self._files.items() if other != video}
+        stem, number, found = name.removesuffix(f".{self._kind}"), 1, name
+        while found in taken:
+            number += 1
+            found = f"{stem}-{number}.{self._kind}"
+        return found
+
+    def _note(self, row: Sequence[object]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerow(row)
+        self._index.append(text.getvalue())
