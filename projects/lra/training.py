@@ -32,10 +32,11 @@ from slowfast_ext.engine.optim import (
     learning_rate,
     set_learning_rate,
 )
-from slowfast_ext.engine.options import RunOptions, TensorboardOptions, TestOptions, TrainOptions
+from slowfast_ext.engine.options import RunOptions, TestOptions, TrainOptions
 from slowfast_ext.engine.precision import autocast, loss_scaler, peak_bytes
 from slowfast_ext.engine.seeding import seed_model, seed_step
 from slowfast_ext.engine.step import SafeStepper
+from slowfast_ext.loggers import build_loggers
 
 logger = logging.getLogger("slowfast_ext.lra")  # setup_logging serves the names below slowfast_ext
 
@@ -143,7 +144,7 @@ def build_run(cfg: CfgNode) -> Run:
     optimizer = build_optimizer(solver, model)
     scaler = loss_scaler(device, training.precision)
     stepper = SafeStepper(model, optimizer, solver.clip_grad_l2norm, training.max_bad_steps, scaler)
-    stats = StatsWriter(options.output_dir, board=options_of(cfg, TensorboardOptions).enable)
+    stats = StatsWriter(options.output_dir, loggers=build_loggers(cfg))
     meter = EpochMeter(world, ("top1_acc",))
     return Run(recipe, device, model, optimizer, stepper, splits, stats, meter)
 

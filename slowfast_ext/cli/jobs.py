@@ -9,16 +9,19 @@ import torch
 from yacs.config import CfgNode
 
 from slowfast_ext.cli.signals import stop_on_signals
+from slowfast_ext.cli.summary import ending, environment
 from slowfast_ext.config import options_of
 from slowfast_ext.data.loader import LoaderOptions
-from slowfast_ext.engine.distributed import World, from_main, start_world, stop_world
-from slowfast_ext.engine.log import CONFIG_FILE, clock, prepare_output, setup_logging
+from slowfast_ext.engine.distributed import StopRequest, World, from_main, start_world, stop_world
+from slowfast_ext.engine.log import CONFIG_FILE, StatsWriter, prepare_output, setup_logging
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.engine.precision import peak_bytes, wait
 from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.setup import build_training
 from slowfast_ext.engine.test import run_test
 from slowfast_ext.engine.train import train, train_step
+from slowfast_ext.loggers import Loggers, build_loggers
+from slowfast_ext.screen import Screen, clock, open_screen
 
 logger = logging.getLogger(__name__)
 
@@ -30,24 +33,36 @@ def train_and_test(cfg: CfgNode) -> None:
     options = options_of(cfg, RunOptions)
     with stop_on_signals() as stop:
         world = _start(cfg)
+        screen = open_screen() if world.is_main else Screen()
         try:
             from_main(world, lambda: _prepare(cfg))
-            setup_logging(world, options.output_dir)
+            setup_logging(world, options.output_dir, screen)
             torch.use_deterministic_algorithms(options.deterministic, warn_only=True)
-            logger.info(
-                "device %s, %d processes, output in %s",
-                world.device,
-                world.size,
-                options.output_dir,
-            )
-            if cfg.TRAIN.ENABLE:
-                run = build_training(cfg, world, stop)
-                train(run)
-                run.close()
-            if cfg.TEST.ENABLE:
-                run_test(cfg, world, stop)
+            logger.info(environment(world))
+            _run(cfg, world, stop, screen)
         finally:
+            screen.clear()
             stop_world()
+
+
+def _run(cfg: CfgNode, world: World, stop: StopRequest, screen: Screen) -> None:
+    loggers = build_loggers(cfg) if world.is_main else Loggers()
+    stats = StatsWriter(cfg.OUTPUT_DIR, world.is_main, loggers)
+    best, result, metrics = "", {}, {}
+    try:
+        if cfg.TRAIN.ENABLE:
+            run = build_training(cfg, world, stop, stats, screen)
+            train(run)
+            run.close()
+            best, result = run.best_in_words(), run.best_metric()
+        if cfg.TEST.ENABLE:
+            metrics = run_test(cfg, world, stop, stats, screen)
+        loggers.finish(metrics or result)
+    finally:
+        stats.close()
+    if world.is_main:
+        for line in ending(cfg.OUTPUT_DIR, best, metrics, cfg.TEST.CHECKPOINT_FILE_PATH):
+            logger.info(line)
 
 
 def _start(cfg: CfgNode) -> World:
@@ -67,7 +82,7 @@ def dry_run(cfg: CfgNode) -> None:
     world = _start(cfg)
     cfg = cfg.clone()
     cfg.defrost()
-    cfg.TRAIN.AUTO_RESUME, cfg.TENSORBOARD.ENABLE = False, False
+    cfg.TRAIN.AUTO_RESUME = False
     try:
         with tempfile.TemporaryDirectory() as folder:
             cfg.OUTPUT_DIR = folder

@@ -20,6 +20,7 @@ _HOMES = (
     "data.loader",
     "engine.options",
     "engine.optim",
+    "loggers",
 )
 """Where options are declared. They are imported when the tree is first asked for, not with this module."""
 

@@ -13,6 +13,7 @@ from slowfast_ext.data.sampling import SamplingOptions, clip_span
 from slowfast_ext.engine.distributed import processes_on_this_node
 from slowfast_ext.engine.optim import check_solver
 from slowfast_ext.engine.options import RunOptions
+from slowfast_ext.loggers import check_loggers
 from slowfast_ext.models import check_model
 from slowfast_ext.registry import Registry, unknown_name
 from slowfast_ext.tasks import check_task
@@ -68,4 +69,5 @@ CHECKS = (
     check_names,
     check_run,
     check_rendered_length,
+    check_loggers,
 )

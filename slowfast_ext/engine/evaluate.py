@@ -34,11 +34,13 @@ def evaluate(
     on_decode_error: str = "wrong",
     world: World | None = None,
     stop: StopRequest | None = None,
+    on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Scores of all videos of the loader, means over their views; `task.evaluate` makes metrics of them.
 
     Without a `world` this process evaluates alone, on the model's device. Raises DataError for a video that cannot
-    be decoded when `on_decode_error` is `error`, Interrupted between batches once `stop` is true.
+    be decoded when `on_decode_error` is `error`, Interrupted between batches once `stop` is true. `on_batch` is told how
+    many batches of this process are done, and of how many.
     """
     world = world or World.alone(next(model.parameters()).device)
     scores: Scores = {}
@@ -47,7 +49,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        for batch in loader:
+        for done, batch in enumerate(loader, start=1):
             if stop:
                 raise Interrupted(f"stopped by {stop.name} during an evaluation; start it again")
             counts += batch.counts
@@ -57,6 +59,7 @@ def evaluate(
                     raise DataError(f"{errors[bad.index]}; TEST.ON_DECODE_ERROR is error")
             if len(batch.index_B):
                 scores.update(_score_batch(model, batch, task, pixels, options, world.device))
+            on_batch(done, len(loader))
     model.train(was_training)
     for what, times in sum(gather_objects(world, counts), Counter()).items():
         logger.warning("reading: %s, %d times", what, times)

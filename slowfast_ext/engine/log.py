@@ -1,23 +1,26 @@
-"""What a run says: human lines, PySlowFast's json_stats lines, stats.jsonl and TensorBoard."""
+"""What a run says: lines for people, PySlowFast's json_stats lines, stats.jsonl and loggers."""
 
 import json
 import logging
 import math
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import simplejson
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
-from slowfast_ext.data.loader import Batch
+from slowfast_ext.data.advice import SlowData
+from slowfast_ext.data.loader import Batch, LoaderOptions
 from slowfast_ext.engine.distributed import World
 from slowfast_ext.engine.meter import EpochMeter, Sums
 from slowfast_ext.engine.read_errors import ReadErrors
 from slowfast_ext.engine.step import SafeStepper
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.loggers import Loggers
+from slowfast_ext.screen import FILE_ONLY, STAMPED, STEP, Progress, Screen, clock, in_words
 
 logger = logging.getLogger(__name__)
 
@@ -41,34 +44,31 @@ def prepare_output(output_dir: str | Path) -> Path:
     return folder
 
 
-def setup_logging(world: World, output_dir: str | Path) -> None:
-    """The main process logs to stdout and OUTPUT_DIR/stdout.log, the others only warnings to stderr."""
+def setup_logging(world: World, output_dir: str | Path, screen: Screen | None = None) -> None:
+    """The main process logs to the screen and OUTPUT_DIR/stdout.log, the others only warnings to stderr."""
     root = logging.getLogger("slowfast_ext")
     root.handlers.clear()
     root.propagate = False
     root.setLevel(logging.INFO if world.is_main else logging.WARNING)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    written: logging.Handler = logging.StreamHandler(sys.stderr)
     if world.is_main:
-        log_file = logging.FileHandler(Path(output_dir) / "stdout.log")
-        handlers = [logging.StreamHandler(sys.stdout), log_file]
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("[%(asctime)s] %(message)s", "%m/%d %H:%M:%S"))
-        root.addHandler(handler)
+        root.addHandler((screen or Screen()).handler())
+        written = logging.FileHandler(Path(output_dir) / "stdout.log", encoding="utf-8")
+    written.setFormatter(STAMPED)
+    root.addHandler(written)
 
 
 class StatsWriter:
-    """Writes each set of numbers once as `json_stats: {...}`, in stats.jsonl and to TensorBoard.
+    """Writes each set of numbers to stats.jsonl, as `json_stats: {...}` to stdout.log, and to the loggers.
 
     In all but the main process it does nothing.
     """
 
-    def __init__(self, output_dir: str | Path, is_main: bool = True, board: bool = False) -> None:
-        """`board`: TensorBoard too."""
-        self._active = is_main
-        if is_main:
-            folder = Path(output_dir)
-            self._file = (folder / "stats.jsonl").open("a", encoding="utf-8")
-            self._board = SummaryWriter(folder / "tensorboard") if board else None
+    def __init__(
+        self, output_dir: str | Path, is_main: bool = True, loggers: Loggers | None = None
+    ) -> None:
+        self._active, self._path = is_main, Path(output_dir) / "stats.jsonl"
+        self.loggers = loggers or Loggers()
 
     def write(self, stats: dict[str, Any], step: int) -> None:
         """Numbers of one moment; `_type` names the kind (train_iter, train_epoch, val_epoch, test_final)."""
@@ -77,20 +77,19 @@ class StatsWriter:
         line = simplejson.dumps(
             {k: _rounded(v) for k, v in stats.items()}, sort_keys=True, ignore_nan=True
         )
-        logger.info("json_stats: %s", line)
-        self._file.write(line + "\n")
-        self._file.flush()
-        if self._board:
-            for name, value in stats.items():
-                if isinstance(value, (int, float)) and math.isfinite(value):
-                    self._board.add_scalar(f"{stats['_type']}/{name}", value, step)
+        logger.info("json_stats: %s", line, extra=FILE_ONLY)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        scalars = {
+            name: value
+            for name, value in stats.items()
+            if isinstance(value, (int, float)) and math.isfinite(value)
+        }
+        self.loggers.scalars(stats["_type"], scalars, step)
 
     def close(self) -> None:
-        """Flush and close the files."""
-        if self._active:
-            self._file.close()
-            if self._board:
-                self._board.close()
+        """Flush and close the loggers."""
+        self.loggers.close()
 
 
 class TrainingLog:
@@ -106,8 +105,16 @@ class TrainingLog:
         log_period: int,
         max_epoch: int,
         accumulate: int = 1,
+        screen: Screen | None = None,
+        slow_data: SlowData | None = None,
     ) -> None:
         """`running` names the task's numbers, `name_of` the videos; a step takes `accumulate` batches."""
+        self._screen = screen or Screen()
+        self._slow_data = slow_data or SlowData(LoaderOptions(), world.local_size, 1)
+        self._last: dict[str, float] = {}
+        self._rate = 0.0
+        self._row: list[str] = []
+        self._epoch_started = time.monotonic()
         self._world, self._running, self._name_of = world, tuple(running), name_of
         self._stats, self._errors = stats, errors
         self._log_period, self._max_epoch, self._accumulate = log_period, max_epoch, accumulate
@@ -117,6 +124,7 @@ class TrainingLog:
     def start_epoch(self) -> None:
         """Count from 0, or from where a resumed epoch was."""
         self._meter = EpochMeter(self._world, self._running)
+        self._epoch_started = time.monotonic()
         if self._resumed:
             self._meter.restore(self._resumed)
             self._resumed = {}
@@ -145,6 +153,8 @@ class TrainingLog:
         Raises DataError when too many steps in a row or too many samples were bad.
         """
         number = epoch * steps + step + 1
+        self._rate = rate
+        self._show(epoch, step + 1, steps)
         is_due = number % self._log_period == 0
         if not is_due and number % stepper.check_period:
             return
@@ -154,21 +164,37 @@ class TrainingLog:
         sums = self._meter.read_epoch()
         self._errors.check(sums["bad"], sums["videos"])
         numbers = self._meter.read_window()
-        remaining = steps * self._max_epoch - number
-        eta = clock(remaining * numbers["dt"] * self._accumulate)
+        self._last = numbers
         where = {"epoch": f"{epoch + 1}/{self._max_epoch}", "iter": f"{step + 1}/{steps}"}
-        logger.info(
-            "epoch %s step %s | loss %.4f | %slr %.3g | %.1f clips/s | waiting for data %.0f %% | ETA %s",
-            *where.values(),
-            numbers["loss"],
-            "".join(f"{name} {numbers[name]:.4g} | " for name in self._running),
-            rate,
-            numbers["clips_per_second"],
-            100 * numbers["data_wait"],
-            eta,
-        )
-        facts = {"lr": rate, "eta": eta, "bad_steps": bad_steps}
+        parts = " | ".join(self._parts(number, steps))
+        line = f"epoch {where['epoch']} step {where['iter']} | {parts}"
+        logger.info(line, extra=STEP)
+        facts = {"lr": rate, "eta": self._eta(number, steps), "bad_steps": bad_steps}
         self._stats.write({"_type": "train_iter", **where, **facts, **numbers}, number)
+        advice = self._slow_data.add(
+            numbers["dt"] * self._accumulate * self._log_period, numbers["data_wait"]
+        )
+        if advice:
+            logger.warning(advice)
+
+    def _show(self, epoch: int, done: int, steps: int) -> None:
+        """Where the epoch is, with the numbers of the last log line: nothing here waits for the device."""
+        parts = self._parts(epoch * steps + done, steps) if self._last else ()
+        self._screen.progress(Progress(f"epoch {epoch + 1}/{self._max_epoch}", done, steps, parts))
+
+    def _parts(self, number: int, steps: int) -> list[str]:
+        last = self._last
+        return [
+            f"loss {last['loss']:.4f}",
+            *(in_words(name, last[name]) for name in self._running),
+            f"ETA {self._eta(number, steps)}",
+            f"{last['clips_per_second']:.1f} clips/s",
+            f"waiting for data {100 * last['data_wait']:.0f} %",
+            f"lr {self._rate:.3g}",
+        ]
+
+    def _eta(self, number: int, steps: int) -> str:
+        return clock((steps * self._max_epoch - number) * self._last["dt"] * self._accumulate)
 
     def end_epoch(self, done: int) -> None:
         """The means of the epoch that is the `done`th to be done, and what could not be read in it."""
@@ -177,15 +203,30 @@ class TrainingLog:
         where = {"epoch": f"{done}/{self._max_epoch}"}
         means = self._meter.means(sums)
         self._stats.write({"_type": "train_epoch", **where, **means, **reading}, done)
+        running = (in_words(name, means[name]) for name in self._running)
+        self._row = [f"loss {means['loss']:.4f}", *running]
 
     def validation(self, done: int, numbers: dict[str, float]) -> None:
         """The metrics after `done` epochs."""
         where = {"epoch": f"{done}/{self._max_epoch}"}
         self._stats.write({"_type": "val_epoch", **where, **numbers}, done)
+        metrics = [
+            in_words(name, value) for name, value in numbers.items() if name != "undecoded" or value
+        ]
+        self._row.append(f"validation: {', '.join(metrics)}")
 
-    def close(self) -> None:
-        """Flush and close the files."""
-        self._stats.close()
+    def validating(self) -> Callable[[int, int], None]:
+        """Shows the progress of a validation."""
+        return self._screen.counter("validation")
+
+    def row(self, done: int, best: str) -> None:
+        """One line for the epoch that is the `done`th to be done: training, validation, the best so far, its time."""
+        self._screen.clear()
+        parts = [f"epoch {done}/{self._max_epoch}", *self._row]
+        parts += [f"best: {best}"] if best else []
+        parts += [clock(time.monotonic() - self._epoch_started)]
+        logger.info(" | ".join(parts))
+        self._row = []
 
 
 def _rounded(value: Any) -> Any:
@@ -202,9 +243,3 @@ def read_stats(output_dir: str | Path, kind: str | None = None) -> list[dict[str
         except json.JSONDecodeError:
             continue
     return [item for item in stats if kind is None or item["_type"] == kind]
-
-
-def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

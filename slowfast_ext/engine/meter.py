@@ -77,7 +77,7 @@ class EpochMeter:
         stats = self.means(sums)
         stats["clips_per_second"] = sums["clips"] / elapsed
         stats["data_wait"] = self._waited / elapsed
-        stats["dt"] = elapsed / max(sums["steps"], 1)
+        stats["dt"] = elapsed * self._world.size / max(sums["steps"], 1)
         self._waited = 0.0
         self._window = Accumulator(self._world.device, self._running)
         return stats

@@ -44,14 +44,6 @@ class RunOptions(Options):
     deterministic: bool = option(False, "ask torch for deterministic kernels (slower on CUDA)")
 
 
-@section("TENSORBOARD", "TensorBoard event files")
-@dataclass(frozen=True)
-class TensorboardOptions(Options):
-    """Whether TensorBoard can follow a run."""
-
-    enable: bool = option(True, "write event files to OUTPUT_DIR/tensorboard")
-
-
 @section("TRAIN", "Training")
 @dataclass(frozen=True)
 class TrainOptions(Options):

@@ -3,6 +3,7 @@
 Shapes: B clips, T frames, C colours, H W pixels.
 """
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,8 @@ from slowfast_ext.engine.optim import SolverOptions, learning_rate
 from slowfast_ext.engine.options import RunOptions, TestOptions, TrainOptions
 from slowfast_ext.engine.step import SafeStepper, WeightAverage
 from slowfast_ext.models import VideoModel
-from slowfast_ext.tasks import Task
+from slowfast_ext.screen import in_words
+from slowfast_ext.tasks import METRICS, Task
 from slowfast_ext.tasks.base import ScoreOptions
 
 
@@ -78,7 +80,7 @@ class TrainingRun:
     """The objects that the loop in train.py works with, built by setup.py, and where it stands.
 
     `forward` is the model as it is called: compiled and wrapped for several processes where asked for. `best` ranks
-    the best validation so far, `evaluation_pending` says that the weights at `position` are still to be evaluated.
+    the best validation so far, that after `best_epoch` epochs; `evaluation_pending` says that the weights at `position` are still to be evaluated.
     """
 
     recipe: Recipe
@@ -98,6 +100,7 @@ class TrainingRun:
     stop: StopRequest
     position: Position = field(default_factory=lambda: Position(0))
     best: float = float("-inf")
+    best_epoch: int = 0
     evaluation_pending: bool = False
     stopping: bool = False
 
@@ -137,6 +140,7 @@ class TrainingRun:
             "position": {"epoch": position.epoch, "step": position.step},
             "meter": meter,
             "best": self.best,
+            "best_epoch": self.best_epoch,
             "evaluation_pending": evaluation_pending,
             "class_names": [list(names) for names in self.loader.videos.class_names],
             "cfg": self.config,
@@ -157,10 +161,20 @@ class TrainingRun:
         self.stepper.load_state_dict(state["stepper_state"])
         self.position = Position(**state["position"])
         self.log.resume_with(state["meter"])
-        self.best = state["best"]
+        self.best, self.best_epoch = state["best"], state.get("best_epoch", 0)
         self.evaluation_pending = state["evaluation_pending"]
 
+    def best_metric(self) -> dict[str, float]:
+        """Name and value of the best validation so far; empty before the first."""
+        name = self.task.best_by(self.recipe.scores.metric)
+        value = METRICS.get(name).rank(self.best)  # a rank is the value or its negative
+        return {name: value} if math.isfinite(value) else {}
+
+    def best_in_words(self) -> str:
+        """The best validation so far and when it was; empty before the first."""
+        when = f" in epoch {self.best_epoch}" if self.best_epoch else ""
+        return "".join(f"{in_words(*item)}{when}" for item in self.best_metric().items())
+
     def close(self) -> None:
-        """Let the last vote end and flush the logs."""
+        """Let the last vote end."""
         self.votes.finish()
-        self.log.close()

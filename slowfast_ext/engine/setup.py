@@ -13,8 +13,9 @@ from yacs.config import CfgNode
 from slowfast_ext.config import load_text, options_of
 from slowfast_ext.config.explain import changed_keys
 from slowfast_ext.config.schema import schema
+from slowfast_ext.data.advice import SlowData, memory_in_words
 from slowfast_ext.data.annotations import read_videos
-from slowfast_ext.data.loader import EvalLoader, TrainLoader
+from slowfast_ext.data.loader import EvalLoader, LoaderOptions, TrainLoader
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.sampling import SamplingOptions, centre_view, clip_seconds
 from slowfast_ext.engine.checkpoint import CheckpointStore
@@ -25,7 +26,6 @@ from slowfast_ext.engine.optim import build_optimizer, freeze
 from slowfast_ext.engine.options import (
     ReadErrorOptions,
     RunOptions,
-    TensorboardOptions,
     TrainOptions,
 )
 from slowfast_ext.engine.precision import loss_scaler
@@ -36,13 +36,23 @@ from slowfast_ext.engine.step import SafeStepper, WeightAverage
 from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.models import VideoModel, build_model
 from slowfast_ext.models.weights import LoadOptions, current_names
+from slowfast_ext.screen import Screen
 from slowfast_ext.tasks import Task, build_task
 
 logger = logging.getLogger(__name__)
 
 
-def build_training(cfg: CfgNode, world: World, stop: StopRequest | None = None) -> TrainingRun:
-    """Everything that the loop needs, resumed from OUTPUT_DIR where TRAIN.AUTO_RESUME finds a checkpoint."""
+def build_training(
+    cfg: CfgNode,
+    world: World,
+    stop: StopRequest | None = None,
+    stats: StatsWriter | None = None,
+    screen: Screen | None = None,
+) -> TrainingRun:
+    """Everything that the loop needs, resumed from OUTPUT_DIR where TRAIN.AUTO_RESUME finds a checkpoint.
+
+    Numbers go to `stats`, without it to stats.jsonl only; progress is shown on `screen` if there is one.
+    """
     recipe = Recipe.from_cfg(cfg)
     options = recipe.train
     videos, val_videos = (read_everywhere(cfg, world, split) for split in ("train", "val"))
@@ -76,7 +86,7 @@ def build_training(cfg: CfgNode, world: World, stop: StopRequest | None = None) 
             cfg, val_videos, centre_view(), task, world.rank, world.size
         ),
         store=store,
-        log=_training_log(cfg, recipe, world, task, videos),
+        log=_training_log(cfg, recipe, world, task, videos, stats, screen),
         votes=Vote(world, count=2),
         stop=StopRequest() if stop is None else stop,
     )
@@ -88,22 +98,33 @@ def build_training(cfg: CfgNode, world: World, stop: StopRequest | None = None) 
         resume(run, *resumed)
     for fact in (clip_in_words(cfg), *_facts(run), *videos.notes):
         logger.info(fact)
+    memory, fits = memory_in_words(cfg, world.local_size)
+    if memory:
+        logger.log(logging.INFO if fits else logging.WARNING, memory)
     return run
 
 
 def _training_log(
-    cfg: CfgNode, recipe: Recipe, world: World, task: Task, videos: VideoSet
+    cfg: CfgNode,
+    recipe: Recipe,
+    world: World,
+    task: Task,
+    videos: VideoSet,
+    stats: StatsWriter | None,
+    screen: Screen | None,
 ) -> TrainingLog:
     folder = recipe.run.output_dir
     return TrainingLog(
         world,
         task.running,
-        StatsWriter(folder, world.is_main, options_of(cfg, TensorboardOptions).enable),
+        stats or StatsWriter(folder, world.is_main),
         ReadErrors(world, folder, options_of(cfg, ReadErrorOptions).max_bad_share),
         lambda video: videos.records[video].path,
         recipe.run.log_period,
         recipe.solver.max_epoch,
         recipe.train.accumulate,
+        screen,
+        SlowData(options_of(cfg, LoaderOptions), world.local_size, recipe.repeats),
     )
 
 

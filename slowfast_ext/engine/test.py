@@ -13,10 +13,11 @@ from slowfast_ext.engine.distributed import StopRequest, World
 from slowfast_ext.engine.evaluate import evaluate
 from slowfast_ext.engine.load import load_test_weights
 from slowfast_ext.engine.log import StatsWriter
-from slowfast_ext.engine.options import RunOptions, TensorboardOptions, TestOptions
-from slowfast_ext.engine.results import write_results
+from slowfast_ext.engine.options import RunOptions, TestOptions
+from slowfast_ext.engine.results import class_names, write_results
 from slowfast_ext.engine.setup import clip_in_words, prepare_model, read_everywhere
 from slowfast_ext.models.weights import LoadOptions
+from slowfast_ext.screen import Screen
 from slowfast_ext.tasks import Metrics, build_task
 from slowfast_ext.tasks.base import ScoreOptions
 
@@ -25,11 +26,18 @@ logger = logging.getLogger(__name__)
 _POLICIES = {"wrong": "counted as wrong", "skip": "left out", "error": "none"}
 
 
-def run_test(cfg: CfgNode, world: World, stop: StopRequest | None = None) -> Metrics:
+def run_test(
+    cfg: CfgNode,
+    world: World,
+    stop: StopRequest | None = None,
+    stats: StatsWriter | None = None,
+    screen: Screen | None = None,
+) -> Metrics:
     """Test TEST.CHECKPOINT_FILE_PATH on TEST.NUM_ENSEMBLE_VIEWS clips x TEST.NUM_SPATIAL_CROPS crops.
 
-    Writes OUTPUT_DIR/results and a test_final line; returns the metrics.
+    Writes OUTPUT_DIR/results and a test_final line, to `stats` where it is given; returns the metrics.
     """
+    stats, screen = stats or StatsWriter(cfg.OUTPUT_DIR, world.is_main), screen or Screen()
     folder = options_of(cfg, RunOptions).output_dir
     options, scores = options_of(cfg, TestOptions), options_of(cfg, ScoreOptions)
     videos, task = read_everywhere(cfg, world, "test"), build_task(cfg)
@@ -53,6 +61,7 @@ def run_test(cfg: CfgNode, world: World, stop: StopRequest | None = None) -> Met
         on_decode_error=scores.on_decode_error,
         world=world,
         stop=stop,
+        on_batch=screen.counter("test"),
     )
     metrics = task.evaluate(evaluation.counted(scores.on_decode_error))
     if world.is_main:
@@ -61,9 +70,9 @@ def run_test(cfg: CfgNode, world: World, stop: StopRequest | None = None) -> Met
         logger.info("results: %s", results)
     done = int(evaluation.decoded.sum())
     counts = {"evaluated": done, "videos": len(videos), "views": len(clips)}
-    stats = StatsWriter(folder, world.is_main, options_of(cfg, TensorboardOptions).enable)
     stats.write({"_type": "test_final", "split": "test_final", **counts, **metrics}, 0)
-    stats.close()
+    names = [class_names(videos, head, count) for head, count in enumerate(task.num_classes)]
+    stats.loggers.tables(task.tables(evaluation.counted(scores.on_decode_error), names))
     undecoded = _POLICIES[scores.on_decode_error]
     words = "evaluated %d of %d videos, %d views each (undecoded: %s)"
     logger.info(words, *counts.values(), undecoded)

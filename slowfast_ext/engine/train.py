@@ -22,6 +22,7 @@ def train(run: TrainingRun) -> None:
     """
     if run.evaluation_pending:
         validate(run, run.position)
+        run.log.row(run.position.epoch, run.best_in_words())
     for epoch in range(run.position.epoch, run.recipe.solver.max_epoch):
         train_epoch(run, epoch, first_step=run.position.step)
         end_epoch(run, epoch)
@@ -71,6 +72,7 @@ def end_epoch(run: TrainingRun, epoch: int) -> None:
         stop_if_asked(run, save(run, Position(done), evaluation_pending=evaluates))
     if evaluates:
         validate(run, Position(done))
+    run.log.row(done, run.best_in_words())
 
 
 def validate(run: TrainingRun, position: Position) -> None:
@@ -85,13 +87,14 @@ def validate(run: TrainingRun, position: Position) -> None:
         on_decode_error=recipe.scores.on_decode_error,
         world=run.world,
         stop=run.stop,
+        on_batch=run.log.validating(),
     )
     metrics = run.task.evaluate(evaluation.counted(recipe.scores.on_decode_error))
     run.log.validation(position.epoch, {"undecoded": len(evaluation.errors), **metrics})
     name = run.task.best_by(recipe.scores.metric)
     rank = METRICS.get(name).rank(metrics[name])
     if rank > run.best:
-        run.best = rank
+        run.best, run.best_epoch = rank, position.epoch
         if run.world.is_main:
             run.store.mark_best(position)
 
