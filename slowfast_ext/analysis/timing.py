@@ -1,7 +1,7 @@
 """Wall-clock of a model on the device there is. Shapes: B batch, C colours, T frames, H W pixels."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,3 +41,20 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     work()
     wait(device)
     return time.perf_counter() - started
+
+
+def interleaved_seconds(
+    works: Sequence[Callable[[], object]],
+    device: torch.device,
+    repeats: int = 9,
+    enough: float = 20.0,
+) -> list[float]:
+    """Median time of each work over rounds in which all are called in turn, after one round to warm up.
+
+    No further round after `enough` seconds: what slows the machine for a while slows all of them.
+    """
+    rounds: list[list[float]] = []
+    started = time.perf_counter()
+    while len(rounds) <= repeats and (len(rounds) < 2 or time.perf_counter() - started < enough):
+        rounds.append([seconds(work, device) for work in works])
+    return [sorted(times)[(len(rounds) - 1) // 2] for times in zip(*rounds[1:], strict=True)]

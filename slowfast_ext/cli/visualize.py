@@ -61,7 +61,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--video", required=True, help="a video file or a folder of frames")
     parser.add_argument("--html", type=Path, metavar="FILE", help="a page to click through")
     parser.add_argument(
-        "--max-mb", type=float, default=40, help="weights in the page, before compression"
+        "--max-mb", type=float, default=30, help="weights in the page, before compression"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for pictures")
     parser.add_argument("--weights", help="checkpoint; without one: the initial weights")

@@ -1,5 +1,7 @@
 """The attention page: its bytes are the layers' weights, what fits into it, and what a click does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -130,16 +132,22 @@ def test_queries_are_the_middles_of_blocks():
 
 def test_what_does_not_fit_is_left_out_and_said():
     (item,) = seen_of("joint")
-    layers = [item] * 8
-    size = 3 * 49 * 48
-    assert [stride for _, stride in plan(layers, 8 * size).layers] == [1] * 8
-    sparse = plan(layers, 8 * size - 1)
-    assert [stride for _, stride in sparse.layers] == [2] * 8
-    assert "2. row" in sparse.left_out[0]
-    few = plan(layers, 3 * size // 3)
-    assert 1 <= len(few.layers) < 8
-    assert [stride for _, stride in plan(layers, 10).layers] == [8]
-    assert plan(layers, 8 * size // 3, heads=1).layers[0][1] == 1
+    layers = [replace(item, name=f"layer {i}") for i in range(8)]
+    whole, half = 3 * 49 * 48, 3 * 13 * 48
+    assert strides(plan(layers, 8 * whole)) == [1] * 8
+    assert plan(layers, 8 * whole).left_out == ()
+    sparse = plan(layers, 8 * half + 2 * (whole - half))
+    assert strides(sparse) == [1, 1] + [2] * 6
+    assert "second row" in sparse.left_out[0]
+    few = plan(layers, 3 * half)
+    assert [seen.name for seen, _ in few.layers] == ["layer 1", "layer 4", "layer 7"]
+    assert "layer 0, layer 2" in few.left_out[0]
+    assert strides(plan(layers, 10)) == [8]
+    assert strides(plan(layers, 8 * whole // 3, heads=1)) == [1] * 8
+
+
+def strides(found):
+    return [stride for _, stride in found.layers]
 
 
 def test_layers_without_positions_are_named():

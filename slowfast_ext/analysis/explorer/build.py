@@ -28,7 +28,7 @@ def build_explorer(
     scene: Scene,
     title: str,
     predictions: Sequence[Prediction] = (),
-    most_mb: float = 40,
+    most_mb: float = 30,
 ) -> str:
     """The page as text; the scene's query is the patch that it opens with, its head the only one if it has one.
 

@@ -9,6 +9,7 @@ from slowfast_ext.models.attention.structsa import Struct
 from slowfast_ext.models.attention.trajectory import Trajectory
 
 STRIDES = (1, 2, 4, 8)
+_ORDINALS = {2: "second", 4: "fourth", 8: "eighth"}
 
 
 @dataclass(frozen=True)
@@ -37,21 +38,35 @@ def plan(seen: Sequence[Seen], most_bytes: int, heads: int | None = None) -> Pla
         fewest = len(patches) if stride == 1 else 1
         for count in range(len(patches), fewest - 1, -1):
             chosen = _spread(patches, count)
-            sizes = [_bytes(item, stride, heads) for item in chosen]
-            if sum(sizes) <= most_bytes:
-                return _plan(patches, chosen, stride, left_out)
-    return _plan(patches, patches[-1:], STRIDES[-1], left_out)
+            rest = most_bytes - sum(_bytes(item, stride, heads) for item in chosen)
+            if rest >= 0:
+                return _plan(patches, _denser(chosen, stride, rest, heads), left_out)
+    return _plan(patches, {patches[-1].name: STRIDES[-1]}, left_out)
 
 
-def _plan(patches: list[Seen], chosen: list[Seen], stride: int, left_out: list[str]) -> Plan:
-    names = {item.name for item in chosen}
-    missing = [item.name for item in patches if item.name not in names]
+def _denser(chosen: list[Seen], stride: int, rest: int, heads: int | None) -> dict[str, int]:
+    """Stride of each layer by name: the smallest layers get every patch as long as there is room."""
+    strides = {item.name: stride for item in chosen}
+    for item in sorted(chosen, key=lambda item: _bytes(item, 1, heads)):
+        rest -= _bytes(item, 1, heads) - _bytes(item, stride, heads)
+        if rest < 0:
+            break
+        strides[item.name] = 1
+    return strides
+
+
+def _plan(patches: list[Seen], strides: dict[str, int], left_out: list[str]) -> Plan:
+    missing = [item.name for item in patches if item.name not in strides]
     if missing:
         left_out.append(f"layers {', '.join(missing)}: name them with --layer, or raise --max-mb")
-    strided = [item for item in chosen if not isinstance(item.layer, Emim)]
-    if stride > 1 and strided:
-        left_out.append(f"queries: every {stride}. row and column of a frame; the nearest is shown")
-    return Plan(tuple((item, stride) for item in chosen), tuple(left_out))
+    chosen = tuple((item, strides[item.name]) for item in patches if item.name in strides)
+    sparse = [(item, stride) for item, stride in chosen if stride > 1]
+    for stride in sorted({stride for item, stride in sparse if not isinstance(item.layer, Emim)}):
+        names = ", ".join(item.name for item, own in sparse if own == stride)
+        left_out.append(
+            f"queries of {names}: only each {_ORDINALS[stride]} row and column of a frame; the nearest is shown"
+        )
+    return Plan(chosen, tuple(left_out))
 
 
 def _spread(items: list[Seen], count: int) -> list[Seen]:

@@ -84,9 +84,7 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def _heads(
-    folder: Path, rows: Sequence[Mapping[str, str]], notes: list[str]
-) -> list[Predictions]:
+def _heads(folder: Path, rows: Sequence[Mapping[str, str]], notes: list[str]) -> list[Predictions]:
     """The heads; none, with a note, where labels and predictions are no numbers of classes (a task of one's own)."""
     try:
         heads = _read_heads(folder, rows, notes) if rows else []

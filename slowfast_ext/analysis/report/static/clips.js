@@ -133,11 +133,11 @@ function clipTable(host, head, videos, pick, height, label = "Clips") {
   return new LongTable(host, {
     label, rows: videos, pick, height, sort: 3, down: true,
     columns: [
-      { title: "", width: "26px", value: (v) => Number(head.right(v)), cell: (v) => el("span", { class: head.right(v) ? "good" : "bad", title: head.right(v) ? "right" : "wrong" }, head.right(v) ? "✓" : "✕") },
+      { title: "", width: "40px", value: (v) => Number(head.right(v)), cell: (v) => el("span", { class: head.right(v) ? "good" : "bad", title: head.right(v) ? "right" : "wrong" }, head.right(v) ? "✓" : "✕") },
       { title: "true class", width: "minmax(90px, 1.1fr)", value: (v) => head.labelText(v), cell: (v) => head.labelText(v) },
       { title: "predicted", width: "minmax(90px, 1.1fr)", value: (v) => head.classes[head.predicted(v)], cell: (v) => (head.decoded(v) ? head.classes[head.predicted(v)] : "–") },
       { title: "sure", width: "70px", numeric: true, value: (v) => head.prob(v), cell: (v) => percent(head.prob(v), 0) },
-      { title: "true class has", width: "112px", numeric: true, extra: true, value: (v) => head.trueProb(v), cell: (v) => percent(head.trueProb(v), 1) },
+      { title: "true class has", width: "138px", numeric: true, extra: true, value: (v) => head.trueProb(v), cell: (v) => percent(head.trueProb(v), 1) },
       { title: "video", width: "minmax(120px, 1.6fr)", extra: true, value: (v) => head.path(v), cell: (v) => el("span", { class: "path one", title: head.file(v) }, head.path(v)) },
     ],
   });
