@@ -15,6 +15,7 @@ __version__ = "0.2.0"
 if TYPE_CHECKING:
     from slowfast_ext.config import load_config
     from slowfast_ext.data.create import create_dataset
+    from slowfast_ext.export import export_model
     from slowfast_ext.hub import create_model, evaluate, list_models, load_model
     from slowfast_ext.predict.recognizer import Recognizer
 
@@ -23,6 +24,7 @@ _HOMES = {
     "create_dataset": "data.create",
     "create_model": "hub",
     "evaluate": "hub",
+    "export_model": "export",
     "list_models": "hub",
     "load_config": "config",
     "load_model": "hub",
@@ -33,6 +35,7 @@ __all__ = [
     "create_dataset",
     "create_model",
     "evaluate",
+    "export_model",
     "list_models",
     "load_config",
     "load_model",

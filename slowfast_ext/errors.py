@@ -13,5 +13,9 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be read, written or matched to the model."""
 
 
+class ExportError(ValueError):
+    """A model that cannot be exported, or whose exported program gives other results."""
+
+
 class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop and saved its state
     """The run stopped on a signal after writing a checkpoint; start it again to go on."""

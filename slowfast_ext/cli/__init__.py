@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from slowfast_ext.errors import CheckpointError, ConfigError, DataError
+from slowfast_ext.errors import CheckpointError, ConfigError, DataError, ExportError
 from slowfast_ext.registry import unknown_name
 
 Main = Callable[[Sequence[str] | None], int]
@@ -44,13 +44,13 @@ def commands() -> dict[str, str]:
 
 
 def reported(main: Main) -> Main:
-    """`main` that prints a bad configuration, data set or checkpoint as one message and gives 2."""
+    """`main` that prints a bad configuration, data set, checkpoint or export as one message and gives 2."""
 
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:
             return main(argv)
-        except (ConfigError, DataError, CheckpointError) as error:
+        except (ConfigError, DataError, CheckpointError, ExportError) as error:
             print(error, file=sys.stderr)
             return 2
 
