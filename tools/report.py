@@ -1,4 +1,4 @@
-"""A picture of a run's clips and curve: tools/report.py --cfg FILE --out PNG [OUTPUT_DIR DIR KEY VALUE ...]."""
+"""One HTML page of runs: tools/report.py OUTPUT_DIR... [--out FILE.html]."""
 
 import sys
 

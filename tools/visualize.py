@@ -1,4 +1,4 @@
-"""Pictures of attention: tools/visualize.py --cfg FILE... --video V --out DIR [--weights W] [KEY VALUE ...]."""
+"""Attention of a clip: tools/visualize.py --video V [--html FILE.html] [--out DIR] [--weights W] [--cfg FILE...] [KEY VALUE ...]."""
 
 import sys
 
