@@ -71,9 +71,9 @@ def _time_pairs(run: TrainingRun, pairs: int) -> tuple[list[float], list[float]]
 
 def _bare_step(run: TrainingRun, batch: Batch) -> None:
     for _ in range(run.recipe.train.accumulate):
-        clip_BCTHW, targets = run.inputs(batch, 0, 0)
+        inputs, targets = run.inputs(batch, 0, 0)
         with autocast(run.world.device, run.recipe.train.precision):
-            output = run.forward(clip_BCTHW)
+            output = run.forward(*inputs)
         run.task.loss(output, targets).backward()
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)

@@ -4,7 +4,9 @@ No worker, rank, earlier sample or global generator has a say, so the same sampl
 pixels in any run, and a resumed run draws what an unbroken one would have drawn.
 """
 
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from itertools import count
 
 import numpy as np
 
@@ -17,6 +19,7 @@ class Stream(IntEnum):
     REPLACE = 2
     ORDER = 3
     MIX = 4
+    TASK = 5
 
 
 def sample_rng(
@@ -30,6 +33,19 @@ def sample_rng(
 def order_rng(seed: int, epoch: int) -> np.random.Generator:
     """Generator of the order of videos in `epoch`."""
     return sample_rng(seed, epoch, 0, stream=Stream.ORDER)
+
+
+def clip_rngs(seed: int, epoch: int, number: int, first: int = 0) -> Iterator[np.random.Generator]:
+    """A generator for what a task draws for each clip of batch `number`, from clip `first` of all ranks on."""
+    for position in count(first):
+        yield sample_rng(seed, epoch, number, position, Stream.TASK)
+
+
+def view_rngs(videos: Iterable[int], views: int) -> Iterator[np.random.Generator]:
+    """The same for each view of each video of an evaluation: always the same draws, whatever the seed of the run."""
+    for video in videos:
+        for view in range(views):
+            yield sample_rng(0, 0, video, view, Stream.TASK)
 
 
 def step_rng(seed: int, epoch: int, step: int) -> np.random.Generator:

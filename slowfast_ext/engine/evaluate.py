@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from slowfast_ext.data.loader import EvalBatch, EvalLoader
+from slowfast_ext.data.seeds import view_rngs
 from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.engine.distributed import StopRequest, World, gather_objects
 from slowfast_ext.engine.options import TestOptions
@@ -74,7 +75,8 @@ def _score_batch(
     options: TestOptions,
     device: torch.device,
 ) -> Scores:
-    heads = mean_scores(model, task, batch.clip_BVTCHW, pixels, options, device)
+    videos = batch.index_B.tolist()
+    heads = mean_scores(model, task, batch.clip_BVTCHW, pixels, options, device, videos)
     return {int(index): tuple(own) for index, *own in zip(batch.index_B, *heads, strict=True)}
 
 
@@ -85,15 +87,20 @@ def mean_scores(
     pixels: PixelOptions,
     options: TestOptions,
     device: torch.device,
+    videos: Sequence[int] | None = None,
 ) -> list[Tensor]:
     """Scores [B, K] of each head, means over the views of each video, on the CPU.
 
-    Testing and predicting share this, so that they agree to the last bit.
+    `videos` are their numbers in the set, for what a task draws for a view. Testing and predicting share this, so that
+    they agree to the last bit.
     """
+    B, V = clip_BVTCHW.shape[:2]
+    rngs = view_rngs(range(B) if videos is None else videos, V)
 
     def scores(clip_BCTHW: Tensor) -> tuple[Tensor, ...]:
+        inputs = task.inputs(clip_BCTHW, rngs)
         with autocast(device, options.precision):
-            output = model(clip_BCTHW)
+            output = model(*inputs)
         return task.scores(output)
 
     heads = over_views(scores, clip_BVTCHW, pixels, options.view_batch, device)

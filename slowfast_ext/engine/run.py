@@ -14,7 +14,7 @@ from yacs.config import CfgNode
 
 from slowfast_ext.config import options_of
 from slowfast_ext.data.loader import Batch, EvalLoader, TrainLoader
-from slowfast_ext.data.seeds import step_rng
+from slowfast_ext.data.seeds import clip_rngs, step_rng
 from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.data.transforms.mixing import MixupOptions, mix_batch
 from slowfast_ext.data.transforms.pipeline import AugOptions
@@ -28,6 +28,8 @@ from slowfast_ext.models import VideoModel
 from slowfast_ext.screen import in_words
 from slowfast_ext.tasks import METRICS, Task
 from slowfast_ext.tasks.base import ScoreOptions
+
+Tensors = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,22 @@ class TrainingRun:
         """The averaged model where there is one, else the model."""
         return self.average.model if self.average else self.model
 
-    def inputs(self, batch: Batch, epoch: int, number: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Normalised, mixed clips [B, C, T, H, W] and the targets of each head; `number` counts the epoch's batches."""
+    def inputs(self, batch: Batch, epoch: int, number: int) -> tuple[Tensors, Tensors]:
+        """What the model is called with, first normalised, mixed clips [B, C, T, H, W], and the targets of each head.
+
+        `number` counts the epoch's batches.
+        """
         recipe, device = self.recipe, self.world.device
         clip_BTCHW = batch.clip_BTCHW.to(device, non_blocking=True)
         targets = self.task.targets(batch.labels.to(device, non_blocking=True))
-        rng = step_rng(recipe.run.rng_seed, epoch, number)
-        return mix_batch(to_model_input(clip_BTCHW, recipe.pixels), targets, recipe.mixup, rng)
+        seed, first = recipe.run.rng_seed, self.world.rank * len(clip_BTCHW)
+        clip_BCTHW, targets = mix_batch(
+            to_model_input(clip_BTCHW, recipe.pixels),
+            targets,
+            recipe.mixup,
+            step_rng(seed, epoch, number),
+        )
+        return self.task.inputs(clip_BCTHW, clip_rngs(seed, epoch, number, first)), targets
 
     def sync_of(self, part: int) -> AbstractContextManager:
         """Gradients of all but the last pass of an accumulated step stay in this process."""

@@ -48,10 +48,10 @@ def train_step(run: TrainingRun, epoch: int, step: int, batches: Iterator[Batch]
     passes, videos = run.recipe.train.accumulate, []
     for part in range(passes):
         batch = next(batches)
-        clip_BCTHW, targets = run.inputs(batch, epoch, step * passes + part)
+        inputs, targets = run.inputs(batch, epoch, step * passes + part)
         with run.sync_of(part):
             with autocast(run.world.device, run.recipe.train.precision):
-                output = run.forward(clip_BCTHW)
+                output = run.forward(*inputs)
             loss = run.task.loss(output, targets)
             run.stepper.backward(loss / passes)
         run.log.add(batch, loss, run.task.running_sums(output, targets), run.recipe.repeats)

@@ -1,5 +1,6 @@
 """Models: backbones, attention, heads, weights."""
 
-from slowfast_ext.models.build import VideoModel, build_model, check_model
+from slowfast_ext.models.build import MODELS, VideoModel, build_model, check_model
+from slowfast_ext.models.masked import MaskedAutoencoder
 
-__all__ = ["VideoModel", "build_model", "check_model"]
+__all__ = ["MODELS", "MaskedAutoencoder", "VideoModel", "build_model", "check_model"]

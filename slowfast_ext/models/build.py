@@ -15,8 +15,11 @@ from slowfast_ext.models.backbones import BACKBONES, Backbone, BackboneSpec
 from slowfast_ext.models.blocks import BLOCKS, attention_names
 from slowfast_ext.models.layers import init_transformer
 from slowfast_ext.options import OptionError, Options, Problem, option, pair, section
-from slowfast_ext.registry import unknown_name
-from slowfast_ext.tasks import Output, build_task
+from slowfast_ext.registry import Registry, unknown_name
+from slowfast_ext.tasks import TASKS, Output, Task, build_task
+from slowfast_ext.tasks.build import task_name
+
+MODELS = Registry("MODELS")
 
 
 @section("MODEL", "Backbone, head and regularisation")
@@ -43,6 +46,7 @@ class ModelOptions(Options):
     )
 
 
+@MODELS.register("classifier")
 class VideoModel(nn.Module):
     """A backbone and the head of a task: normalised clip [B, 3, T, H, W] -> what the head gives.
 
@@ -68,6 +72,17 @@ class VideoModel(nn.Module):
         self.head = head
         self.head.apply(init_transformer(init_std * head_init_scale))
 
+    @classmethod
+    def from_cfg(cls, cfg: CfgNode, backbone: Backbone, task: Task) -> "VideoModel":
+        """The task's head on the backbone."""
+        model, head = options_of(cfg, ModelOptions), task.head(backbone.feature_dim)
+        return cls(backbone, head, cfg.MODEL.DROPOUT_RATE, model.init_std, model.head_init_scale)
+
+    @classmethod
+    def check(cls, cfg: CfgNode) -> Iterable[Problem]:
+        """What of `cfg` it cannot be built from."""
+        return ()
+
     def forward(self, clip_BCTHW: Tensor) -> Output:
         """What the head makes of the clip's feature."""
         return self.head(self.head_drop(self.backbone(clip_BCTHW)))
@@ -81,9 +96,8 @@ def build_model(cfg: CfgNode) -> VideoModel:
     model = options_of(cfg, ModelOptions)
     own = (options_of(cfg, kind) for kind in BACKBONES.options(model.backbone))
     backbone = BACKBONES.get(model.backbone)(_spec(cfg, model), *own)
-    head = build_task(cfg).head(backbone.feature_dim)
-    std, scale = model.init_std, model.head_init_scale
-    return VideoModel(backbone, head, cfg.MODEL.DROPOUT_RATE, std, scale)
+    task = build_task(cfg)
+    return MODELS.get(task.model).from_cfg(cfg, backbone, task)
 
 
 def check_model(cfg: CfgNode) -> Iterable[Problem]:
@@ -100,6 +114,9 @@ def check_model(cfg: CfgNode) -> Iterable[Problem]:
     own = (options_of(cfg, kind) for kind in BACKBONES.options(model.backbone))
     test_size = pair(cfg.DATA.TEST_CROP_SIZE)
     yield from BACKBONES.get(model.backbone).check(_spec(cfg, model), test_size, *own)
+    task = task_name(cfg)
+    if task in TASKS:
+        yield from MODELS.get(TASKS.get(task).model).check(cfg)
 
 
 def _spec(cfg: CfgNode, model: ModelOptions) -> BackboneSpec:

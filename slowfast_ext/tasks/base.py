@@ -5,10 +5,12 @@ Shapes: B clips, M videos of a set, C channels, K outputs of a head.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from yacs.config import CfgNode
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.options import Options, option, section
@@ -119,6 +121,8 @@ class Task:
     """Names of the numbers in the log line of training, see `running_sums`."""
     head_names: ClassVar[tuple[str, ...]] = ("",)
     """A name for each head; "" where there is only one."""
+    model: ClassVar[str] = "classifier"
+    """Name in the MODELS registry: what is put on the backbone, and how it is called."""
 
     def __init__(
         self,
@@ -132,6 +136,13 @@ class Task:
         self.num_classes = tuple(num_classes)
         self.label_smoothing, self.ensemble = label_smoothing, ensemble
         self.class_weights = list(class_weights or [None] * len(self.num_classes))
+
+    @classmethod
+    def from_cfg(
+        cls, cfg: CfgNode, num_classes: Sequence[int], *options: Options, **common: Any
+    ) -> "Task":
+        """With the options that it is registered with; a task that depends on more of `cfg` looks it up here."""
+        return cls(num_classes, *options, **common)
 
     @property
     def name(self) -> str:
@@ -169,6 +180,14 @@ class Task:
     def targets(self, labels: Tensor) -> tuple[Tensor, ...]:
         """What the loss compares each head's output with: floats that may be mixed between clips."""
         raise NotImplementedError
+
+    def inputs(self, clip_BCTHW: Tensor, rngs: Iterable[np.random.Generator]) -> tuple[Tensor, ...]:
+        """What the model is called with: here the clips alone.
+
+        A task that draws something for each clip takes one of `rngs` for each, in their order: in training a
+        function of seed, epoch, step and position in the batch, in an evaluation of video and view.
+        """
+        return (clip_BCTHW,)
 
     def loss(self, output: Output, targets: Sequence[Tensor]) -> Tensor:
         """Mean over the clips."""

@@ -28,8 +28,9 @@ def build_task(cfg: CfgNode, training: Iterable[Labels] = ()) -> Task:
 
     TRAIN.CLASS_WEIGHTS are computed from the labels of the `training` videos. Raises ConfigError for an unknown name.
     """
-    name = _task_name(cfg)
-    task = TASKS.get(name)(
+    name = task_name(cfg)
+    task: Task = TASKS.get(name).from_cfg(
+        cfg,
         _class_counts(cfg),
         *(options_of(cfg, own) for own in TASKS.options(name)),
         label_smoothing=options_of(cfg, SmoothingOptions).label_smooth_value,
@@ -42,11 +43,12 @@ def build_task(cfg: CfgNode, training: Iterable[Labels] = ()) -> Task:
 
 def check_task(cfg: CfgNode) -> Iterable[Problem]:
     """A task or metric that is not there, heads that do not fit the task, options that exclude each other."""
-    name = _task_name(cfg)
+    name = task_name(cfg)
     if name not in TASKS:
         yield Problem("TASK", f"unknown; {unknown_name(name, ['auto', *TASKS.names()])}")
         return
-    task, heads = build_task(cfg), len(_class_counts(cfg))
+    task = build_task(cfg)
+    heads = len(task.num_classes)
     if heads != len(task.head_names):
         wanted = "one value" if task.head_names == ("",) else f"one for each of {task.head_names}"
         yield Problem(
@@ -69,7 +71,8 @@ def check_task(cfg: CfgNode) -> Iterable[Problem]:
             )
 
 
-def _task_name(cfg: CfgNode) -> str:
+def task_name(cfg: CfgNode) -> str:
+    """TASK, or what `auto` stands for."""
     named = options_of(cfg, TaskOptions).task
     if named != "auto":
         return named

@@ -193,10 +193,13 @@ class VisionTransformer(Backbone):
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Clip [B, 3, T, H, W] -> feature [B, C]. Raises ConfigError for an indivisible clip."""
-        x_BNC, grid = self.embed(clip_BCTHW)
-        x_BNC = run_blocks(self.blocks, x_BNC, grid, recomputed=self.recomputed)
-        x_BNC = self.norm(self.pool.tokens(x_BNC))
+        x_BNC = self.encode(*self.embed(clip_BCTHW))
         return self.pre_logits(self.fc_norm(self.pool(x_BNC)))
+
+    def encode(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """Embedded tokens of `grid`, or a part of them without one (all are prefix), after blocks and norm."""
+        x_BNC = run_blocks(self.blocks, x_BNC, grid, recomputed=self.recomputed)
+        return self.norm(self.pool.tokens(x_BNC))
 
     def embed(self, clip_BCTHW: Tensor) -> tuple[Tensor, Grid]:
         """Tokens [B, N, C] with positions, class token first, and their grid."""

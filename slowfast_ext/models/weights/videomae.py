@@ -1,10 +1,12 @@
 """VideoMAE and VideoMAE V2 checkpoints: finetuned classifiers, and pre-training files with their decoder.
 
 Positions are no part of the files (VIT.POS_EMBED sincos), the mean token is normalised (VIT.POOL mean_norm). Of a
-pre-training file the decoder is without effect here, and so is the norm of its encoder unless VIT.POOL is mean.
+pre-training file the decoder is without effect in a classifier, and so is the norm of its encoder unless VIT.POOL is mean;
+a masked autoencoder takes all of it.
 """
 
 from slowfast_ext.models.build import VideoModel
+from slowfast_ext.models.masked import MaskedAutoencoder
 from slowfast_ext.models.weights.base import KINETICS, WEIGHTS, Importer, Shapes, State, rename
 from slowfast_ext.models.weights.qkv import join_biases, split_biases
 from slowfast_ext.models.weights.vit import resize_positions, vit_of
@@ -17,6 +19,7 @@ _TO_OURS = (
     (r"^(pos_embed|patch_embed|blocks|norm|fc_norm)\b", r"backbone.\1"),
 )
 _TO_THEIRS = ((r"^backbone\.", ""), (r"\.ls([12])\.gamma$", r".gamma_\1"))
+_BEFORE_FINETUNING = ((r"^backbone\.", "encoder."), (r"^head\.", ""), *_TO_THEIRS[1:])
 
 
 @WEIGHTS.register("videomae")
@@ -36,16 +39,21 @@ class VideoMaeImporter(Importer):
 
     @staticmethod
     def to_ours(state: State, model: VideoModel) -> State:
-        """One bias of queries, keys and values; that of the keys is zero. The decoder keeps its names."""
+        """One bias of queries, keys and values; that of the keys is zero. The decoder keeps its names in a classifier."""
         vit_of(model)
-        idle = {key: x for key, x in state.items() if key.startswith(PRETRAINING)}
-        used = {key: x for key, x in state.items() if key not in idle}
-        return join_biases(rename(used, _TO_OURS)) | idle
+        decoder = {key: x for key, x in state.items() if key.startswith(PRETRAINING)}
+        used = join_biases(
+            rename({key: x for key, x in state.items() if key not in decoder}, _TO_OURS)
+        )
+        if isinstance(model, MaskedAutoencoder):
+            return used | join_biases({f"head.{key}": x for key, x in decoder.items()})
+        return used | decoder
 
     @staticmethod
     def to_theirs(state: State, model: VideoModel) -> State:
-        """The inverse, as finetuned classifiers are stored."""
-        return rename(split_biases(state), _TO_THEIRS)
+        """The inverse, as finetuned classifiers are stored, or a masked autoencoder."""
+        before = isinstance(model, MaskedAutoencoder)
+        return rename(split_biases(state), _BEFORE_FINETUNING if before else _TO_THEIRS)
 
     @staticmethod
     def idle(name: str, model: VideoModel) -> bool:
