@@ -18,7 +18,14 @@ from slowfast_ext.engine.options import TestOptions
 from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.files import read_weights
 from slowfast_ext.models import VideoModel, build_model
-from slowfast_ext.models.weights import LoadOptions, build_with_weights, class_order
+from slowfast_ext.models.weights import (
+    LoadOptions,
+    build_with_weights,
+    class_order,
+    fit_weights,
+    unwrap,
+)
+from slowfast_ext.models.weights.base import recognise
 from slowfast_ext.options import Size
 from slowfast_ext.registry import unknown_name
 from slowfast_ext.tasks import Metrics
@@ -26,6 +33,7 @@ from slowfast_ext.tasks import Metrics
 logger = logging.getLogger(__name__)
 
 ZOO = Path(__file__).parent / "configs" / "zoo"
+_ANY_CHANGE = ("head", "time", "space", "new", "unused")
 _USUAL_CHANGES = ("head", "time", "space", "new")
 
 
@@ -90,6 +98,41 @@ def create_model(
         model.class_names = (class_order(classes[-1]),) if classes else ()
     model.config = cfg
     return model
+
+
+def matching_models(weights: str | Path | Sequence[str | Path] | Mapping[str, Any]) -> list[str]:
+    """Names of the models that a checkpoint fits as it is, else of those that only lack or change its classifier.
+
+    Their configurations say which input it wants (`model_config(name)`: frames, pixels, colours, views). Raises
+    CheckpointError for weights of no family that is known here.
+    """
+    checkpoint = weights if isinstance(weights, Mapping) else _read(weights)
+    state = unwrap(checkpoint)
+    recognise(state)
+    widths = {side for tensor in state.values() for side in tensor.shape}
+    changes = {name: _changes(name, checkpoint, widths) for name in list_models()}
+    for allowed in (set(), {"new"}, {"head"}):
+        found = [name for name, kinds in changes.items() if kinds is not None and kinds <= allowed]
+        if found:
+            return found
+    return []
+
+
+def _changes(name: str, checkpoint: Mapping[str, Any], widths: set[int]) -> set[str] | None:
+    """What differs between a checkpoint and a model of the zoo, without data; None: the architecture."""
+    cfg = model_config(name)
+    backbone = cfg.MODEL.BACKBONE.upper()
+    own = cfg.VIT if backbone == "XVIT" else cfg.get(backbone, cfg.VIT)
+    if not widths.issuperset(own.EMBED_DIM if isinstance(own.EMBED_DIM, list) else [own.EMBED_DIM]):
+        return None
+    with torch.device("meta"):
+        model = build_model(cfg)
+    try:
+        _, report = fit_weights(checkpoint, model, LoadOptions(changed=_ANY_CHANGE))
+    except (CheckpointError, RuntimeError, KeyError, ValueError):
+        return None
+    classifier = all(part.startswith(("head.", "backbone.fc_norm.")) for part in report.new)
+    return set(report.changes()) if classifier else None
 
 
 def load_model(checkpoint: str | Path, device: str | torch.device = "cpu") -> VideoModel:

@@ -9,7 +9,7 @@ from reference_data import SHARED
 
 from slowfast_ext.errors import CheckpointError
 from slowfast_ext.files import read_weights
-from slowfast_ext.hub import create_model
+from slowfast_ext.hub import create_model, matching_models
 from slowfast_ext.models.weights import (
     WEIGHTS,
     LoadOptions,
@@ -269,3 +269,22 @@ def test_timesformer_starts_from_images():
     assert torch.equal(block.temporal_norm1.bias, block.norm1.bias)
     still = torch.randn(2, 3, 1, 32, 32)
     torch.testing.assert_close(model(still.expand(-1, -1, 4, -1, -1)), image.eval()(still))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("videomae_l16_k400", ["videomae_l"]),
+        ("videomae_s16_pretrain", ["videomae2_s", "videomae_s", "videomae_s_ssv2"]),
+        ("timesformer_b16_hr_16x448_k400", ["timesformer_hr"]),
+        ("hf_vivit_b16x2_k400", ["vivit_b"]),
+        ("internvideo2_s14_8x224_k400", ["internvideo2_s"]),
+        ("vjepa2_l16_16x256_ssv2", ["vjepa2_l"]),
+        ("xvit_b16_16f_ssv2", ["xvit_b16_ssv2"]),
+        ("internvideo2_6b14_8x224_k400", []),
+    ],
+)
+def test_a_file_tells_which_model_it_is(name, expected):
+    if name not in MANIFESTS:
+        pytest.skip("no key lists here")
+    assert matching_models({"module": meta_state(name)}) == expected

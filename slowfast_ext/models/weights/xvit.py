@@ -3,8 +3,7 @@
 Files with the transformer head also hold the linear layer `new_fc`, which is never used: it is `idle`.
 """
 
-from typing import cast
-
+from slowfast_ext.errors import CheckpointError
 from slowfast_ext.models.backbones.xvit import Consensus, XViT
 from slowfast_ext.models.build import VideoModel
 from slowfast_ext.models.weights.base import WEIGHTS, Importer, Shapes, State, rename
@@ -61,7 +60,10 @@ class XViTImporter(Importer):
 
 
 def _has_transformer(model: VideoModel) -> bool:
-    return isinstance(cast(XViT, vit_of(model)).consensus, Consensus)
+    backbone = vit_of(model)
+    if not isinstance(backbone, XViT):
+        raise CheckpointError("a checkpoint of XViT; set MODEL.BACKBONE xvit")
+    return isinstance(backbone.consensus, Consensus)
 
 
 def _head(model: VideoModel) -> tuple[tuple[str, str], ...]:
