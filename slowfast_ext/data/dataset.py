@@ -29,11 +29,20 @@ from slowfast_ext.data.sampling import (
 )
 from slowfast_ext.data.seeds import Stream, sample_rng
 from slowfast_ext.data.transforms.pipeline import ClipTransform, train_transform_from
-from slowfast_ext.data.transforms.resize_crop import CropOptions, Resize, test_crops
+from slowfast_ext.data.transforms.resize_crop import (
+    CropOptions,
+    Resize,
+    cover_size,
+    crop_box,
+    test_crops,
+)
 from slowfast_ext.errors import DataError
 from slowfast_ext.options import pair
 
 MAX_REPLACEMENTS = 10
+
+SHORT_VIDEO = "videos shorter than a clip, last frame repeated"
+IDENTICAL_VIEWS = "videos with fewer distinct views than are averaged (TEST.NUM_ENSEMBLE_VIEWS, TEST.NUM_SPATIAL_CROPS)"
 
 Item = TypeVar("Item")
 Clips = TypeVar("Clips")
@@ -97,7 +106,12 @@ class _News:
     def note_length(self, info: ClipInfo, options: SamplingOptions) -> None:
         """Count a video that is shorter than a clip."""
         if info.length < clip_span(info.fps, options):
-            self._own["videos shorter than a clip, last frame repeated"] += 1
+            self._own[SHORT_VIDEO] += 1
+
+    def note_views(self, distinct: int, views: int) -> None:
+        """Count a video some of whose views are the same."""
+        if distinct < views:
+            self._own[IDENTICAL_VIEWS] += 1
 
     def take(self) -> Counter[str]:
         """Counts that are new since the last call."""
@@ -273,6 +287,8 @@ class TestViews(Dataset[TestItem]):
         positions = sorted({view.crop for view in self.views})
         crops = test_crops(frames, self.size, positions, self.resize, self.cover)
         crop_at = dict(zip(positions, crops, strict=True))
+        if not windows:
+            self._news.note_views(self._distinct(wanted, frames), len(self.views))
         _, T, C, H, W = self.shape
         out_VTHWC = torch.empty((len(wanted), T, H, W, C), dtype=torch.uint8)
         views = self.views * len(pieces)
@@ -280,6 +296,14 @@ class TestViews(Dataset[TestItem]):
             at = torch.from_numpy(np.searchsorted(needed, indices))
             row.copy_(crop_at[view.crop].permute(0, 2, 3, 1)[at])
         return out_VTHWC.permute(0, 1, 4, 2, 3)
+
+    def _distinct(self, indices: Sequence[np.ndarray], frames_TCHW: Tensor) -> int:
+        """Views of different frames or different pixels of them: few where a video is short or has the crop's form."""
+        height, width = cover_size(frames_TCHW.shape[-2], frames_TCHW.shape[-1], self.cover)
+        pairs = zip(self.views, indices, strict=True)
+        return len(
+            {(own.tobytes(), crop_box(height, width, self.size, view.crop)) for view, own in pairs}
+        )
 
 
 def _inside(window: range, length: int) -> range:

@@ -1,12 +1,14 @@
 """Items: one decode for all clips of a video, each view a slice of it, determinism."""
 
+from collections import Counter
+
 import pytest
 import torch
 from fakes import FakeSource, all_views, make_cfg, make_videos
 
 from slowfast_ext.config import options_of
 from slowfast_ext.data import sampling
-from slowfast_ext.data.dataset import TestViews, TrainClips
+from slowfast_ext.data.dataset import IDENTICAL_VIEWS, SHORT_VIDEO, TestViews, TrainClips
 from slowfast_ext.data.decode.source import LengthChangedError
 from slowfast_ext.data.samplers import Draw
 from slowfast_ext.data.sampling import SamplingOptions
@@ -96,8 +98,22 @@ def test_videos_shorter_than_a_clip_are_counted():
     for length, times in ((12, 1), (13, 0)):
         source = FakeSource(length=length)
         counts = TrainClips.from_cfg(cfg, make_videos(1), source)[Draw(0, 0, 0)].counts
-        assert sum(counts.values()) == times
-        assert (
-            sum(TestViews.from_cfg(cfg, make_videos(1), all_views(cfg), source)[0].counts.values())
-            == times
-        )
+        assert counts == Counter({SHORT_VIDEO: times})
+        counts = TestViews.from_cfg(cfg, make_videos(1), all_views(cfg), source)[0].counts
+        assert counts[SHORT_VIDEO] == times
+
+
+@pytest.mark.parametrize(
+    ("length", "crops", "repeated"), [(13, 1, True), (14, 1, True), (15, 1, False), (15, 3, True)]
+)
+def test_videos_with_views_that_repeat_are_counted(length, crops, repeated):
+    """Square frames have one crop; three clips of 13 frames need room for two more frames to differ."""
+    cfg = make_cfg(
+        DATA__NUM_FRAMES=4,
+        DATA__SAMPLING_RATE=4,
+        TEST__NUM_ENSEMBLE_VIEWS=3,
+        TEST__NUM_SPATIAL_CROPS=crops,
+    )
+    source = FakeSource(length=length, height=24, width=24)
+    counts = TestViews.from_cfg(cfg, make_videos(1), all_views(cfg), source)[0].counts
+    assert counts[IDENTICAL_VIEWS] == repeated
