@@ -18,7 +18,7 @@ from slowfast_ext.models.weights import LoadOptions, fit_weights
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = sorted(path for path in (ROOT / "exp").iterdir() if path.is_dir())
 CONFIGS = {path.name: path / "config.yaml" for path in FOLDERS if (path / "config.yaml").exists()}
-OURS = ("motion_", "real_")
+OURS = ("motion_", "real_", "own_")
 PAPERS = [name for name in CONFIGS if not name.startswith(OURS)]
 EMIM = [
     f"uniformer_{model}_uniformer_extra_attn{number}_ATTN_ATTN_7_7_LG{ending}"

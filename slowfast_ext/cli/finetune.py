@@ -51,9 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
     if args.dry_run:
-        _say(
-            f"next: the same command without --dry-run, or slowfast-ext train --cfg {folder.config}"
-        )
+        _say("next: the same command without --dry-run")
         return 0
     worker = [sys.executable, "-m", "slowfast_ext", "train", "--cfg", str(folder.config)]
     code = run_everywhere(partial(train_and_test, cfg), options_of(cfg, RunOptions), worker)
@@ -140,14 +138,8 @@ def _say_result(out: Path) -> None:
         _say(line)
     page = _report(out)
     _say(f"  report: {page}" if page else f"  curves: {out / 'stats.jsonl'}")
-    weights = str(trained_weights(out))
-    _say("next:")
-    for command in (
-        ["predict", "--weights", weights, "VIDEO"],
-        ["report", str(out)],
-        ["train", "--cfg", str(out / "config.yaml")],
-    ):
-        _say(f"  slowfast-ext {join(command)}")
+    _say(f"  tested weights: {trained_weights(out)}")
+    _say(f"  the same again: slowfast-ext {join(['train', '--cfg', str(out / 'config.yaml')])}")
 
 
 def _report(out: Path) -> Path | None:

@@ -21,7 +21,7 @@ FEW, SOME = 10, 50
 """Training videos a class: below FEW the head alone is trained, below SOME the last blocks too."""
 
 LAST_BLOCKS = 2
-CLIPS_FROM_NOTHING, CLIPS_FROM_WEIGHTS = 10_000, 4_000
+CLIPS_FROM_NOTHING, CLIPS_FROM_WEIGHTS = 15_000, 4_000
 LONG_SECONDS = 15.0
 CLIP_SECONDS = 4.0
 UNEQUAL = 1.5

@@ -5,11 +5,13 @@ import pytest
 from slowfast_ext.cli import finetune
 from slowfast_ext.data.motion import CLASS_NAMES, MotionOptions, render_clip, write_video
 
-QUICK = (
-    "UNIFORMER.EMBED_DIM [8,8,16,16] UNIFORMER.HEAD_DIM 8 UNIFORMER.DEPTH [1,1,1,1] DATA.NUM_FRAMES 4 "
-    "DATA.TRAIN_CROP_SIZE [32,32] DATA.TEST_CROP_SIZE [32,32] TEST.NUM_ENSEMBLE_VIEWS 1 DEVICE cpu "
-    "DATA_LOADER.NUM_WORKERS 0 TENSORBOARD.ENABLE False LOG_PERIOD 1"
-).split()
+SMALL = {
+    "UNIFORMER.EMBED_DIM": "[8,8,16,16]", "UNIFORMER.HEAD_DIM": 8, "UNIFORMER.DEPTH": "[1,1,1,1]",
+    "DATA.NUM_FRAMES": 4, "DATA.TRAIN_CROP_SIZE": "[32,32]", "DATA.TEST_CROP_SIZE": "[32,32]",
+    "TEST.NUM_ENSEMBLE_VIEWS": 1, "DATA_LOADER.NUM_WORKERS": 0, "TENSORBOARD.ENABLE": False, "LOG_PERIOD": 1,
+    "DEVICE": "cpu",
+}  # fmt: skip
+QUICK = [str(part) for setting in SMALL.items() for part in setting]
 
 SETTINGS = MotionOptions(size=32, num_frames=8).settings
 
@@ -30,8 +32,9 @@ def clips(tmp_path_factory):
 
 
 @pytest.fixture
-def run(capfd):
-    """Runs the command; (exit code, output, errors)."""
+def run(capfd, monkeypatch):
+    """Runs the command, without its report; (exit code, output, errors)."""
+    monkeypatch.setattr(finetune, "_report", lambda out: None)
 
     def go(*arguments):
         code = finetune.main([*map(str, arguments), *QUICK])

@@ -40,7 +40,11 @@ def test_split_folders_and_a_table_of_the_tree_give_the_split(tmp_path):
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_table(tmp_path, separator):
     touch(tmp_path, "v/a b.mp4", "v/c.mp4")
-    rows = ["video", "class", "group"], ["v/a b.mp4", "sit", "g1"], [f"{tmp_path}/v/c.mp4", "walk", ""]
+    rows = (
+        ["video", "class", "group"],
+        ["v/a b.mp4", "sit", "g1"],
+        [f"{tmp_path}/v/c.mp4", "walk", ""],
+    )
     table = tmp_path / "videos.csv"
     table.write_text("\n".join(separator.join(row) for row in rows), encoding="utf-8-sig")
     clips = read_clips(table)
@@ -90,7 +94,7 @@ def test_table_that_cannot_be_used(tmp_path, text, complaint):
 
 def test_neither_folder_nor_table(tmp_path):
     touch(tmp_path, "a.mp4")
-    with pytest.raises(DataError, match="neither a folder .*nor a table"):
+    with pytest.raises(DataError, match=r"neither a folder .*nor a table"):
         read_clips(tmp_path / "a.mp4")
     with pytest.raises(DataError, match="no such folder or file"):
         read_clips(tmp_path / "none")

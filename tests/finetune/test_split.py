@@ -43,7 +43,9 @@ def test_without_groups_it_is_the_split_of_class_folders(tmp_path):
 def test_groups_stay_together_and_no_class_loses_its_training_videos(seed):
     rng = np.random.default_rng(seed)
     clips = [
-        clip(n, label, group=f"g{rng.integers(8)}") for label in "abcd" for n in range(rng.integers(2, 20))
+        clip(n, label, group=f"g{rng.integers(8)}")
+        for label in "abcd"
+        for n in range(rng.integers(2, 20))
     ]
     chosen = with_split(clips)
     assert not straddling_groups(chosen)
@@ -55,7 +57,9 @@ def test_groups_stay_together_and_no_class_loses_its_training_videos(seed):
 
 
 def test_a_class_from_one_source_is_not_validated():
-    clips = [clip(n, "a", group=f"g{n}") for n in range(5)] + [clip(n, "b", group="only") for n in range(5)]
+    clips = [clip(n, "a", group=f"g{n}") for n in range(5)] + [
+        clip(n, "b", group="only") for n in range(5)
+    ]
     assert counts(with_split(clips), "val") == {"a": 1}
 
 
@@ -86,7 +90,11 @@ def test_classes_that_cannot_be_learnt(clips, complaint):
 
 @pytest.mark.parametrize(
     ("splits", "complaint"),
-    [("tttt", "to validate with"), ("vvvv", "to train with"), ("ttvv", "class b without a training")],
+    [
+        ("tttt", "to validate with"),
+        ("vvvv", "to train with"),
+        ("ttvv", "class b without a training"),
+    ],
 )
 def test_splits_that_leave_nothing(splits, complaint):
     words = {"t": "train", "v": "val"}
