@@ -24,6 +24,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 75
+EXIT_KILLED = 130
 
 GRACE_SECONDS = 20.0
 _ERROR_FILE = "SLOWFAST_ERROR_FILE"
@@ -61,6 +62,9 @@ def run_here(job: Callable[[], None]) -> int:
     except (ConfigError, DataError, CheckpointError) as error:
         _report(f"{type(error).__name__}: {error}")
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        _report("interrupted; the same command goes on from the last checkpoint, if there is one")
+        return EXIT_KILLED
     except Exception:
         _report(traceback.format_exc())
         return EXIT_FAILED

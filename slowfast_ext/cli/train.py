@@ -1,7 +1,8 @@
 """Train, then test: slowfast-ext train --cfg FILE... [KEY VALUE ...].
 
 TRAIN.ENABLE False or TEST.ENABLE False leaves one of them out.
-Exit code: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 75 interrupted (start it again to go on).
+Exit code: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 75 interrupted by a signal or Ctrl-C after a
+checkpoint (start it again to go on), 130 by a second Ctrl-C, at once.
 """
 
 import argparse

@@ -190,6 +190,29 @@ def test_a_signal_clears_the_line_and_says_how_to_go_on(settings, processes):
     assert not re.search(rb"\x1b\[\?25l(?!\x1b\[\?25h)", terminal.raw)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "times"), [(1, 1), (2, 1), (1, 2)])
+def test_ctrl_c_saves_and_a_second_one_ends_at_once(settings, processes, times):
+    terminal = Terminal(120)
+    process = start(
+        settings, terminal, NUM_GPUS=processes, SOLVER__MAX_EPOCH=500, TEST__ENABLE=False,
+        TRAIN__BATCH_SIZE=24 if times > 1 else 6, TRAIN__ACCUMULATE=1, VIT__DEPTH=400 if times > 1 else 2,
+    )  # fmt: skip
+    wanted = b"learning rate" if times > 1 else b"clips/s"
+    deadline = time.monotonic() + 120
+    while wanted not in terminal.raw and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(1.2 if times > 1 else 0)
+    assert process.wait(timeout=60) == (75 if times == 1 else 130)
+    terminal.close()
+    assert "Ctrl-C once more ends at once" in terminal.text
+    assert "Traceback" not in terminal.text
+    ending = "stopped by SIGINT" if times == 1 else "interrupted; the same command goes on"
+    assert ending in [line for line in terminal.lines if line][-1]
+
+
 def test_numbers_are_those_of_a_pipe(settings, tmp_path, on_terminal):
     piped = {**settings, "OUTPUT_DIR": tmp_path / "piped"}
     jobs.train_and_test(config(piped, TEST__ENABLE=False))
