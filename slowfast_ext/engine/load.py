@@ -26,6 +26,7 @@ def load_test_weights(
     checkpoint = read_weights(path)
     if videos is not None:
         _require_same_classes(checkpoint.get("class_names"), videos, path)
+        model.class_names = videos.class_names
     average = checkpoint.get("ema_state")
     return _load(model, average if isinstance(average, Mapping) else checkpoint, path, options)
 

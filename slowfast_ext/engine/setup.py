@@ -60,6 +60,7 @@ def build_training(
     store = CheckpointStore(recipe.run.output_dir, options.keep_checkpoints)
     resumed = from_main(world, store.newest_sound) if options.auto_resume else None
     model = prepare_model(cfg, world)
+    model.class_names = videos.class_names
     if resumed is None and options.checkpoint_file_path:
         load_initial_weights(model, options.checkpoint_file_path, options_of(cfg, LoadOptions))
     if options.freeze:
