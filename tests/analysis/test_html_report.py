@@ -242,7 +242,7 @@ def test_scores_of_another_test_are_not_used(run):
     assert "does not belong" in found.notes[0]
 
 
-def test_several_labels_a_video(run):
+def write_several_labels(run):
     rows = [
         [0, "a.mp4", "0 2", 0, 0.9, True],
         [1, "b.mp4", "1", 2, 0.8, True],
@@ -255,6 +255,10 @@ def test_several_labels_a_video(run):
     labels = np.zeros((3, 5), np.float32)
     labels[0, [0, 2]] = labels[1, 1] = 1
     save_file({"scores0": probs, "labels": labels}, run / "results/scores.safetensors")
+
+
+def test_several_labels_a_video(run):
+    write_several_labels(run)
     head = head_of(run)
     assert head.multi_label
     assert head.right.tolist() == [True, False, False]
@@ -264,7 +268,7 @@ def test_several_labels_a_video(run):
     assert data["labelStart"].tolist() == [0, 2, 3, 3]
 
 
-def test_verb_and_noun(run):
+def write_verb_and_noun(run):
     rows = [
         [0, "a.mp4", "0 1", "0 2", "0.9 0.8", True],
         [1, "b.mp4", "1 2", "1 2", "0.7 0.6", True],
@@ -285,6 +289,10 @@ def test_verb_and_noun(run):
         {"scores0": verb, "scores1": noun, "labels": np.array([[0, 1], [1, 2]])},
         run / "results/scores.safetensors",
     )
+
+
+def test_verb_and_noun(run):
+    write_verb_and_noun(run)
     heads = {head.name: head for head in read_run(run).heads}
     assert heads["verb"].class_names == ("cut", "wash")
     assert heads["noun"].right.tolist() == [False, True]
@@ -448,6 +456,25 @@ def test_runs_side_by_side(tmp_path):
         tab.locator("#summary select").select_option(label="joint, seed 1")
         assert "seed 1" in tab.locator("#summary").text_content()
         assert tab.locator("#classes .lt-body .lt-row").count() == 5
+
+
+def test_several_labels_in_a_browser(run):
+    write_several_labels(run)
+    assert report.main([str(run)]) == 0
+    with opened(run / "report.html") as tab:
+        assert tab.get_by_role("button", name="average precision").is_visible()
+        assert "several labels" in tab.locator("#confusion").text_content()
+        tab.locator("#classes .lt-body .lt-row").first.click()
+        assert tab.locator("dialog.drawer").is_visible()
+
+
+def test_heads_are_chosen(run):
+    write_verb_and_noun(run)
+    assert report.main([str(run)]) == 0
+    with opened(run / "report.html") as tab:
+        assert tab.locator("#classes .lt-body .lt-row").count() == 2
+        tab.get_by_role("button", name="noun", exact=True).click()
+        assert tab.locator("#classes .lt-body .lt-row").count() == 3
 
 
 def test_a_run_that_was_only_trained(tmp_path):
