@@ -111,6 +111,11 @@ def export_model(
     inputs = bytes_B if preprocess else _normalised(bytes_B, pixels)
     facts = metadata(model, cfg, task, inputs, preprocess, looks)
     with _beside(path) as temporary, torch.no_grad(), _quiet():
+        # Before tracing: what a model computes once and keeps must not be computed in a trace.
+        if looks:
+            wanted = mean_scores(model, task, bytes_B.movedim(-1, -3), pixels, TestOptions(), _CPU)
+        else:
+            wanted = [torch.cat(head) for head in zip(*_eager(model, bytes_B, pixels), strict=True)]
         try:
             kind.write(_traced(form, inputs), temporary, facts)
         except OSError:
@@ -118,10 +123,6 @@ def export_model(
         except Exception as cause:  # torch has a dozen kinds for what it cannot trace or translate
             raise ExportError(f"{path}: not written: {_reason(cause)}") from cause
         run = kind.open(temporary)
-        if looks:
-            wanted = mean_scores(model, task, bytes_B.movedim(-1, -3), pixels, TestOptions(), _CPU)
-        else:
-            wanted = [torch.cat(head) for head in zip(*_eager(model, bytes_B, pixels), strict=True)]
         error = _largest_error(run, inputs, wanted)
         if not error <= tolerance:  # NaN is none too
             raise ExportError(
@@ -252,12 +253,14 @@ def _largest_error(run: Program, inputs: Tensor, expected: Sequence[Tensor]) -> 
 def _traced(form: ExportForm, inputs: Tensor) -> torch.export.ExportedProgram:
     """The program, for any number of clips of the size of the inputs."""
     shapes = ({0: torch.export.Dim("batch")},)
-    return torch.export.export(form, (inputs[:2],), dynamic_shapes=shapes)
+    return torch.export.export(form, (inputs[:2],), dynamic_shapes=shapes, strict=False)
 
 
-def _reason(error: Exception) -> str:
-    """The first line of what torch says."""
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+def _reason(error: BaseException) -> str:
+    """The first line of what torch said first."""
+    while error.__cause__:
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 Shapes: B batch, N tokens (prefix first, then time-major), R landmarks, h heads, D head dim.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -32,8 +34,14 @@ def random_tokens(x_BhND: Tensor, count: int, training: bool) -> Tensor:
     B, h, N, _ = x_BhND.shape
     if training:
         return torch.rand(B, h, N, device=x_BhND.device).topk(count, dim=-1).indices
-    fixed = torch.randperm(N, generator=torch.Generator().manual_seed(0))[:count]
-    return fixed.to(x_BhND.device).expand(B, h, -1)
+    fixed = torch.tensor(_fixed_order(N)[:count], device=x_BhND.device)
+    return fixed.expand(B, h, -1)
+
+
+@lru_cache(maxsize=16)
+def _fixed_order(count: int) -> tuple[int, ...]:
+    """A permutation as plain numbers: constants of a program that is traced, once the model has been called."""
+    return tuple(torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist())
 
 
 def gather_tokens(x_BhND: Tensor, index_BhR: Tensor) -> Tensor:
