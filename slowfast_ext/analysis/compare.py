@@ -1,4 +1,4 @@
-"""Several runs of several experiments in one table: mean and spread over the runs of the same name."""
+"""Several runs of several experiments in one table: mean and standard deviation over the runs of the same name."""
 
 import json
 from collections.abc import Iterable, Sequence
