@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     recognizer.check_block(args.block)
     share_cores(workers)
     part = f"{share}-of-{shares}" if shares > 1 else ""
-    folder = FeatureFolder(args.out, settings, args.format, part)
+    folder = FeatureFolder(args.out, settings, args.format, part, args.retry)
     todo = [own for own in listed if own.record.name not in folder.done]
     failed, count = folder.failed & {own.record.name for own in listed}, 0
     try:
@@ -76,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         folder.close()
     before = f", {len(listed) - len(todo)} were there" if len(todo) < len(listed) else ""
-    bad = f"; {len(failed)} could not be read, see {folder.index}" if failed else ""
+    bad = (
+        f"; {len(failed)} could not be read, see {folder.index} (--retry: again)" if failed else ""
+    )
     report(f"{args.out}: features of {len(listed)} videos{before}{bad}")
     return end_of(len(listed) - len(failed), len(failed))
 

@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     share_cores(workers)
     lines = None
     if args.out:
-        lines = Lines(args.out, recognizer.classes, args.top, bool(args.window), settings)
+        lines = Lines(
+            args.out, recognizer.classes, args.top, bool(args.window), settings, args.retry
+        )
     run = _Run(args, listed, targets, lines)
     if args.window:
         _note_short_windows(args.window, recognizer)
@@ -220,7 +222,11 @@ class _Run:
         if self._lines:
             before = len(self.earlier & listed)
             known = f", {before} were there" if before else ""
-            bad = f"; {len(failed)} could not be read, see their lines" if failed else ""
+            bad = (
+                f"; {len(failed)} could not be read, see their lines (--retry: again)"
+                if failed
+                else ""
+            )
             report(f"{self._args.out}: {len(listed)} videos{known}{bad}")
         return end_of(len(listed) - len(failed), len(failed | self._not_drawn))
 

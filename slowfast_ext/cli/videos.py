@@ -41,9 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser, views: str) -> None:
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes that read videos; default: by the cores"
     )
+    parser.add_argument(
+        "--retry", action="store_true", help="try again what could not be read an earlier time"
+    )
     parser.add_argument("--view-batch", type=int, metavar="N", help="views computed at a time")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; default: a GPU if any")
     parser.add_argument("--precision", default="", choices=("fp32", "bf16", "fp16"))
+    parser.add_argument(
+        "--image-template",
+        default="",
+        metavar="NAME",
+        help="names in folders of images, img_{:05d}.jpg; default: as in the checkpoint's data",
+    )
     public = parser.add_argument_group("weights of other programs")
     public.add_argument(
         "--model",
@@ -86,6 +95,7 @@ def recognizer_of(args: argparse.Namespace) -> Any:
         class_names=[class_order(name) for name in args.class_names],
         view_batch=args.view_batch,
         precision=args.precision,
+        image_template=args.image_template,
         settings=dict(zip(args.opts[::2], args.opts[1::2], strict=True)),
     )
 
@@ -100,7 +110,14 @@ def settings_of(args: argparse.Namespace, **more: Any) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file")
     names = [Path(name).name for name in args.class_names]
     own = {"weights": f"{path.name} {fingerprint(path)}", "model": args.model, "opts": args.opts}
-    return {**own, "class_names": names, "views": args.views, "precision": args.precision, **more}
+    return {
+        **own,
+        "class_names": names,
+        "views": args.views,
+        "precision": args.precision,
+        "image_template": args.image_template,
+        **more,
+    }
 
 
 def workers_for(asked: int | None, videos: int) -> int:

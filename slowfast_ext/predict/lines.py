@@ -5,11 +5,12 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from slowfast_ext.errors import DataError
+from slowfast_ext.files import write_atomically
 from slowfast_ext.predict.prediction import Classes, Prediction
 
 Key = tuple[str, str]
@@ -64,11 +65,20 @@ class Lines:
     """
 
     def __init__(
-        self, path: str | Path, classes: Classes, top: int, windows: bool, settings: dict[str, Any]
+        self,
+        path: str | Path,
+        classes: Classes,
+        top: int,
+        windows: bool,
+        settings: dict[str, Any],
+        retry: bool = False,
     ) -> None:
+        """With `retry` the lines of videos that could not be read are taken out."""
         self.path, self._classes, self._top, self._windows = Path(path), classes, top, windows
         self._csv = check_suffix(path) == ".csv"
         remember(self.path.with_name(f"{self.path.name}.settings.json"), settings, self.path)
+        if retry:
+            without_errors(self.path, _json_error if not self._csv else csv_error)
         self._file = AppendedFile(path)
         self.done: set[Key] = set()
         self.failed: set[str] = set()
@@ -154,6 +164,26 @@ class Lines:
             best = record.get(key) or [{"name": "", "score": ""}] * min(self._top, len(names))
             row += [value for guess in best for value in (guess["name"], guess["score"])]
         return [*row, record.get("error", "")]
+
+
+def without_errors(path: Path, is_error: Callable[[str], bool]) -> None:
+    """Take the lines out of a file that tell of errors."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not (line.endswith("\n") and is_error(line))]
+    if len(kept) < len(lines):
+        write_atomically(path, lambda target: target.write_text("".join(kept), encoding="utf-8"))
+
+
+def csv_error(line: str) -> bool:
+    """Whether the last column, `error`, has something in it; not in the header."""
+    error = next(csv.reader([line]), [""])[-1]
+    return error not in ("", "error")
+
+
+def _json_error(line: str) -> bool:
+    return '"error": ' in line and "error" in json.loads(line)
 
 
 def check_suffix(path: str | Path) -> str:

@@ -1,9 +1,12 @@
-"""How a checkpoint's videos are looked at: views, the stretch of a clip, the reader."""
+"""How videos are looked at: views, the stretch of a clip, the reader, the device."""
 
 from dataclasses import replace
 
+import torch
+
 from slowfast_ext.data.decode.source import DECODERS, DecodeOptions
 from slowfast_ext.data.sampling import SamplingOptions, ViewOptions, clip_seconds
+from slowfast_ext.engine.distributed import pick_device
 from slowfast_ext.errors import ConfigError
 
 
@@ -18,12 +21,25 @@ def view_options(views: str | ViewOptions) -> ViewOptions:
     return ViewOptions(num_ensemble_views=clips, num_spatial_crops=crops)
 
 
-def available_reader(options: DecodeOptions) -> DecodeOptions:
-    """The reader that was trained with, where this machine has it; all are exact."""
+def reader_options(options: DecodeOptions, image_template: str = "") -> DecodeOptions:
+    """The reader that was trained with, where this machine has it (all are exact), for images of this name."""
     name = options.decoding_backend
     if name != "auto" and DECODERS.get(name).missing():
-        return replace(options, decoding_backend="auto")
-    return options
+        options = replace(options, decoding_backend="auto")
+    return replace(options, image_template=image_template or options.image_template)
+
+
+def device_of(name: str | torch.device) -> torch.device:
+    """auto, cpu, cuda or cuda:1. Raises ConfigError for a device that is not there."""
+    if isinstance(name, torch.device):
+        return name
+    try:
+        device = pick_device(name) if name == "auto" else torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device '{name}': allowed are auto, cpu, cuda, cuda:1, ...") from error
+    if device.type == "cuda":
+        pick_device("cuda", device.index or 0)
+    return device
 
 
 def span_frames(options: SamplingOptions) -> int:

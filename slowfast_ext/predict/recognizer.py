@@ -20,7 +20,6 @@ from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.sampling import SamplingOptions, ViewOptions, views
 from slowfast_ext.data.transforms.device import PixelOptions
 from slowfast_ext.data.transforms.resize_crop import CropOptions
-from slowfast_ext.engine.distributed import pick_device
 from slowfast_ext.engine.evaluate import mean_scores
 from slowfast_ext.engine.options import TestOptions
 from slowfast_ext.errors import ConfigError, DataError
@@ -29,7 +28,7 @@ from slowfast_ext.predict.clips import ClipBatch, Unit, clip_batches, sliding, w
 from slowfast_ext.predict.features import Features, features_of, module_of, view_features
 from slowfast_ext.predict.inputs import Inputs, Video
 from slowfast_ext.predict.load import model_of
-from slowfast_ext.predict.looks import available_reader, span_frames, view_options
+from slowfast_ext.predict.looks import device_of, reader_options, span_frames, view_options
 from slowfast_ext.predict.prediction import Classes, Prediction
 from slowfast_ext.predict.timeline import Timeline
 from slowfast_ext.predict.windows import Plan, Window, by_frames, by_seconds
@@ -62,6 +61,7 @@ class Recognizer:
         views: str | ViewOptions = "",
         view_batch: int | None = None,
         precision: str = "",
+        image_template: str = "",
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         """A checkpoint alone is enough.
@@ -76,6 +76,7 @@ class Recognizer:
             views: "10x3" is 10 clips in time x 3 crops; default: those of the checkpoint's test.
             view_batch: views computed at a time; default: as in the checkpoint's test.
             precision: fp32, bf16 or fp16; default: as in the checkpoint's test.
+            image_template: names in folders of images, "img_{:05d}.jpg"; default: as in the checkpoint's data.
             settings: further settings of `model`, {"DATA.NUM_FRAMES": 32}.
 
         Raises:
@@ -89,11 +90,7 @@ class Recognizer:
             raise ConfigError(
                 "the model has no configuration; make it with create_model or load_model"
             )
-        self.device = (
-            pick_device(device)
-            if isinstance(device, str) and device in _AUTO
-            else torch.device(device)
-        )
+        self.device = device_of(device)
         self.model = weights.to(self.device).eval()
         self.task = build_task(cfg)
         self.classes = Classes.of(self.task, weights.class_names)
@@ -105,7 +102,8 @@ class Recognizer:
             view_batch=view_batch or options.view_batch,
             precision=precision or options.precision,
         )
-        self._source = VideoSource(available_reader(options_of(cfg, DecodeOptions)))
+        decode = reader_options(options_of(cfg, DecodeOptions), image_template)
+        self._source = VideoSource(decode)
 
     @overload
     def __call__(
@@ -286,9 +284,6 @@ class Recognizer:
             videos = [videos]
         with self.open(fps) as inputs:
             yield inputs, [inputs.add(video) for video in videos]
-
-
-_AUTO = ("auto", "cpu", "cuda")
 
 
 def _by_head(names: Any) -> Sequence[Any]:

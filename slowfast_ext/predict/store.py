@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from slowfast_ext.errors import DataError
 from slowfast_ext.files import write_atomically
 from slowfast_ext.predict.features import Features
-from slowfast_ext.predict.lines import AppendedFile, remember
+from slowfast_ext.predict.lines import AppendedFile, csv_error, remember, without_errors
 
 SETTINGS = "settings.json"
 COLUMNS = ("video", "file", "shape", "fps", "seconds", "error")
@@ -23,7 +23,7 @@ class FeatureFolder:
     """Files of features and `index.csv`: video, file, shape, frame rate, length, or the error.
 
     `part` names the share of one of several processes, which has an index of its own (`index-1-of-4.csv`); what any
-    index names is `done`. Raises DataError for a folder that was made with other settings or cannot be written.
+    index names is `done`, but with `retry` for what could not be read. Raises DataError for a folder that was made with other settings or cannot be written.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class FeatureFolder:
         settings: dict[str, Any],
         kind: str = "safetensors",
         part: str = "",
+        retry: bool = False,
     ) -> None:
         self.folder, self._kind = Path(folder), kind
         if kind not in KINDS:
@@ -40,6 +41,8 @@ class FeatureFolder:
             raise DataError(f"{self.folder}: is a file; name a folder for the features")
         remember(self.folder / SETTINGS, settings, self.folder)
         self.index = self.folder / (f"index-{part}.csv" if part else "index.csv")
+        if retry:
+            without_errors(self.index, csv_error)
         self._index = AppendedFile(self.index)
         self._files: dict[str, str] = {}
         self.failed: set[str] = set()
