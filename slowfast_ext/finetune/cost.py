@@ -16,7 +16,8 @@ from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.setup import build_training
 from slowfast_ext.engine.train import train_step
 
-STEPS = 3
+STEPS = 5
+ENOUGH_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,17 @@ def measure(cfg: CfgNode) -> Cost:
 
 
 def _seconds_per_step(run: TrainingRun) -> float:
+    """Mean of the steps after the first, of fewer where a step takes long."""
     batches = run.loader.epoch(0)
-    steps = min(STEPS, run.steps_per_epoch - 1)
     run.model.train()
     started = time.perf_counter()
-    for step in range(steps + 1):
-        if step == 1:
-            wait(run.world.device)
-            started = time.perf_counter()
-        train_step(run, 0, step, batches)
+    train_step(run, 0, 0, batches)
     wait(run.world.device)
-    return (time.perf_counter() - started) / max(steps, 1)
+    cold = time.perf_counter() - started
+    started, steps, seconds = time.perf_counter(), 0, 0.0
+    while steps < min(STEPS, run.steps_per_epoch - 1) and seconds < ENOUGH_SECONDS:
+        steps += 1
+        train_step(run, 0, steps, batches)
+        wait(run.world.device)
+        seconds = time.perf_counter() - started
+    return seconds / steps if steps else cold

@@ -21,6 +21,7 @@ FEW, SOME = 10, 50
 """Training videos a class: below FEW the head alone is trained, below SOME the last blocks too."""
 
 LAST_BLOCKS = 2
+BATCH = 8
 CLIPS_FROM_NOTHING, CLIPS_FROM_WEIGHTS = 15_000, 4_000
 LONG_SECONDS = 15.0
 CLIP_SECONDS = 4.0
@@ -183,13 +184,15 @@ def _schedule(material: Material, start: Start, wishes: Wishes) -> Choice:
     least, most = (30, 100) if start.from_nothing else (10, 40)
     epochs = wishes.epochs or min(max(round(clips / max(videos, 1)), least), most)
     why = "as asked for" if wishes.epochs else f"about {clips:,} clips, {least} to {most} epochs"
-    batch = min(8, videos)
-    return Choice(
-        f"{epochs} epochs of {videos} videos, {batch} at a time",
-        why,
-        timing(epochs)
-        | {"TRAIN.BATCH_SIZE": batch, "LOG_PERIOD": max(1, min(10, videos // batch))},
-    )
+    batch, passes = min(BATCH, videos), 1
+    if start.settings and not wishes.on_gpu and videos >= BATCH:
+        batch, passes = BATCH // 2, 2  # models of the zoo need gigabytes for a few clips
+    settings = timing(epochs) | {
+        "TRAIN.BATCH_SIZE": batch,
+        "TRAIN.ACCUMULATE": passes,
+        "LOG_PERIOD": max(1, min(10, videos // (batch * passes))),
+    }
+    return Choice(f"{epochs} epochs of {videos} videos, {batch * passes} a step", why, settings)
 
 
 def timing(epochs: int) -> Settings:

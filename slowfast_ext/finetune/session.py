@@ -22,6 +22,7 @@ from slowfast_ext.finetune.clips import Clip, class_names, empty_folders, read_c
 from slowfast_ext.finetune.cost import Cost, measure
 from slowfast_ext.finetune.folder import RunFolder
 from slowfast_ext.finetune.recipe import (
+    LAST_BLOCKS,
     Choice,
     Material,
     Wishes,
@@ -46,7 +47,7 @@ Verdicts = dict[str, health.Verdict]
 Watch = Callable[[Iterable[health.Found], int], Iterable[health.Found]]
 """Passes on what is found of each of so many files, perhaps with a progress bar."""
 
-LAST_BLOCKS = {"head": 0, "last": 2}
+_FREE_BLOCKS = {"head": 0, "last": LAST_BLOCKS}
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def _recipe(
     part, why = trained_part(material, start, wishes)
     heading = f"slowfast-ext finetune {request.source}: {start.words}"
     cfg = _merged(folder, base, choices, heading, request.pairs)
-    frozen = frozen_patterns(cfg, LAST_BLOCKS[part]) if part in LAST_BLOCKS else ()
+    frozen = frozen_patterns(cfg, _FREE_BLOCKS[part]) if part in _FREE_BLOCKS else ()
     choices += [training(part, why, start, frozen), Choice("", "", loading(start, cfg))]
     cfg = _merged(folder, base, choices, heading, request.pairs)
     say(f"start: {start.words}")
