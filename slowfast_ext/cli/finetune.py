@@ -10,23 +10,29 @@ Exit code: 0 done, 1 failed, 2 nothing that can be trained, 75 or 130 interrupte
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import join
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
 from slowfast_ext.cli import reported
 from slowfast_ext.data.curation.health import Found
-from slowfast_ext.errors import ConfigError
+from slowfast_ext.errors import CheckpointError, ConfigError, DataError
+
+Number = TypeVar("Number", int, float)
 
 
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare, train, test and report."""
     args = _parse(argv)
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ConfigError("finetune starts its own processes (NUM_GPUS); call it without torchrun")
+    # Only what a wrong command line needs is imported before it is answered.
     from slowfast_ext.cli.jobs import train_and_test
     from slowfast_ext.cli.launch import run_everywhere
     from slowfast_ext.config import options_of
@@ -50,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
+    except OSError as error:
+        raise ConfigError(f"{error.filename or out}: {error.strerror or error}") from error
     if args.dry_run:
         _say("next: the same command without --dry-run")
         return 0
@@ -108,14 +116,15 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def _positive(kind: type):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    def number(text: str) -> float:
+def _positive(kind: Callable[[str], Number]) -> Callable[[str], Number]:
+    """A reader of numbers above 0 for argparse."""
+
+    def number(text: str) -> Number:
         value = kind(text)
         if value <= 0:
             raise argparse.ArgumentTypeError(f"{text} is not above 0")
         return value
 
-    number.__name__ = kind.__name__
     return number
 
 
@@ -136,8 +145,11 @@ def _say_result(out: Path) -> None:
 
     for line in summary(out):
         _say(line)
-    page = _report(out)
-    _say(f"  report: {page}" if page else f"  curves: {out / 'stats.jsonl'}")
+    try:
+        page = _report(out)
+        _say(f"  report: {page}" if page else f"  curves: {out / 'stats.jsonl'}")
+    except (CheckpointError, ConfigError, DataError, OSError) as error:
+        _say(f"  no report: {error}")
     _say(f"  tested weights: {trained_weights(out)}")
     _say(f"  the same again: slowfast-ext {join(['train', '--cfg', str(out / 'config.yaml')])}")
 
