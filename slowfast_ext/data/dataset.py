@@ -17,13 +17,13 @@ from yacs.config import CfgNode
 from slowfast_ext.config import options_of
 from slowfast_ext.data.batch import BadSample
 from slowfast_ext.data.decode.source import ClipInfo, LengthChangedError
+from slowfast_ext.data.news import News
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.samplers import Draw
 from slowfast_ext.data.sampling import (
     SamplingOptions,
     View,
     centre_view,
-    clip_span,
     test_indices,
     train_indices,
 )
@@ -40,9 +40,6 @@ from slowfast_ext.errors import DataError
 from slowfast_ext.options import pair
 
 MAX_REPLACEMENTS = 10
-
-SHORT_VIDEO = "videos shorter than a clip, last frame repeated"
-IDENTICAL_VIEWS = "videos with fewer distinct views than are averaged (TEST.NUM_ENSEMBLE_VIEWS, TEST.NUM_SPATIAL_CROPS)"
 
 Item = TypeVar("Item")
 Clips = TypeVar("Clips")
@@ -95,31 +92,6 @@ def recounted(read: Callable[[Item], Clips], item: Item) -> Clips:
         return read(item)
 
 
-class _News:
-    """What was counted since the last item, by the source or here: items carry it out of the loader's processes."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._own: Counter[str] = Counter()
-        self._told: Counter[str] = Counter()
-
-    def note_length(self, info: ClipInfo, options: SamplingOptions) -> None:
-        """Count a video that is shorter than a clip."""
-        if info.length < clip_span(info.fps, options):
-            self._own[SHORT_VIDEO] += 1
-
-    def note_views(self, distinct: int, views: int) -> None:
-        """Count a video some of whose views are the same."""
-        if distinct < views:
-            self._own[IDENTICAL_VIEWS] += 1
-
-    def take(self) -> Counter[str]:
-        """Counts that are new since the last call."""
-        now = Counter(self._source.counts) + self._own
-        news, self._told = now - self._told, now
-        return news
-
-
 class TrainClips(Dataset[TrainItem]):
     """Draw -> `copies` augmented clips from one decode: a pure function of seed and draw.
 
@@ -141,7 +113,7 @@ class TrainClips(Dataset[TrainItem]):
         copies: int = 1,
         seed: int = 0,
     ) -> None:
-        self.videos, self.source, self._news = videos, source, _News(source)
+        self.videos, self.source, self._news = videos, source, News(source)
         self.sampling, self.transform = sampling, transform
         self.short_side, self.copies, self.seed = short_side, copies, seed
 
@@ -225,7 +197,7 @@ class TestViews(Dataset[TestItem]):
         crop: CropOptions,
         views: Sequence[View] = (),
     ) -> None:
-        self.videos, self.source, self._news = videos, source, _News(source)
+        self.videos, self.source, self._news = videos, source, News(source)
         self.sampling, self.views = sampling, tuple(views or centre_view())
         self.num_clips = 1 + max(view.clip for view in self.views)
         self.size = pair(crop.test_crop_size)

@@ -184,13 +184,15 @@ class TrainingLog:
 
     def _parts(self, number: int, steps: int) -> list[str]:
         last = self._last
+        running = [in_words(name, last[name]) for name in self._running]
         return [
             f"loss {last['loss']:.4f}",
-            *(in_words(name, last[name]) for name in self._running),
+            *running[:1],
             f"ETA {self._eta(number, steps)}",
             f"{last['clips_per_second']:.1f} clips/s",
-            f"waiting for data {100 * last['data_wait']:.0f} %",
+            f"data wait {100 * last['data_wait']:.0f} %",
             f"lr {self._rate:.3g}",
+            *running[1:],
         ]
 
     def _eta(self, number: int, steps: int) -> str:

@@ -8,8 +8,9 @@ from fakes import FakeSource, all_views, make_cfg, make_videos
 
 from slowfast_ext.config import options_of
 from slowfast_ext.data import sampling
-from slowfast_ext.data.dataset import IDENTICAL_VIEWS, SHORT_VIDEO, TestViews, TrainClips
+from slowfast_ext.data.dataset import TestViews, TrainClips
 from slowfast_ext.data.decode.source import LengthChangedError
+from slowfast_ext.data.news import IDENTICAL_VIEWS, SHORT_VIDEO
 from slowfast_ext.data.samplers import Draw
 from slowfast_ext.data.sampling import SamplingOptions
 from slowfast_ext.data.transforms import test_crops as crops_of
