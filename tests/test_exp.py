@@ -119,6 +119,7 @@ PUBLISHED_RATES = {
     "uniformerv2_l32_336_frozen_k400_prek710": (2, 5e-5),
     "uniformerv2_b16_ssv2": (1, 4e-5),
     "uniformerv2_l32_ssv2": (4, 2e-5),
+    "videomae_pretrain_b_ssv2": (8, 1.2e-3),
 }
 
 

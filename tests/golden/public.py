@@ -14,13 +14,14 @@ from golden.cases import Case
 from golden.compare import Differences
 from golden.models import DOUBLE, GRADIENT, LOGITS, TOKENS, head_of, load, there_and_back
 from slowfast_ext.analysis.cost import cost_of
-from slowfast_ext.models import VideoModel
+from slowfast_ext.models import MaskedAutoencoder, VideoModel
 from slowfast_ext.models.attention import AttentionOptions, Grid
 from slowfast_ext.models.backbones import BackboneSpec
 from slowfast_ext.models.backbones.vit import VisionTransformer, VitOptions
 from slowfast_ext.models.layers import run_blocks
 from slowfast_ext.models.weights import WEIGHTS, LoadOptions, fit_weights
 from slowfast_ext.models.weights.classes import class_rows, known_orders
+from slowfast_ext.tasks.masked import MaskedOptions
 
 VIDEOMAE = VitOptions(pos_embed="sincos", pool="mean_norm")
 TIMESFORMER = VitOptions(pos_resize="nearest")
@@ -75,8 +76,9 @@ def is_public(case: Case) -> bool:
 def check_public(case: Case) -> Differences:
     """Every tensor loaded and written back, tokens, feature, logits and gradients in single and in double precision."""
     found, family = Differences(), FAMILIES[case.facts["kind"]]
-    case.tensors.read.add("out/pixels")  # of the decoder, which only pretraining has
     state = case.part("state/")
+    if "out/pixels" in case.tensors:
+        _check_masked(case, family, state, found)
     new = case.part("new/")
     model = build(case, family, state | new)
     changed = LoadOptions(changed=("new",) if new else ())
@@ -213,6 +215,31 @@ def _encoder(case: Case, vit: VisionTransformer, x_BNC: Tensor, grid: Grid) -> d
         "aux/encoder_all": norm(run_blocks(vit.blocks, x_BNC, grid)),
         "aux/encoder_visible": norm(run_blocks(vit.blocks, visible, rows)),
     }
+
+
+def _check_masked(case: Case, family: Family, state: dict[str, Tensor], found: Differences) -> None:
+    """The whole model of pre-training: every tensor there and back, and the pixels that it predicts under the mask."""
+    cfg = case.facts["cfg"]
+    vit = replace(family.vit, pool="mean", **sizes(cfg, {}))
+    decoder = (cfg[f"decoder_{name}"] for name in ("embed_dim", "depth", "num_heads"))
+    dim, depth, heads = decoder
+    options = MaskedOptions(
+        decoder_dim=dim,
+        decoder_depth=depth,
+        decoder_heads=heads,
+        decoder_mlp_ratio=float(cfg["mlp_ratio"]),
+    )
+    backbone = VisionTransformer(BackboneSpec(*clip_of(cfg)), vit)
+    model = MaskedAutoencoder(backbone, options).eval()
+    report = load(model, state, family.source, found)
+    found.equal("tensors for finetuning alone", [*report.new, *report.idle], [])
+    there_and_back(model, state, family.source, found)
+    mask_BN = case.tensors["in/mask"].bool()
+    tokens = [torch.stack([row.nonzero()[:, 0] for row in rows]) for rows in (~mask_BN, mask_BN)]
+    for dtype, allowed in ((torch.float32, TOKENS), (torch.float64, DOUBLE)):
+        with torch.no_grad():
+            output = model.to(dtype)(case.tensors["in/x"].to(dtype), *tokens)
+        found.compare(f"{dtype} pixels", output.predicted, case.tensors["out/pixels"], allowed)
 
 
 def _space_major(x_BNC: Tensor, grid: Grid) -> Tensor:

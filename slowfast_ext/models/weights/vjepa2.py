@@ -39,11 +39,11 @@ class VJepa2Importer(Importer):
         if any(re.search(rf"{_PROBE}pooler\.cross_attention_block\.", key) for key in shapes):
             return True
         bare = {re.sub(_WRAPPED, "", key): shape for key, shape in shapes.items()}
-        others = ("cls_token", "pos_embed", "head.weight", "fc_norm.weight")
+        others = ("cls_token", "pos_embed", "head.", "fc_norm.")
         return (
             len(bare.get("patch_embed.proj.weight", ())) == 5
             and {"blocks.0.attn.qkv.bias", "norm.weight"} <= bare.keys()
-            and not any(key in bare for key in others)
+            and not any(key.startswith(others) for key in bare)
         )
 
     @staticmethod
