@@ -151,7 +151,8 @@ def _say_result(out: Path) -> None:
     except (CheckpointError, ConfigError, DataError, OSError) as error:
         _say(f"  no report: {error}")
     _say(f"  tested weights: {trained_weights(out)}")
-    _say(f"  the same again: slowfast-ext {join(['train', '--cfg', str(out / 'config.yaml')])}")
+    again = ["train", "--cfg", str(out / "config.yaml"), "OUTPUT_DIR", f"{out}_again"]
+    _say(f"  the same again: slowfast-ext {join(again)}")
 
 
 def _report(out: Path) -> Path | None:
