@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from torch.optim import SGD, AdamW, Optimizer
 from yacs.config import CfgNode
 
@@ -137,6 +138,14 @@ def freeze(model: nn.Module, patterns: Iterable[str]) -> int:
     for parameter in frozen:
         parameter.requires_grad_(False)
     return len(frozen)
+
+
+def training_mode(model: nn.Module) -> None:
+    """`model.train()`, but for frozen batch norms, whose statistics belong to their frozen weights."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, BatchNorm) and not any(p.requires_grad for p in module.parameters()):
+            module.eval()
 
 
 def build_optimizer(solver: SolverOptions, model: nn.Module) -> Optimizer:

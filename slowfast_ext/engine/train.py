@@ -6,7 +6,7 @@ from pathlib import Path
 from slowfast_ext.data.loader import Batch
 from slowfast_ext.engine.checkpoint import Position
 from slowfast_ext.engine.evaluate import evaluate
-from slowfast_ext.engine.optim import set_learning_rate
+from slowfast_ext.engine.optim import set_learning_rate, training_mode
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.seeding import seed_step
@@ -31,7 +31,7 @@ def train(run: TrainingRun) -> None:
 
 def train_epoch(run: TrainingRun, epoch: int, first_step: int = 0) -> None:
     """The steps of one epoch from `first_step` on."""
-    run.model.train()
+    training_mode(run.model)
     run.log.start_epoch()
     batches = run.log.timed(run.loader.epoch(epoch, first_step * run.recipe.train.accumulate))
     for step in range(first_step, run.steps_per_epoch):

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from torch import nn
 
 from slowfast_ext.config import load_config, options_of
 from slowfast_ext.engine.optim import (
@@ -11,6 +12,7 @@ from slowfast_ext.engine.optim import (
     freeze,
     learning_rate,
     parameter_groups,
+    training_mode,
 )
 from slowfast_ext.models import build_model
 
@@ -111,3 +113,13 @@ def test_fused_equals_plain(method):
             optimizer.step()
         results.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     torch.testing.assert_close(*results, rtol=1e-5, atol=1e-6)
+
+
+def test_frozen_batch_norms_keep_their_statistics():
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3), nn.Linear(3, 2))
+    freeze(model, [r"^0\."])
+    training_mode(model)
+    model(torch.randn(8, 3) + 5)
+    assert not model[0].running_mean.any()
+    assert model[1].running_mean.all()
+    assert model[2].training
