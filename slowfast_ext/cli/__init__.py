@@ -3,12 +3,16 @@
 import ast
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError, ExportError
 from slowfast_ext.registry import unknown_name
+
+EXIT_BROKEN_PIPE = 141
+"""What a shell says of a command that SIGPIPE ended."""
 
 Main = Callable[[Sequence[str] | None], int]
 
@@ -53,5 +57,10 @@ def reported(main: Main) -> Main:
         except (ConfigError, DataError, CheckpointError, ExportError) as error:
             print(error, file=sys.stderr)
             return 2
+        except (
+            BrokenPipeError
+        ):  # `| head` has read enough; what is left must not fail again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_BROKEN_PIPE
 
     return guarded

@@ -26,6 +26,7 @@ from slowfast_ext.cli.videos import (
 from slowfast_ext.errors import ConfigError, Interrupted
 from slowfast_ext.predict.lists import videos_of
 from slowfast_ext.predict.store import KINDS, FeatureFolder
+from slowfast_ext.predict.words import counted
 
 
 @reported
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 if stop:
                     raise Interrupted(stop.name)
     except (KeyboardInterrupt, Interrupted):
-        report(f"interrupted: {count} of {len(todo)} videos done; the same command goes on")
+        report(f"interrupted: {count} of {counted(len(todo))} done; the same command goes on")
         return EXIT_INTERRUPTED
     finally:
         folder.close()
@@ -79,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     bad = (
         f"; {len(failed)} could not be read, see {folder.index} (--retry: again)" if failed else ""
     )
-    report(f"{args.out}: features of {len(listed)} videos{before}{bad}")
+    report(f"{args.out}: features of {counted(len(listed))}{before}{bad}")
     return end_of(len(listed) - len(failed), len(failed))
 
 

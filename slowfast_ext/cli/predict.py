@@ -36,7 +36,7 @@ from slowfast_ext.predict.render import render
 from slowfast_ext.predict.targets import Targets
 from slowfast_ext.predict.timeline import Timeline
 from slowfast_ext.predict.windows import Window, by_seconds
-from slowfast_ext.predict.words import captions, in_words
+from slowfast_ext.predict.words import captions, counted, in_words
 
 LONGEST_RENDERING = 24 * 3600.0
 
@@ -85,9 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                     raise Interrupted(stop.name)
             run.finish()
     except (KeyboardInterrupt, Interrupted):
-        goes_on = f"{args.out} has {len(lines.videos)}; the same command goes on" if lines else ""
+        goes_on = (
+            f"{args.out} has {counted(len(lines.videos))}; the same command goes on"
+            if lines
+            else ""
+        )
         report(
-            f"interrupted after {run.count} of {len(listed)} videos{'; ' + goes_on if goes_on else ''}"
+            f"interrupted after {run.count} of {counted(len(listed))}{'; ' + goes_on if goes_on else ''}"
         )
         return EXIT_INTERRUPTED
     finally:
@@ -227,7 +231,7 @@ class _Run:
                 if failed
                 else ""
             )
-            report(f"{self._args.out}: {len(listed)} videos{known}{bad}")
+            report(f"{self._args.out}: {counted(len(listed))}{known}{bad}")
         return end_of(len(listed) - len(failed), len(failed | self._not_drawn))
 
     def _unfinished(self, own: Listed) -> bool:

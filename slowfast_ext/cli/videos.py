@@ -62,30 +62,37 @@ def add_arguments(parser: argparse.ArgumentParser, views: str) -> None:
     )
     public.add_argument(
         "--class-names",
-        nargs="+",
+        action="append",
         default=[],
         metavar="FILE",
-        help="one name a line, one file a head; or a published order: k400, k600, ...",
+        help="one name a line, or a published order: k400, k600, ...; once for each head",
     )
     public.add_argument(
-        "--opts", nargs="*", default=[], metavar="KEY VALUE", help="further settings of --model"
+        "--opts",
+        nargs="*",
+        default=[],
+        metavar="KEY VALUE",
+        help="further settings of --model, behind the videos",
     )
     parser.add_argument(
         "--import",
         dest="imports",
-        nargs="+",
+        action="append",
         default=[],
         metavar="FILE.py",
-        help="files that register what the model was made of",
+        help="registers what the model was made of",
     )
 
 
 def recognizer_of(args: argparse.Namespace) -> Any:
     """The Recognizer of a command line; torch is loaded here."""
     from slowfast_ext.models.weights import class_order
+    from slowfast_ext.predict.looks import view_options
     from slowfast_ext.predict.recognizer import Recognizer
 
     import_files(args.imports)
+    if args.views:
+        view_options(args.views)
     if len(args.opts) % 2:
         raise ConfigError(f"--opts: '{args.opts[-1]}' has no value; settings are KEY VALUE pairs")
     return Recognizer(

@@ -35,7 +35,10 @@ def in_words(own: list[Prediction], timeline: Timeline | None, top: int, alone: 
             f"{clock(s.start):>9} - {clock(s.end):>9}  {shown(s.score, own[0].percent):>7}  {s.label}"
             for s in timeline.segments
         ]
-        return [f"{own[0].video}: {timeline.seconds:.1f} s, {len(own)} windows", *stretches]
+        return [
+            f"{own[0].video}: {timeline.seconds:.1f} s, {counted(len(own), 'window')}",
+            *stretches,
+        ]
     if not alone:
         return [f"{own[0].video}: {'; '.join(own[0].words(top))}"]
     found = [own[0].video]
@@ -47,3 +50,8 @@ def in_words(own: list[Prediction], timeline: Timeline | None, top: int, alone: 
                 f"  {shown(guess.score, own[0].percent):>8}  {bar:20}  {guess.name}".rstrip()
             )
     return found
+
+
+def counted(number: int, what: str = "video") -> str:
+    """1 video, 2 videos."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

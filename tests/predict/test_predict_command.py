@@ -227,6 +227,17 @@ def test_mistakes_are_one_line(predict, run, tmp_path, arguments, words):
     assert len(err.splitlines()) == 1
 
 
+def test_a_pipe_that_is_closed(run):
+    command = [sys.executable, "-m", "slowfast_ext", "predict", "--weights", str(run.checkpoint), *run.videos * 2,
+               "--workers", "0", "--views", "1x1", "--view-batch", "1"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read()
+    assert process.wait() in (0, 141)
+    assert "Traceback" not in said
+
+
 def test_weights_that_are_none(predict, run, tmp_path):
     for name, content, words in (
         ("none.pyth", None, "no such file"), ("web.pyth", b"<html>", "web page"), ("cut.pyth", b"PK\x03\x04" + b"0" * 99, "damaged"),

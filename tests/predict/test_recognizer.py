@@ -13,6 +13,7 @@ from engine.tiny_run import ROOT
 import slowfast_ext
 from slowfast_ext.config.schema import import_files
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError
+from slowfast_ext.models.weights import WEIGHTS
 from slowfast_ext.predict.recognizer import Recognizer
 
 
@@ -182,6 +183,15 @@ class TestWeights:
         names.write_text("\n".join("abcde"))
         own = Recognizer(path, model="joint_b", class_names=names, settings=settings, views="1x1")
         assert own(run.videos[0]).names == tuple("abcde")
+
+    def test_published_heads_bring_their_names(self, tmp_path):
+        more = {"DATA.NUM_FRAMES": 4, "DATA.TRAIN_CROP_SIZE": 32, "DATA.TEST_CROP_SIZE": 32}
+        settings = self.SMALL | more
+        model = slowfast_ext.create_model("timesformer_b", 400, settings=settings)
+        path = tmp_path / "published.pth"
+        torch.save(WEIGHTS.get("timesformer").to_theirs(model.state_dict(), model), path)
+        own = Recognizer(path, model="timesformer_b", settings=settings)
+        assert own.classes.names[0][:2] == ("abseiling", "air drumming")
 
     def test_refused(self, tmp_path, run, make_checkpoint):
         path, settings = self.public(tmp_path)
