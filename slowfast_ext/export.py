@@ -50,6 +50,7 @@ class Exported:
         clips: what it was checked on.
         runtime: what ran the file.
         seconds, eager_seconds: of one call with batch 1, medians of calls in turn, on the CPU.
+        megabytes: of the file and its weights.
     """
 
     path: Path
@@ -58,13 +59,14 @@ class Exported:
     runtime: str
     seconds: float
     eager_seconds: float
+    megabytes: float
 
     def __str__(self) -> str:
         return (
             f"maximum error {self.error:.1e} of the largest output, on {self.clips}\n"
             f"{self.runtime} {1000 * self.seconds:.1f} ms, eager {1000 * self.eager_seconds:.1f} ms a call of batch 1, "
             f"{torch.get_num_threads()} threads\n"
-            f"written: {self.path} ({self.path.stat().st_size / 1e6:.1f} MB)"
+            f"written: {self.path} ({self.megabytes:.1f} MB)"
         )
 
 
@@ -129,9 +131,10 @@ def export_model(
                 f"{path}: not written: on {source} its outputs differ from the model's by {error:.1e} of the "
                 f"largest, more than {tolerance:.1e} (--tolerance)"
             )
-        one = inputs[:1]
+        one, files = inputs[:1], temporary.parent.iterdir()
+        megabytes = sum(file.stat().st_size for file in files) / 1e6
         seconds, eager = interleaved_seconds([lambda: run(one), lambda: form(one)], _CPU)
-    return Exported(path, error, source, kind.runtime, seconds, eager)
+    return Exported(path, error, source, kind.runtime, seconds, eager, megabytes)
 
 
 class ExportForm(nn.Module):
