@@ -79,7 +79,8 @@ class Case:
     def build(self, classes: int | tuple[int, ...] = CLASSES) -> VideoModel:
         """The model, with no parameter at zero: branches that start there would hide their errors."""
         kinds = {type(own) for own in self.parts}
-        usual = [own for own in (*FEW_TOKENS, *TINY[self.backbone]) if type(own) not in kinds]
+        narrow = TINY.get(self.backbone) or [own() for own in BACKBONES.options(self.backbone)]
+        usual = [own for own in (*FEW_TOKENS, *narrow) if type(own) not in kinds]
         cfg = tree_of(
             ModelOptions(backbone=self.backbone, init_std=0.1),
             HeadOptions(num_classes=classes),

@@ -205,6 +205,13 @@ def test_a_model_that_cannot_be_traced(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_for_training_alone(tmp_path, capsys):
+    command = ["export", "--model", "vit_b", "--out", str(tmp_path / "model.pt2"), "--opts", *TINY]
+    assert main([*command, "TASK", "masked_pretraining", "VIT.POOL", "mean"]) == 2
+    assert "masked_pretraining is for training alone" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_wrong_requests(tmp_path):
     model = Case("vit").build()
     with pytest.raises(ConfigError, match=r"format '\.tflite' is unknown"):
