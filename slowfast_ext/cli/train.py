@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+from yacs.config import CfgNode
+
 from slowfast_ext.cli import reported
 from slowfast_ext.config.command import add_config_arguments, config_of
 from slowfast_ext.config.explain import describe, explain
@@ -18,34 +20,36 @@ from slowfast_ext.config.explain import describe, explain
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and test as the configuration says."""
-    return run(argv, "train", __doc__)
+    return run(parser_of(__doc__).parse_args(argv), worker_command(argv, "train"))
 
 
-def run(
-    argv: Sequence[str] | None, command: str, description: str | None, pairs: Sequence[str] = ()
-) -> int:
-    """The jobs of a configuration with `pairs` over it, in all processes of this node."""
-    args = _parse(argv, description)
+def run(args: argparse.Namespace, worker: Sequence[str], pairs: Sequence[str] = ()) -> int:
+    """The jobs of a command line with `pairs` over it, in all processes of this node; `worker` starts further ones."""
     if args.explain:
         print(explain(args.explain))
         return 0
     # torch and the models are not loaded before they are needed: a mistake is answered at once.
-    from slowfast_ext.cli.launch import environment_pairs, run_everywhere
-    from slowfast_ext.config import options_of
+    from slowfast_ext.cli.launch import environment_pairs
     from slowfast_ext.engine.checks import CHECKS
-    from slowfast_ext.engine.options import RunOptions
 
-    cfg = config_of(args, CHECKS, [*pairs, *environment_pairs()])
+    return start(args, config_of(args, CHECKS, [*pairs, *environment_pairs()]), worker)
+
+
+def start(args: argparse.Namespace, cfg: CfgNode, worker: Sequence[str]) -> int:
+    """The jobs of a configuration, or what --print-cfg and --dry-run ask for instead."""
     if args.print_cfg:
         print(describe(cfg))
         return 0
     from slowfast_ext.cli.jobs import dry_run, train_and_test
+    from slowfast_ext.cli.launch import run_everywhere
+    from slowfast_ext.config import options_of
+    from slowfast_ext.engine.options import RunOptions
 
     job = partial(dry_run if args.dry_run else train_and_test, cfg)
-    return run_everywhere(job, options_of(cfg, RunOptions), _worker_command(argv, command))
+    return run_everywhere(job, options_of(cfg, RunOptions), worker)
 
 
-def _parse(argv: Sequence[str] | None, description: str | None) -> argparse.Namespace:
+def parser_of(description: str | None) -> argparse.ArgumentParser:
     """The command line; PySlowFast's --opts is accepted before the pairs."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -60,10 +64,10 @@ def _parse(argv: Sequence[str] | None, description: str | None) -> argparse.Name
     parser.add_argument(
         "--dry-run", action="store_true", help="build all, run two steps, print cost and time"
     )
-    return parser.parse_args(argv)
+    return parser
 
 
-def _worker_command(argv: Sequence[str] | None, command: str) -> list[str]:
+def worker_command(argv: Sequence[str] | None, command: str) -> list[str]:
     """What starts a further process of the run: this process's own command line, whichever way in it took."""
     own = sys.orig_argv[1:] if argv is None else ["-m", "slowfast_ext", command, *argv]
     return [sys.executable, *own]

@@ -9,8 +9,7 @@ from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.files import read_weights
 from slowfast_ext.hub import create_model, load_model, model_config
 from slowfast_ext.models import VideoModel, build_model
-from slowfast_ext.models.weights import WEIGHTS, class_order, unwrap
-from slowfast_ext.models.weights.base import recognise
+from slowfast_ext.models.weights import class_order, head_classes, unwrap
 from slowfast_ext.predict.prediction import Classes
 from slowfast_ext.tasks import build_task
 
@@ -67,19 +66,15 @@ def _public(path: Path, name: str | Path, settings: dict[str, Any]) -> VideoMode
     """Nothing of it may start anew: the head has the classes that the file has."""
     state = unwrap(read_weights(path))
     cfg = model_config(name, settings)
-    skeleton = build_model(cfg)
-    importer = WEIGHTS.get(recognise(state))
-    ours = importer.to_ours(state, skeleton)
-    counts = [len(x) for key, x in ours.items() if key.startswith("head.") and x.ndim == 2]
+    counts, order = head_classes(state, build_model(cfg))
     if not counts:
         raise CheckpointError(f"{path}: has no classifier, only a backbone; train one on it")
-    settings["MODEL.NUM_CLASSES"] = counts[0] if len(counts) == 1 else counts
+    settings["MODEL.NUM_CLASSES"] = counts[0] if len(counts) == 1 else list(counts)
     try:
         model = create_model(name, weights=path, settings=settings, allow=("time", "space"))
     except CheckpointError as error:
         text = str(error).replace("; allow what is meant in TRAIN.CHECKPOINT_CHANGED", "")
         raise CheckpointError(f"{text}\nit is not a {name}; slowfast_ext.list_models()") from error
-    order = importer.orders.get(counts[0]) if len(counts) == 1 else None
     model.class_names = (class_order(order),) if order else ()
     return model
 

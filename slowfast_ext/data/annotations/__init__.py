@@ -24,7 +24,16 @@ from slowfast_ext.tasks import Task, build_task
 
 import_submodules(__name__)
 
-__all__ = ["DATASETS", "SPLITS", "Lists", "checked", "read_listed", "read_videos", "usable"]
+__all__ = [
+    "DATASETS",
+    "SPLITS",
+    "Lists",
+    "checked",
+    "read_listed",
+    "read_unchecked",
+    "read_videos",
+    "usable",
+]
 
 
 def read_listed(cfg: CfgNode, split: str) -> VideoSet:
@@ -33,9 +42,14 @@ def read_listed(cfg: CfgNode, split: str) -> VideoSet:
     `split` is "train" (TRAIN.DATASET) or "val" or "test" (TEST.DATASET). Raises DataError with file and
     line for what cannot be read, labels out of MODEL.NUM_CLASSES and videos with two labels.
     """
-    name, task = cfg.TRAIN.DATASET if split == "train" else cfg.TEST.DATASET, build_task(cfg)
+    return checked(read_unchecked(cfg, split), build_task(cfg))
+
+
+def read_unchecked(cfg: CfgNode, split: str) -> VideoSet:
+    """As `read_listed`, with the labels and class names that the list has, whatever MODEL.NUM_CLASSES says."""
+    name = cfg.TRAIN.DATASET if split == "train" else cfg.TEST.DATASET
     options = [options_of(cfg, kind) for kind in DATASETS.options(name)]
-    return checked(DATASETS.get(name)(_lists(cfg, task), split, *options), task)
+    return DATASETS.get(name)(_lists(cfg, build_task(cfg)), split, *options)
 
 
 def read_videos(cfg: CfgNode, split: str) -> VideoSet:

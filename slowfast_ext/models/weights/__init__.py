@@ -1,7 +1,7 @@
 """Public checkpoints in our names: one file a family."""
 
 from slowfast_ext.models.weights.base import WEIGHTS, Importer, State, rename, unwrap
-from slowfast_ext.models.weights.classes import class_order
+from slowfast_ext.models.weights.classes import class_order, head_classes
 from slowfast_ext.models.weights.fit import (
     LoadOptions,
     Report,
@@ -26,6 +26,7 @@ __all__ = [
     "current_names",
     "fit",
     "fit_weights",
+    "head_classes",
     "load_weights",
     "rename",
     "unwrap",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from slowfast_ext.errors import CheckpointError
 from slowfast_ext.models.build import VideoModel
-from slowfast_ext.models.weights.base import Importer, State
+from slowfast_ext.models.weights.base import WEIGHTS, Importer, State, recognise
 from slowfast_ext.registry import unknown_name
 
 _KEY = "TRAIN.CHECKPOINT_CLASSES"
@@ -110,6 +110,17 @@ def _require_same(state: State, names: Sequence[str], importer: type[Importer]) 
         raise CheckpointError(
             f"the head's classes are in the order {order}, the data's in another; set {_KEY} [{order}]"
         )
+
+
+def head_classes(state: State, model: VideoModel) -> tuple[tuple[int, ...], str]:
+    """Classes of each head in a published state (none: only a backbone), and the name of their order where it is known.
+
+    `model` is one of its family; its own classes do not matter.
+    """
+    importer: type[Importer] = WEIGHTS.get(recognise(state))
+    ours = importer.to_ours(state, model)
+    counts = tuple(len(x) for key, x in ours.items() if key.startswith("head.") and x.ndim == 2)
+    return counts, importer.orders.get(counts[0], "") if len(counts) == 1 else ""
 
 
 def same_order(one: Sequence[str], other: Sequence[str]) -> bool:
