@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from conftest import QUICK, write_clip
+from finetune_cases import QUICK, write_clip
 
 from slowfast_ext import load_model
 from slowfast_ext.cli import finetune, train
