@@ -142,6 +142,11 @@ def compare(row: Published, exp_dir: Path, count: Callable[[CfgNode], Count]) ->
 TITLES = {
     "uniformer": "UniFormer",
     "uniformerv2": "UniFormerV2",
+    "videomae": "VideoMAE",
+    "timesformer": "TimeSformer",
+    "vivit": "ViViT",
+    "internvideo2": "InternVideo2",
+    "vjepa2": "V-JEPA 2",
     "emim": "EMIM",
     "structvit": "StructViT",
     "structsa": "StructSA in DeiT-S",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from reference_data import SHARED
 
 from paper_tables.table import shaping
 from slowfast_ext.config import load_config, options_of
@@ -120,6 +121,11 @@ PUBLISHED_RATES = {
     "uniformerv2_b16_ssv2": (1, 4e-5),
     "uniformerv2_l32_ssv2": (4, 2e-5),
     "videomae_pretrain_b_ssv2": (8, 1.2e-3),
+    "videomae_b_k400": (8, 5e-4 * 384 / 256),
+    "videomae_l_k400": (8, 2e-3 * 128 / 256),
+    "videomae_b_ssv2": (8, 5e-4 * 384 / 256),
+    "timesformer_hr_k400": (1, 0.005),
+    "internvideo2_b_k400": (1, 2e-5),
 }
 
 
@@ -173,6 +179,36 @@ def test_public_weights_of_the_header_are_taken(name, manifest_dir):
     )
     assert len(report.loaded) + len(report.inflated) > 100
     assert not report.unused
+
+
+RELEASED = {
+    "videomae_b_k400": ("videomae_b16_pretrain", "videomae_b16_k400", "hf_videomae_b16_k400"),
+    "videomae_l_k400": ("videomae_l16_pretrain", "videomae_l16_k400", "hf_videomae_l16_k400"),
+    "videomae_b_ssv2": ("videomae_b16_pretrain",),
+    "videomae2_b_k400": ("videomae2_b16_k710_distilled",),
+    "timesformer_b_k400": ("timesformer_b16_8x224_k400", "hf_timesformer_b16_8x224_k400"),
+    "timesformer_hr_k400": ("timesformer_b16_hr_16x448_k400",),
+    "timesformer_l_k400": ("timesformer_b16_l_96x224_k400",),
+    "vivit_b_k400": ("hf_vivit_b16x2_k400",),
+    "internvideo2_s_k400": ("internvideo2_s14_8x224_k400",),
+    "internvideo2_b_k400": ("internvideo2_b14_8x224_k400",),
+    "internvideo2_l_k400": ("internvideo2_l14_8x224_k400",),
+    "vjepa2_l_ssv2": ("vjepa2_l16_16x256_ssv2", "hf_vjepa2_l16_16x256_ssv2"),
+}
+"""Files of the releases that an experiment starts from or tests, by their key lists."""
+KEY_LISTS = SHARED / "golden_weights/manifests"
+
+
+@pytest.mark.skipif(not KEY_LISTS.is_dir(), reason="needs the key lists of public weights")
+@pytest.mark.parametrize(("name", "file"), [(n, f) for n, own in RELEASED.items() for f in own])
+def test_released_files_are_taken(name, file):
+    keys = json.loads((KEY_LISTS / f"{file}.json").read_text())["keys"]
+    state = {key: torch.empty(shape, device="meta") for key, shape in keys.items()}
+    k710 = ["TRAIN.CHECKPOINT_CLASSES", "[k710, k400]"] if "k710" in file else []
+    options = options_of(load(name, *k710), LoadOptions)
+    report = fit_weights(state, empty_model(name), options)[1]
+    assert (report.unused, report.head, report.inflated, report.resized) == ([], [], [], {})
+    assert bool(report.new) == file.endswith("_pretrain")
 
 
 @pytest.mark.parametrize("name", [n for n in PAPERS if Path(start_weights(n)).stem in PAPERS])
