@@ -41,6 +41,10 @@ def configured(
     if data not in DATASETS:
         raise ConfigError(f"--data {data}: {unknown_name(data, DATASETS.names())}")
     state = _read(files)
+    try:
+        family = recognise(state)
+    except CheckpointError as error:
+        raise CheckpointError(f"{files[0]}: {error}") from error
     name = model or _recognised(state, files[0])
     own = ["DATA.PATH_TO_DATA_DIR", root, "TRAIN.DATASET", data, "TEST.DATASET", data, "NUM_GPUS", "-1"]  # fmt: skip
     own += ["OUTPUT_DIR", f"output/test_{Path(name).stem}_{data}"]
@@ -56,7 +60,7 @@ def configured(
         prepare_output(cfg.OUTPUT_DIR)
         torch.save(state, weights)
     how = "as --model says" if model else "recognised"
-    taken = f"{' and '.join(files)}: {name} ({how}), names of {recognise(state)}"
+    taken = f"{' and '.join(files)}: {name} ({how}), names of {family}"
     return cfg, [taken, *_input(cfg), classes]
 
 
@@ -86,10 +90,7 @@ def _file(name: str) -> Path:
 
 
 def _recognised(state: State, file: str) -> str:
-    try:
-        names = matching_models(state)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
+    names = matching_models(state)
     if not names:
         raise CheckpointError(
             f"{file}: names of {recognise(state)}, but of no model that is known here; write its sizes into a YAML "

@@ -94,6 +94,26 @@ def test_classes_without_names_or_in_another_order_stop(tiny, clips, capsys):
     assert not (tiny / "output").exists()
 
 
+JEPA = ["VIT.EMBED_DIM", "48", "VIT.POS_EMBED", "none", "VIT.POOL", "probe", "VIT.POOL_HEADS", "3"]
+JEPA += ["ATTENTION.ROTARY", "True"]
+
+
+def test_an_encoder_and_its_probe(tiny, clips, capsys):
+    model = build_model(load_config(tiny / "tiny.yaml", ["MODEL.NUM_CLASSES", "12", *JEPA]))
+    theirs = WEIGHTS.get("vjepa2").to_theirs(model.state_dict(), model)
+    parts = {
+        part: {key.removeprefix(part): x for key, x in theirs.items() if key.startswith(part)}
+        for part in ("encoder.", "classifiers.0.")
+    }
+    torch.save({"target_encoder": parts["encoder."]}, "encoder.pt")
+    torch.save({"classifiers": [parts["classifiers.0."]]}, "probe.pt")
+    arguments = ["--model", "tiny.yaml", "--data", "motionshapes", str(clips), *JEPA]
+    assert main(["--weights", "encoder.pt", *arguments]) == 2
+    assert "encoder.pt: has no classifier, only a backbone" in capsys.readouterr().err
+    assert main(["--weights", "encoder.pt", "probe.pt", *arguments]) == 0
+    assert "encoder.pt and probe.pt: tiny.yaml" in capsys.readouterr().out
+
+
 BASE = ["VIT.EMBED_DIM", "768", "VIT.NUM_HEADS", "12", "VIT.DEPTH", "12"]
 
 
@@ -114,8 +134,13 @@ def test_the_zoo_configuration_is_recognised(tiny, clips, capsys):
         (["--weights", "w.pth"], "needs --data NAME ROOT"),
         (["--weights", "w.pth", "--data", "kinetic", "."], "did you mean kinetics"),
         (["--weights", "w.pth", "--data", "kinetics", "."], "w.pth: no such file"),
+        (
+            ["--weights", "odd.pth", "--data", "kinetics", "."],
+            "odd.pth: the checkpoint is of no family",
+        ),
     ],
 )
 def test_mistakes_are_one_message(tiny, arguments, words, capsys):
+    torch.save({"strange": torch.zeros(2)}, "odd.pth")
     assert main(arguments) == 2
     assert words in capsys.readouterr().err
