@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXP = ROOT / "exp/motion_vit_joint"
-SCONTROL = f'if [ "$2" = job ]; then echo "   Command={EXP}/test.sh RNG_SEED 7"; else echo node0; fi'
+SCONTROL = (
+    f'if [ "$2" = job ]; then echo "   Command={EXP}/test.sh RNG_SEED 7"; else echo node0; fi'
+)
 
 
 def script(path, text):
@@ -37,7 +39,9 @@ def launch(tmp_path):
                 "SLURM_NNODES": "2",
             }
             environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
-        return subprocess.Popen(["bash", str(name if cwd else EXP / name), *pairs], env=environment, cwd=cwd)
+        return subprocess.Popen(
+            ["bash", str(name if cwd else EXP / name), *pairs], env=environment, cwd=cwd
+        )
 
     return start
 

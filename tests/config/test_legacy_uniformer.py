@@ -153,7 +153,7 @@ def test_split_and_scores(load):
 @pytest.mark.parametrize(("sides", "window"), [([7, 7], [7, 7]), ([7, 5], [[7, 7], [5, 5]])])
 def test_windows_may_differ_between_the_stages(load, sides, window):
     cfg = load(f"MODEL:\n  ARCH: uniformer\nUNIFORMER:\n  ATTN_MAX_DISP: {sides}\n")
-    assert cfg.ATTENTION.EMIM.WINDOW == window
+    assert window == cfg.ATTENTION.EMIM.WINDOW
 
 
 def test_todays_files_are_left_alone(load, caplog):

@@ -29,8 +29,7 @@ class ConvNet(Backbone):
         self.feature_dim, self.num_layers = options.width, options.depth + 2
         dims = [3, *[options.width] * options.depth]
         self.convs = nn.ModuleList(
-            nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1)
-            for a, b in pairwise(dims)
+            nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1) for a, b in pairwise(dims)
         )
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
