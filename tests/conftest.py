@@ -5,6 +5,31 @@ from pathlib import Path
 import pytest
 from reference_data import GOLDEN, SHARED
 
+QUICK = ("config", "data", "models", "tasks", "test_golden.py", "test_house.py", "test_import.py")
+"""Folders and files of the quick part, `pytest -m quick`: all of the models, pixels, metrics and configuration."""
+
+NOT_QUICK = (
+    "test_class_folders.py",
+    "test_create.py",
+    "test_data_tool.py",
+    "test_decode_source.py",
+    "test_decode_watchdog.py",
+    "test_masked.py",
+    "test_memory.py",
+    "test_soak.py",
+    "test_weights_public.py",
+)
+"""Files there that start processes, or take seconds for other reasons."""
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the quick part; whoever marks a test slow takes it out."""
+    for item in items:
+        inside = item.path.relative_to(Path(__file__).parent).parts
+        quick = inside[0] in QUICK and item.path.name not in NOT_QUICK
+        if quick and not item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.quick)
+
 
 def _folder(path: Path) -> Path:
     if not path.is_dir():
