@@ -87,7 +87,7 @@ def test_programs_equal_the_model(case, kind, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS[-1:])  # ONNX is made from the torch.export program
 @pytest.mark.parametrize("case", SLOW, ids=name)
 def test_everything_exports(case, kind, tmp_path):
     model, path = case.build(), tmp_path / f"model.{kind}"
