@@ -2,7 +2,6 @@
 
 import logging
 import tempfile
-import time
 from collections.abc import Iterator
 
 import torch
@@ -15,11 +14,11 @@ from slowfast_ext.data.loader import LoaderOptions
 from slowfast_ext.engine.distributed import StopRequest, World, from_main, start_world, stop_world
 from slowfast_ext.engine.log import CONFIG_FILE, StatsWriter, prepare_output, setup_logging
 from slowfast_ext.engine.options import RunOptions
-from slowfast_ext.engine.precision import peak_bytes, wait
+from slowfast_ext.engine.precision import peak_bytes
 from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.setup import build_training
 from slowfast_ext.engine.test import run_test
-from slowfast_ext.engine.train import train, train_step
+from slowfast_ext.engine.train import seconds_per_step, train
 from slowfast_ext.loggers import Loggers, build_loggers
 from slowfast_ext.screen import Screen, clock, open_screen
 
@@ -97,16 +96,7 @@ def dry_run(cfg: CfgNode) -> None:
 
 def _measure(run: TrainingRun) -> Iterator[str]:
     device, epochs = run.world.device, run.recipe.solver.max_epoch
-    batches = run.loader.epoch(0)
-    run.model.train()
-    started, steps = time.perf_counter(), min(DRY_STEPS, run.steps_per_epoch - 1)
-    for step in range(steps + 1):
-        if step == 1:
-            wait(device)
-            started = time.perf_counter()
-        train_step(run, 0, step, batches)
-    wait(device)
-    seconds = (time.perf_counter() - started) / max(steps, 1)
+    seconds = seconds_per_step(run, DRY_STEPS)
     speed = run.recipe.effective_batch / seconds
     yield f"peak memory: {peak_bytes(device) / 2**20:.0f} MiB on {device} (this process)"
     yield f"step: {seconds:.3f} s, {speed:.1f} clips/s over all processes, loading included"

@@ -27,6 +27,7 @@ from slowfast_ext.errors import ConfigError
 from slowfast_ext.options import Options, Size, pair
 from slowfast_ext.registry import unknown_name
 from slowfast_ext.tasks import TASKS, Task, build_task
+from slowfast_ext.tasks.build import usual_task
 
 Label = int | tuple[int, ...] | Tensor
 Names = tuple[str, ...]
@@ -206,7 +207,7 @@ def _task(
     counts = (num_classes,) if isinstance(num_classes, int) else tuple(num_classes or ())
     counts = counts or _counts(videos, multi_label)
     if name == "auto":
-        name = "multi_label" if multi_label else "verb_noun" if len(counts) > 1 else "single_label"
+        name = usual_task(len(counts), multi_label)
     task: Task = TASKS.get(name)(counts)
     return task
 

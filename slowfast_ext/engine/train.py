@@ -1,5 +1,7 @@
 """The training loop."""
 
+import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +9,7 @@ from slowfast_ext.data.loader import Batch
 from slowfast_ext.engine.checkpoint import Position
 from slowfast_ext.engine.evaluate import evaluate
 from slowfast_ext.engine.optim import set_learning_rate, training_mode
-from slowfast_ext.engine.precision import autocast
+from slowfast_ext.engine.precision import autocast, wait
 from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.seeding import seed_step
 from slowfast_ext.errors import Interrupted
@@ -61,6 +63,23 @@ def train_step(run: TrainingRun, epoch: int, step: int, batches: Iterator[Batch]
     run.stepper.zero_grad()
     if run.average:
         run.average.update(run.model)
+
+
+def seconds_per_step(run: TrainingRun, most: int, enough: float = math.inf) -> float:
+    """Mean over up to `most` steps after the first, fewer once they took `enough` seconds: what a training will cost."""
+    batches, device = run.loader.epoch(0), run.world.device
+    training_mode(run.model)
+    started = time.perf_counter()
+    train_step(run, 0, 0, batches)
+    wait(device)
+    cold = time.perf_counter() - started
+    started, steps, seconds = time.perf_counter(), 0, 0.0
+    while steps < min(most, run.steps_per_epoch - 1) and seconds < enough:
+        steps += 1
+        train_step(run, 0, steps, batches)
+        wait(device)
+        seconds = time.perf_counter() - started
+    return seconds / steps if steps else cold
 
 
 def end_epoch(run: TrainingRun, epoch: int) -> None:

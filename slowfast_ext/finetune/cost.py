@@ -1,7 +1,6 @@
 """What a training will cost, measured in a few of its steps."""
 
 import tempfile
-import time
 from dataclasses import dataclass
 
 from yacs.config import CfgNode
@@ -11,10 +10,9 @@ from slowfast_ext.data.loader import LoaderOptions
 from slowfast_ext.data.sampling import ViewOptions
 from slowfast_ext.engine.distributed import start_world
 from slowfast_ext.engine.options import RunOptions, TrainOptions
-from slowfast_ext.engine.precision import peak_bytes, wait
-from slowfast_ext.engine.run import TrainingRun
+from slowfast_ext.engine.precision import peak_bytes
 from slowfast_ext.engine.setup import build_training
-from slowfast_ext.engine.train import train_step
+from slowfast_ext.engine.train import seconds_per_step
 
 STEPS = 5
 ENOUGH_SECONDS = 10.0
@@ -51,7 +49,7 @@ def measure(cfg: CfgNode) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
         cfg.OUTPUT_DIR = folder
         run = build_training(cfg, world)
-        seconds = _seconds_per_step(run)
+        seconds = seconds_per_step(run, STEPS, ENOUGH_SECONDS)
         run.close()
     views, train = options_of(cfg, ViewOptions), options_of(cfg, TrainOptions)
     epochs = run.recipe.solver.max_epoch
@@ -60,20 +58,3 @@ def measure(cfg: CfgNode) -> Cost:
     evaluation = seconds / run.recipe.effective_batch / 2 * len(run.val_loader.videos) * looks
     megabytes = peak_bytes(world.device) / 2**20
     return Cost(seconds * run.steps_per_epoch, evaluation, epochs, str(world.device), megabytes)
-
-
-def _seconds_per_step(run: TrainingRun) -> float:
-    """Mean of the steps after the first, of fewer where a step takes long."""
-    batches = run.loader.epoch(0)
-    run.model.train()
-    started = time.perf_counter()
-    train_step(run, 0, 0, batches)
-    wait(run.world.device)
-    cold = time.perf_counter() - started
-    started, steps, seconds = time.perf_counter(), 0, 0.0
-    while steps < min(STEPS, run.steps_per_epoch - 1) and seconds < ENOUGH_SECONDS:
-        steps += 1
-        train_step(run, 0, steps, batches)
-        wait(run.world.device)
-        seconds = time.perf_counter() - started
-    return seconds / steps if steps else cold

@@ -76,9 +76,14 @@ def task_name(cfg: CfgNode) -> str:
     named = options_of(cfg, TaskOptions).task
     if named != "auto":
         return named
-    if options_of(cfg, LabelOptions).multi_label:
+    return usual_task(len(_class_counts(cfg)), options_of(cfg, LabelOptions).multi_label)
+
+
+def usual_task(heads: int, multi_label: bool) -> str:
+    """The task that so many heads and labels mean where none is named."""
+    if multi_label:
         return "multi_label"
-    return "single_label" if len(_class_counts(cfg)) == 1 else "verb_noun"
+    return "single_label" if heads == 1 else "verb_noun"
 
 
 def _class_counts(cfg: CfgNode) -> tuple[int, ...]:
