@@ -54,6 +54,7 @@ class TrainLoader:
         task: makes the labels of a batch.
         batch_size: videos of a step over all ranks.
         balanced: draw all classes equally often; for one label a video.
+        repeated_draws: draws of a video in an epoch, which then has fewer videos.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class TrainLoader:
         world: int = 1,
         options: LoaderOptions = LoaderOptions(),
         balanced: bool = False,
+        repeated_draws: int = 1,
     ) -> None:
-        self.videos, self.seed = clips.videos, clips.seed
+        self.videos, self.seed, self.repeated_draws = clips.videos, clips.seed, repeated_draws
         self.batch_size, self.rank, self.world = batch_size, rank, world
         self.classes = _single_labels(clips.videos, task) if balanced else None
         self._batches: list[list[Draw]] = []
@@ -91,6 +93,7 @@ class TrainLoader:
             world,
             options_of(cfg, LoaderOptions),
             cfg.TRAIN.BALANCED_SAMPLING,
+            cfg.AUG.REPEATED_DRAWS,
         )
 
     @property
@@ -109,6 +112,7 @@ class TrainLoader:
             self.world,
             first_step,
             self.classes,
+            self.repeated_draws,
         )
         return iter(self._loader)
 

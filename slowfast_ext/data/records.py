@@ -19,7 +19,8 @@ class VideoRecord:
     """One labelled piece of video. `location` is "file:line" of its annotation, for messages.
 
     `num_frames` is set for a folder of images: what the list claims. `start` and `end` in seconds
-    or `start_frame` and `end_frame` (both inclusive, first frame 0) cut a piece out of a longer file.
+    or `start_frame` and `end_frame` (both inclusive, first frame 0) cut a piece out of a longer file. `fps` is the rate
+    at which a folder's images were taken, where the set knows it; else DATA.IMAGE_FPS is.
     """
 
     path: str
@@ -31,6 +32,7 @@ class VideoRecord:
     end: float | None = None
     start_frame: int | None = None
     end_frame: int | None = None
+    fps: float | None = None
 
 
 @dataclass(frozen=True)

@@ -35,17 +35,19 @@ def train_batches(
     world: int = 1,
     first_step: int = 0,
     classes: Sequence[int] | None = None,
+    repeats: int = 1,
 ) -> Iterator[list[Draw]]:
     """This rank's part of each global batch of `batch` videos, from `first_step` on.
 
-    `classes` (the class of each video) asks for all classes equally often. The rest of the videos that
-    does not fill a batch is left out of the epoch. Raises ConfigError where ranks cannot share a batch.
+    `classes` (the class of each video) asks for all classes equally often. `repeats` draws each video of an epoch so
+    often, in one batch but far apart in it; an epoch of the same length has fewer of them (DeiT's repeated
+    augmentation). The rest of the videos that does not fill a batch is left out of the epoch. Raises ConfigError where ranks cannot share a batch.
     """
     if batch % world:
         raise ConfigError(
             f"TRAIN.BATCH_SIZE: {batch} videos a step cannot be shared equally by {world} processes"
         )
-    draws = _draws(num_videos, batch, seed, epoch, classes)
+    draws = _draws(num_videos, batch, seed, epoch, classes, repeats)
     share = batch // world
     for step in range(first_step, steps_per_epoch(num_videos, batch)):
         start = step * batch + rank * share
@@ -58,14 +60,26 @@ def eval_shard(num_videos: int, rank: int = 0, world: int = 1) -> range:
 
 
 def _draws(
-    num_videos: int, batch: int, seed: int, epoch: int, classes: Sequence[int] | None
+    num_videos: int,
+    batch: int,
+    seed: int,
+    epoch: int,
+    classes: Sequence[int] | None,
+    repeats: int,
 ) -> list[Draw]:
     length = steps_per_epoch(num_videos, batch) * batch
+    distinct = -(-length // repeats)
     rng = order_rng(seed, epoch)
     if classes is None:
-        order = _cycle(np.arange(num_videos), length, rng)
+        order = _cycle(np.arange(num_videos), distinct, rng)
     else:
-        order = _balanced(np.asarray(classes), length, rng)
+        order = _balanced(np.asarray(classes), distinct, rng)
+    order = np.repeat(order, repeats)[:length]
+    if (
+        repeats > 1
+    ):  # ranks take slices of a batch: its repeats go to different ones, as DeiT's sampler has it
+        apart = np.concatenate([np.arange(first, batch, repeats) for first in range(repeats)])
+        order = order.reshape(-1, batch)[:, apart].reshape(-1)
     seen: dict[int, int] = {}
     draws = []
     for index in order.tolist():

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -27,9 +27,13 @@ class SolverOptions(Options):
     )
     base_lr_batch: int = option(
         0,
-        "batch that BASE_LR is meant for: the rate is scaled linearly to the effective batch; 0: not scaled",
+        "batch that BASE_LR is meant for: it is scaled linearly to the effective batch; 0: not scaled",
         unit="clips",
         low=0,
+    )
+    base_lr_batch_ends: bool = option(
+        False,
+        "BASE_LR_BATCH scales WARMUP_START_LR and COSINE_END_LR too (VideoMAE); they stay below BASE_LR in any case",
     )
     base_lr_unit: str = option(
         "clips",
@@ -80,14 +84,29 @@ def learning_rate(
     solver: SolverOptions, epoch: float, effective_batch: int = 0, nodes: int = 1
 ) -> float:
     """Rate at a point of training: linear warm-up, then LR_POLICY, scaled to the batch and the nodes as asked for."""
-    if epoch < solver.warmup_epochs:
-        end = _policy(solver, solver.warmup_epochs)
-        rise = epoch / solver.warmup_epochs
-        rate = solver.warmup_start_lr + rise * (end - solver.warmup_start_lr)
-    else:
-        rate = _policy(solver, epoch)
-    scale = nodes if solver.base_lr_scale_num_shards else 1
-    return rate * (scale * (effective_batch / solver.base_lr_batch if solver.base_lr_batch else 1))
+    solver = _scaled(solver, effective_batch, nodes)
+    if epoch >= solver.warmup_epochs:
+        return _policy(solver, epoch)
+    rise = epoch / solver.warmup_epochs
+    end = _policy(solver, solver.warmup_epochs)
+    return solver.warmup_start_lr + rise * (end - solver.warmup_start_lr)
+
+
+def _scaled(solver: SolverOptions, effective_batch: int, nodes: int) -> SolverOptions:
+    """The rates of a batch on so many nodes.
+
+    PySlowFast and UniFormer scale all three by the nodes, DeiT the base rate alone by the batch.
+    """
+    by_nodes = nodes if solver.base_lr_scale_num_shards else 1
+    by_batch = effective_batch / solver.base_lr_batch if solver.base_lr_batch else 1.0
+    base = solver.base_lr * by_nodes * by_batch
+    ends = by_nodes * (by_batch if solver.base_lr_batch_ends else 1.0)
+    return replace(
+        solver,
+        base_lr=base,
+        warmup_start_lr=min(solver.warmup_start_lr * ends, base),
+        cosine_end_lr=min(solver.cosine_end_lr * ends, base),
+    )
 
 
 _FALLS = {

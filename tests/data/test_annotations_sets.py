@@ -7,11 +7,18 @@ from pathlib import Path
 import official_sets
 import pytest
 
-from slowfast_ext.config import get_cfg, load_config
+from slowfast_ext.config import get_cfg, load_config, options_of
 from slowfast_ext.config.schema import schema
 from slowfast_ext.data.annotations import DATASETS, read_videos
 from slowfast_ext.data.annotations.manifest import write_manifest
 from slowfast_ext.data.decode.source import VideoSource
+from slowfast_ext.data.sampling import (
+    SamplingOptions,
+    clip_seconds,
+)
+from slowfast_ext.data.sampling import (
+    test_indices as indices_of_clip,
+)
 from slowfast_ext.errors import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +118,25 @@ def test_epic_pieces(official):
     assert [(r.start_frame, r.end_frame) for r in frames] == [(0, 3), (4, 7)]
     assert frames.records[1].path.endswith("P01/rgb_frames/P01_01")
     assert (video.start, video.end) == (0.0, 0.5)
+
+
+@pytest.mark.parametrize(("video_id", "fps"), [("P01_01", 60), ("P22_117", 50), ("P37_101", 50)])
+def test_epic_clips_last_as_long_from_frames_as_from_a_video(video_id, fps, tmp_path):
+    """Recordings of the extension have 50 frames a second, the others 60 (59.94 in their files)."""
+    official_sets.epic(tmp_path)
+    row = official_sets.epic_row(f"{video_id}_0", 1, 8, 0, 0)
+    official_sets.table(tmp_path / "EPIC_100_train.csv", [official_sets.EPIC_HEADER, row])
+    folder = tmp_path / video_id.split("_")[0] / "rgb_frames" / video_id
+    official_sets.frame_folder(folder, template="frame_{:010d}.jpg")
+    cfg = config("epic", tmp_path)
+    (record,) = read_videos(cfg, "train")
+    rate = VideoSource.from_cfg(cfg).info(record).fps
+    assert rate == fps
+    options = options_of(cfg, SamplingOptions)
+    of_frames, of_video = (clip_seconds(each, options) for each in (rate, fps * 1000 / 1001))
+    assert of_frames == of_video == pytest.approx((16 - 1) * 4 / 30)
+    indices = indices_of_clip(1000, rate, options, 0, 1)
+    assert indices[-1] - indices[0] == int(15 * 4 * fps / 30)
 
 
 def test_epic_pickles_are_refused(tmp_path):

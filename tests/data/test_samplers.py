@@ -47,6 +47,27 @@ def test_a_resumed_epoch_is_the_rest_of_the_unbroken_one(num_videos, batch, data
     assert whole_epoch(num_videos, batch, first_step=step) == unbroken[step:]
 
 
+@given(num_videos=st.integers(1, 60), share=st.integers(1, 5), repeats=st.integers(1, 4))
+def test_repeated_draws_fill_an_epoch_with_fewer_videos(num_videos, share, repeats):
+    batch = share * repeats
+    batches = whole_epoch(num_videos, batch, repeats=repeats)
+    assert len(batches) == steps_per_epoch(num_videos, batch)
+    for step in batches:
+        assert len(set(step)) == batch, "each draw is augmented on its own"
+        assert all(n % repeats == 0 for n in Counter(draw.index for draw in step).values())
+        parts = [step[first : first + share] for first in range(0, batch, share)]
+        videos = [[draw.index for draw in part] for part in parts]
+        assert videos == [videos[0]] * repeats, "as many ranks have one of the repeats each"
+
+
+def test_repeated_draws_are_the_same_for_any_number_of_ranks_and_after_a_resume():
+    unbroken = whole_epoch(50, 12, repeats=3)
+    assert whole_epoch(50, 12, world=4, repeats=3) == unbroken
+    assert whole_epoch(50, 12, first_step=2, repeats=3) == unbroken[2:]
+    balanced = whole_epoch(12, 12, repeats=3, classes=[0] * 9 + [1] * 3)
+    assert Counter(draw.index >= 9 for draw in balanced[0]) == {True: 6, False: 6}
+
+
 def test_epochs_are_shuffled_differently():
     one, two = (next(train_batches(50, 50, 0, epoch)) for epoch in (0, 1))
     assert [draw.index for draw in one] != [draw.index for draw in two]

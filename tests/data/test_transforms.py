@@ -173,6 +173,15 @@ def test_the_configured_crop_is_taken():
     assert kind(DATA__TRAIN_MULTI_SCALE_CROP=[1.0, 0.875]) is MultiScaleCrop
 
 
+def test_multi_scale_crops_average_pixels_as_pil_does_whatever_the_test_does():
+    plain = train_transform_from(
+        make_cfg(DATA__TRAIN_MULTI_SCALE_CROP=[1.0], DATA__ANTIALIAS=False)
+    )
+    assert plain.transforms[0].resize == Resize("bilinear", antialias=True)
+    jitter = train_transform_from(make_cfg(DATA__ANTIALIAS=False))
+    assert jitter.transforms[0].resize == Resize("bilinear", antialias=False)
+
+
 def test_jitter_reaches_every_scale_and_corner():
     boxes = [JitterCrop(16, 16, 20).box(20, 30, sample_rng(s, 0, 0)) for s in range(800)]
     assert {box.height for box in boxes} == {16, 17, 18, 19, 20}

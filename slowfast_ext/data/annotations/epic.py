@@ -1,7 +1,8 @@
 """EPIC-Kitchens-100: `EPIC_100_{train,validation}.csv` and the verb and noun class files.
 
 A row is a piece of a long recording with a verb and a noun. Media are frame folders
-`P01/rgb_frames/P01_01/frame_0000000001.jpg`, or videos `P01/videos/P01_01.MP4`.
+`P01/rgb_frames/P01_01/frame_0000000001.jpg`, or videos `P01/videos/P01_01.MP4`. The folders hold every frame of their
+recording, 50 or 60 a second; DATA.TARGET_FPS makes a clip last as long from either, and from a video.
 """
 
 import os
@@ -55,12 +56,18 @@ def _record(lists: Lists, media: Media, location: str, row: Row) -> VideoRecord:
             name=row["narration_id"],
             start_frame=max(first - 1, 0),
             end_frame=last - 1,
+            fps=frame_rate(row["video_id"]),
         )
     video = f"{row['video_id']}.MP4"
     paths = (os.path.join(folder, "videos", video), os.path.join(lists.media_root, video))
     start, end = (to_seconds(row[column], location) for column in TIMES)
     found = media.find(*paths) or paths[0]
     return VideoRecord(found, labels, location, name=row["narration_id"], start=start, end=end)
+
+
+def frame_rate(video_id: str) -> float:
+    """Frames a second of a recording: 50 in the extension of 2020, whose numbers have three digits (P01_101), else 60."""
+    return 50.0 if len(video_id.split("_")[1]) == 3 else 60.0
 
 
 def _class_names(lists: Lists) -> tuple[tuple[str, ...], ...]:

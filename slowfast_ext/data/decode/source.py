@@ -43,7 +43,7 @@ class DecodeOptions(Options):
     )
     image_fps: float = option(
         30.0,
-        "rate at which the images of frame folders were taken from their videos",
+        "rate at which the images of frame folders were taken from their videos, where the set does not say",
         unit="frames/s",
         low=0.01,
     )
@@ -116,8 +116,9 @@ class VideoSource:
         index = self.index(record)
         if index.template and record.num_frames not in (None, len(index)):
             self._counts["frame folders of another length than listed"] += 1
+        fps = record.fps if index.template and record.fps else index.fps
         with _named(record):
-            return ClipInfo(len(piece_of(record, index)), index.fps)
+            return ClipInfo(len(piece_of(record, index)), fps)
 
     def claimed_frames(self, record: VideoRecord) -> int:
         """Frames that the record's file claims to have: where that is not sure to be true, its header's word.

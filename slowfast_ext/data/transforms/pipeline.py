@@ -38,6 +38,12 @@ class AugOptions(Options):
     num_sample: int = option(
         1, "augmented clips from one decoded video (repeated augmentation)", unit="clips", low=1
     )
+    repeated_draws: int = option(
+        1,
+        "draws of a video in an epoch, each augmented anew; the epoch is as long as ever and has fewer videos (DeiT: 3)",
+        unit="draws",
+        low=1,
+    )
     aa_type: str = option(
         "",
         "RandAugment or AutoAugment in timm's syntax: rand-m7-n4-mstd0.5-inc1, v0, original; empty: off",
@@ -114,7 +120,8 @@ def random_crop(options: CropOptions) -> RandomCrop:
     """Multi-scale or random-resized crop where its key is given, else short-side jitter."""
     size, resize = options.train_crop_size, Resize(options.interpolation, options.antialias)
     if options.train_multi_scale_crop:
-        return MultiScaleCrop(size, options.train_multi_scale_crop, resize)
+        # TSN, XViT and VideoMAE crop images of PIL, whose resize always averages.
+        return MultiScaleCrop(size, options.train_multi_scale_crop, Resize(resize.mode))
     if options.train_jitter_scales_relative:
         low, high = options.train_jitter_scales_relative
         ratio = options.train_jitter_aspect_relative or USUAL_ASPECTS
