@@ -28,6 +28,7 @@ from slowfast_ext.models.weights import (
 from slowfast_ext.models.weights.base import recognise
 from slowfast_ext.options import Size
 from slowfast_ext.registry import unknown_name
+from slowfast_ext.released.find import find_weights
 from slowfast_ext.tasks import Metrics
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def create_model(
 
     `name` is one of `list_models()` or a YAML file; `num_classes` is a number, or two for verb and noun;
     `settings` are further keys of the configuration. `weights` is a checkpoint of any family that the program
-    knows (V-JEPA 2: two, encoder and probe): images' kernels are spread over time (`inflate`: mean or centre); what may differ from the model is in
+    knows, or the name of a published one (slowfast-ext weights; V-JEPA 2: two, encoder and probe): images' kernels are spread over time (`inflate`: mean or centre); what may differ from the model is in
     `allow`: head (classes), time, space, new (parameters that the file lacks), unused (tensors that the model lacks).
     `classes` are the order of the file's classes and that of the model's (TRAIN.CHECKPOINT_CLASSES): ("k710", "k400")
     takes 400 rows of a Kinetics-710 head. What starts anew is reported as a warning. `model.config` holds the configuration.
@@ -141,7 +142,7 @@ def load_model(checkpoint: str | Path, device: str | torch.device = "cpu") -> Vi
     The file holds its own configuration (`model.config`) and class names (`model.class_names`, one tuple a head); the
     averaged weights are taken where the run has them. Raises CheckpointError for any other file.
     """
-    state = read_weights(checkpoint)
+    state = read_weights(find_weights(checkpoint))
     if not isinstance(state.get("cfg"), str):
         raise CheckpointError(
             f"{checkpoint}: holds no configuration of ours; for weights of other programs use "
@@ -185,10 +186,10 @@ def evaluate(
 
 
 def _read(files: str | Path | Sequence[str | Path]) -> Mapping[str, Any]:
-    """What is in a file, or in several."""
+    """What is in a file, or in several; each may be a registered name or a link."""
     if isinstance(files, (str, Path)):
-        return read_weights(files)
-    return {key: value for file in files for key, value in read_weights(file).items()}
+        return read_weights(find_weights(files))
+    return {key: value for file in files for key, value in _read(file).items()}
 
 
 def _load(

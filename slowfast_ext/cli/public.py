@@ -27,6 +27,7 @@ from slowfast_ext.models.weights import (
 from slowfast_ext.models.weights.base import recognise
 from slowfast_ext.models.weights.classes import class_rows, same_order
 from slowfast_ext.registry import unknown_name
+from slowfast_ext.released.find import find_weights
 
 _KEY = "TRAIN.CHECKPOINT_CLASSES"
 
@@ -40,6 +41,7 @@ def configured(
     """
     if data not in DATASETS:
         raise ConfigError(f"--data {data}: {unknown_name(data, DATASETS.names())}")
+    files = [str(find_weights(file)) for file in files]
     state = _read(files)
     try:
         family = recognise(state)

@@ -14,6 +14,7 @@ from itertools import takewhile
 from slowfast_ext.cli import reported
 from slowfast_ext.cli.train import parser_of, run, start, worker_command
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.released import released
 
 JOBS = ("TRAIN.ENABLE", "False", "TEST.ENABLE", "True")
 
@@ -37,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(args, worker_command(argv, "test"), JOBS)
 
 
+def _is_weights(text: str) -> bool:
+    return os.path.isfile(text) or text in released()
+
+
 def _test_public(args: argparse.Namespace) -> int:
     if args.cfg or not args.data:
         raise ConfigError("--weights FILE needs --data NAME ROOT, and no --cfg (--model FILE.yaml)")
@@ -44,7 +49,7 @@ def _test_public(args: argparse.Namespace) -> int:
     from slowfast_ext.cli.public import configured, saved
 
     first, *rest = args.weights
-    files = [first, *takewhile(os.path.isfile, rest)]
+    files = [first, *takewhile(_is_weights, rest)]
     pairs = [*rest[len(files) - 1 :], *args.opts, *args.pairs, *JOBS, *environment_pairs()]
     data, root = args.data
     cfg, facts = configured(files, args.model, data, root, pairs)

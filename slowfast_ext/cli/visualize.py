@@ -29,6 +29,7 @@ from slowfast_ext.errors import ConfigError
 from slowfast_ext.files import read_weights
 from slowfast_ext.models import build_model, check_model
 from slowfast_ext.models.weights import LoadOptions
+from slowfast_ext.released.find import find_weights
 
 
 @reported
@@ -89,6 +90,8 @@ def point(text: str) -> tuple[int, int, int]:
 
 def _configuration(args: argparse.Namespace) -> CfgNode:
     """Of the files; without any, the checkpoint's own with the pairs over it."""
+    if args.weights:
+        args.weights = str(find_weights(args.weights))
     files, pairs = files_and_pairs(args)
     own = read_weights(args.weights).get("cfg") if args.weights and not files else None
     if isinstance(own, str):

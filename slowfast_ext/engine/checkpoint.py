@@ -18,6 +18,7 @@ import torch
 
 from slowfast_ext.errors import CheckpointError
 from slowfast_ext.files import read_torch_file, write_atomically
+from slowfast_ext.released.find import find_weights
 
 logger = logging.getLogger(__name__)
 
@@ -93,12 +94,12 @@ class CheckpointStore:
         return None
 
     def find(self, choice: str) -> Path:
-        """TEST.CHECKPOINT_FILE_PATH as a file: "" the newest here, "best" the best here, or a path.
+        """TEST.CHECKPOINT_FILE_PATH as a file: "" the newest here, "best" the best here, or a name of weights.
 
         Raises CheckpointError where there is none.
         """
         if choice not in ("", "best"):
-            return Path(choice)
+            return find_weights(choice, self.folder.parent)
         path = self.folder / BEST if choice == "best" else next(iter(self.newest_first()), None)
         if path is None or not path.exists():
             raise CheckpointError(

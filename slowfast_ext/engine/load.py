@@ -10,8 +10,22 @@ from slowfast_ext.errors import CheckpointError
 from slowfast_ext.files import read_weights
 from slowfast_ext.models import VideoModel
 from slowfast_ext.models.weights import LoadOptions, Report, load_weights
+from slowfast_ext.released.find import find_weights
 
 logger = logging.getLogger(__name__)
+
+
+def start_weights(name: str, output_dir: str) -> Path:
+    """The file of TRAIN.CHECKPOINT_FILE_PATH. Raises CheckpointError saying where it comes from."""
+    try:
+        path = find_weights(name, output_dir)
+        if not path.is_file():
+            raise CheckpointError(f"{path}: no such file")
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"the weights to start from: {error}. TRAIN.FROM_SCRATCH True starts from random weights instead"
+        ) from error
+    return path
 
 
 def load_initial_weights(model: VideoModel, path: str | Path, options: LoadOptions) -> Report:

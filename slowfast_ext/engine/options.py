@@ -72,7 +72,14 @@ class TrainOptions(Options):
         3, "newest checkpoints that are kept beside the best; 0: all", low=0
     )
     auto_resume: bool = option(True, "go on from the newest sound checkpoint in OUTPUT_DIR")
-    checkpoint_file_path: str = option("", "weights to start from (.pyth, .pth, .safetensors)")
+    checkpoint_file_path: str = option(
+        "",
+        "weights to start from: a file (.pyth, .pth, .safetensors), a name of slowfast-ext weights, a link, or exp:NAME, what "
+        "another experiment has trained",
+    )
+    from_scratch: bool = option(
+        False, "start from random weights although CHECKPOINT_FILE_PATH names others"
+    )
     precision: str = option(
         "fp32", "autocast precision of the forward pass", choices=("fp32", "bf16", "fp16")
     )
@@ -104,7 +111,8 @@ class TestOptions(Options):
     )
     view_batch: int = option(16, "views per forward pass", unit="views", low=1)
     checkpoint_file_path: str = option(
-        "", "weights to test; empty: the newest checkpoint of OUTPUT_DIR, best: its best"
+        "",
+        "weights to test, named as TRAIN.CHECKPOINT_FILE_PATH names them; empty: the newest checkpoint of OUTPUT_DIR, best: its best",
     )
     precision: str = option(
         "fp32", "autocast precision of evaluation", choices=("fp32", "bf16", "fp16")

@@ -20,7 +20,7 @@ from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.sampling import SamplingOptions, centre_view, clip_seconds
 from slowfast_ext.engine.checkpoint import CheckpointStore
 from slowfast_ext.engine.distributed import StopRequest, Vote, World, from_main
-from slowfast_ext.engine.load import load_initial_weights
+from slowfast_ext.engine.load import load_initial_weights, start_weights
 from slowfast_ext.engine.log import StatsWriter, TrainingLog
 from slowfast_ext.engine.optim import build_optimizer, freeze
 from slowfast_ext.engine.options import (
@@ -61,8 +61,9 @@ def build_training(
     resumed = from_main(world, store.newest_sound) if options.auto_resume else None
     model = prepare_model(cfg, world)
     model.class_names = videos.class_names
-    if resumed is None and options.checkpoint_file_path:
-        load_initial_weights(model, options.checkpoint_file_path, options_of(cfg, LoadOptions))
+    if resumed is None and options.checkpoint_file_path and not options.from_scratch:
+        weights = start_weights(options.checkpoint_file_path, recipe.run.output_dir)
+        load_initial_weights(model, weights, options_of(cfg, LoadOptions))
     if options.freeze:
         logger.info("frozen: %d tensors match TRAIN.FREEZE", freeze(model, options.freeze))
     optimizer = build_optimizer(recipe.solver, model)

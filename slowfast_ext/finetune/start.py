@@ -25,6 +25,7 @@ from slowfast_ext.models.build import ModelOptions
 from slowfast_ext.models.weights import LoadOptions, Report, fit_weights
 from slowfast_ext.options import Options, keys_of
 from slowfast_ext.registry import unknown_name
+from slowfast_ext.released.find import find_weights
 
 Settings = dict[str, Any]
 """Dotted keys of a configuration and their values."""
@@ -78,10 +79,10 @@ def _weights_file(weights: str) -> Path:
         return best.resolve() if best.is_file() else store.find("").resolve()
     if not path.is_file() and weights in list_models():
         raise ConfigError(
-            f"--from {weights}: that is the name of a model, not a file of weights; fetch its weights and give "
-            f"--from FILE --model {weights}"
+            f"--from {weights}: that is the name of a model, not of weights; name its weights (slowfast-ext weights) or a file "
+            f"of them: --from WEIGHTS --model {weights}"
         )
-    return path.resolve()
+    return find_weights(weights).resolve()
 
 
 def _from_ours(path: Path, checkpoint: Mapping[str, Any], model: str) -> Start:

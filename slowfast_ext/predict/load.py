@@ -11,6 +11,7 @@ from slowfast_ext.hub import create_model, load_model, model_config
 from slowfast_ext.models import VideoModel, build_model
 from slowfast_ext.models.weights import class_order, head_classes, unwrap
 from slowfast_ext.predict.prediction import Classes
+from slowfast_ext.released.find import find_weights
 from slowfast_ext.tasks import build_task
 
 Names = tuple[tuple[str, ...], ...]
@@ -43,7 +44,7 @@ def model_of(
 
 def checkpoint_in(weights: str | Path) -> Path:
     """The file itself; of a run's folder the newest checkpoint, which is also what is tested. Raises CheckpointError."""
-    path = Path(weights)
+    path = find_weights(weights)
     if not path.is_dir():
         return path
     found = CheckpointStore(path.parent if path.name == FOLDER else path, 0).newest_first()
