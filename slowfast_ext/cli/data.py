@@ -1,8 +1,9 @@
-"""Look after a data set: slowfast-ext data {check,stats,transcode,browse} --cfg FILE... [KEY VALUE ...].
+"""Look after a data set: slowfast-ext data {check,stats,transcode,pack,browse} --cfg FILE... [KEY VALUE ...].
 
 check      open and decode every video; writes OUTPUT_DIR/data/report_<split>.tsv and clean lists
 stats      classes, lengths, frame rates, sizes; writes OUTPUT_DIR/data/stats_<split>.png
 transcode  smaller copies of all videos below --out, with the same names
+pack       all videos or frame folders in a few tar files below --out, read at random, also from S3 and the like
 browse     what training feeds to the model, as OUTPUT_DIR/data/browse_<epoch>.png
 """
 
@@ -22,6 +23,7 @@ from slowfast_ext.data.annotations import SPLITS, read_listed, read_videos
 from slowfast_ext.data.annotations.manifest import write_manifest
 from slowfast_ext.data.annotations.media import is_video, some
 from slowfast_ext.data.curation import health
+from slowfast_ext.data.curation.pack import Packing
 from slowfast_ext.data.curation.transcode import Recipe, plan, transcode_all
 from slowfast_ext.data.decode.source import VideoSource
 from slowfast_ext.data.records import VideoSet
@@ -46,7 +48,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     jobs = parser.add_subparsers(metavar="JOB", required=True)
-    for run in (check, stats, transcode, browse):
+    for run in (check, stats, transcode, pack, browse):
         job = jobs.add_parser(run.__name__, help=(run.__doc__ or "").splitlines()[0])
         job.set_defaults(run=run)
         add_config_arguments(job)
@@ -62,6 +64,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             )
             job.add_argument("--codec", default=recipe.codec, help="h264, h265 or vp9")
             job.add_argument("--crf", type=int, default=recipe.crf, help="constant quality")
+        if run is pack:
+            job.add_argument("--out", required=True, help="folder of the pack")
+            job.add_argument("--shard-size", type=int, default=1024, help="MiB of a tar file")
         if run is browse:
             job.add_argument("--clips", type=int, default=12, help="rows")
             job.add_argument("--epoch", type=int, default=0)
@@ -115,6 +120,25 @@ def transcode(cfg: CfgNode, args: argparse.Namespace) -> int:
     if failed:
         print(f"{len(failed)} could not be copied: {some(failed, 10)}")
     print(f"{len(copies) - len(failed)} copied; set DATA.PATH_PREFIX to {args.out}")
+    return 1 if failed else 0
+
+
+def pack(cfg: CfgNode, args: argparse.Namespace) -> int:
+    """Pack the files of all splits; says which could not be read."""
+    sets = [read_videos(cfg, split) for split in args.split]
+    root = cfg.DATA.PATH_PREFIX or cfg.DATA.PATH_TO_DATA_DIR
+    failed: list[str] = []
+    with Packing(sets, root, args.out, args.shard_size << 20) as packing:
+        print(f"{packing.samples} files or frame folders, {packing.done} of them packed before")
+        for progress in track(packing.run(args.workers), "pack", total=len(packing)):
+            failed += progress.failed
+        print(f"{packing.samples - len(failed)} are in {args.out}")
+    if failed:
+        print(f"{len(failed)} could not be packed: {some(failed, 10)}")
+    print(
+        f"Keep your lists and set DATA.PATH_PREFIX to {args.out}, or use the lists in the pack:"
+        f" TRAIN.DATASET manifest TEST.DATASET manifest DATA.PATH_TO_DATA_DIR {args.out}"
+    )
     return 1 if failed else 0
 
 

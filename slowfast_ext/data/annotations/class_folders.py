@@ -16,6 +16,7 @@ from slowfast_ext.data.annotations.lists import SPLIT_NAMES, Lists
 from slowfast_ext.data.annotations.media import VIDEO_SUFFIXES, is_video
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import DATASETS, SPLITS, VideoRecord, VideoSet
+from slowfast_ext.data.storage.pack import INDEX_FILE
 from slowfast_ext.errors import DataError
 
 TABLE = "clips.tsv"
@@ -54,6 +55,10 @@ def read_tree(root: str) -> list[TreeClip]:
     if not os.path.isdir(root):
         raise DataError(
             f"'{root}' is not a folder; set DATA.PATH_TO_DATA_DIR to the tree of videos"
+        )
+    if os.path.isfile(os.path.join(root, INDEX_FILE)):
+        raise DataError(
+            f"{root}: is a pack; its lists are read with TRAIN.DATASET and TEST.DATASET set to manifest"
         )
     table = os.path.join(root, TABLE)
     clips = list(_read_table(table) if os.path.isfile(table) else _read_folders(root))

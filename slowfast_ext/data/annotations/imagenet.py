@@ -5,6 +5,7 @@ import os
 from slowfast_ext.data.annotations.lists import Lists
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import DATASETS, VideoRecord, VideoSet
+from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 
 IMAGES = (".jpeg", ".jpg", ".png")
@@ -19,7 +20,7 @@ def read_imagenet(lists: Lists, split: str) -> VideoSet:
     records = [
         VideoRecord(os.path.join(folder, wnid, image), (label,), f"{folder}/{wnid}", name=image)
         for label, wnid in enumerate(wnids)
-        for image in sorted(os.listdir(os.path.join(folder, wnid)))
+        for image in sorted(store.names(os.path.join(folder, wnid)))
         if image.lower().endswith(IMAGES)
     ]
     return VideoSet("imagenet", split, records, (lists.class_names() or _names(lists, wnids),))
@@ -27,12 +28,12 @@ def read_imagenet(lists: Lists, split: str) -> VideoSet:
 
 def _class_folders(folder: str) -> list[str]:
     try:
-        with os.scandir(folder) as entries:
-            folders = sorted(entry.name for entry in entries if entry.is_dir())
+        names = sorted(store.names(folder))
     except OSError as error:
         raise DataError(
             f"{folder}: {error.strerror}; set DATA.PATH_TO_DATA_DIR to the folder of train/ and val/"
         ) from error
+    folders = [name for name in names if store.is_folder(os.path.join(folder, name))]
     if not folders:
         raise DataError(
             f"{folder}: no class folders; sort the images into <class>/ (the official val images come flat)"

@@ -1,12 +1,12 @@
 """What must hold of a list before training starts: labels in range, nothing twice, files there."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
 from slowfast_ext.data.annotations.media import Media, some
 from slowfast_ext.data.decode.frames_reader import folder_template, scan_folder
 from slowfast_ext.data.records import VideoRecord, VideoSet
+from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 from slowfast_ext.tasks import Task
 
@@ -116,7 +116,7 @@ def look_into_folders(
     a second): others give a note, and clips are taken from the images that are there.
     """
     step = max(1, len(records) // FOLDERS_LOOKED_INTO)
-    folders = [record for record in records[::step] if os.path.isdir(record.path)]
+    folders = [record for record in records[::step] if store.is_folder(record.path)]
     other = []
     for record in folders:
         template = folder_template(record.path, image_template)
@@ -137,7 +137,7 @@ def look_into_folders(
 
 
 def _an_image(folder: str) -> str:
-    names = sorted(os.listdir(folder))
+    names = sorted(store.names(folder))
     images = (name for name in names if name.lower().endswith((".jpg", ".jpeg", ".png")))
     return next(images, "no images")
 

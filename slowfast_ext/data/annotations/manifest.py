@@ -28,23 +28,29 @@ def read_manifest(lists: Lists, split: str) -> VideoSet:
     return VideoSet("manifest", split, records, names)
 
 
-def write_manifest(video_set: VideoSet, records: Iterable[VideoRecord], folder: str) -> str:
-    """Write `records` of a set with its class names to a folder; gives the manifest's path."""
+def write_manifest(
+    video_set: VideoSet, records: Iterable[VideoRecord], folder: str, root: str = ""
+) -> str:
+    """Write `records` of a set with its class names to a folder; gives the manifest's path.
+
+    Paths are absolute, or relative to `root`.
+    """
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, f"{video_set.split}.csv")
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with open(path, "w", encoding="utf-8", newline="", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(HEADER)
-        writer.writerows(_row(record) for record in records)
+        writer.writerows(_row(record, root) for record in records)
     for head, names in enumerate(video_set.class_names):
         with open(os.path.join(folder, f"classes_{head}.txt"), "w", encoding="utf-8") as file:
             file.writelines(f"{name}\n" for name in names)
     return path
 
 
-def _row(record: VideoRecord) -> list[object]:
+def _row(record: VideoRecord, root: str) -> list[object]:
     facts = [getattr(record, column) for column in (*SECONDS, *FRAMES)]
-    return [os.path.abspath(record.path), record.name, " ".join(map(str, record.labels)), *facts]
+    path = os.path.relpath(record.path, root) if root else os.path.abspath(record.path)
+    return [path, record.name, " ".join(map(str, record.labels)), *facts]
 
 
 def _record(root: str, location: str, row: Row) -> VideoRecord:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 
+from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 
 VIDEO_SUFFIXES = (".mp4", ".webm", ".mkv", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".gif")
@@ -22,7 +23,7 @@ class Media:
         """Names in a folder; none for a folder that is not there."""
         if folder not in self._names:
             try:
-                self._names[folder] = frozenset(os.listdir(folder or "."))
+                self._names[folder] = frozenset(store.names(folder))
             except (FileNotFoundError, NotADirectoryError):
                 self._names[folder] = frozenset()
             except OSError as error:

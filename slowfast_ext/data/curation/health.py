@@ -17,6 +17,7 @@ from slowfast_ext.data.annotations.media import some
 from slowfast_ext.data.curation.parallel import run_jobs
 from slowfast_ext.data.dataset import Source, recounted
 from slowfast_ext.data.records import VideoRecord, VideoSet
+from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 
 OK, SHORT, MISSING, UNREADABLE, EMPTY = "ok", "short", "missing", "unreadable", "empty"
@@ -58,9 +59,9 @@ class CheckedSource(Source, Protocol):
 
 def inspect(record: VideoRecord, source: CheckedSource, every_frame: bool = True) -> Verdict:
     """Open a video and decode all of its frames, or the first alone. Never raises DataError."""
-    if not os.path.exists(record.path):
+    if not store.exists(record.path):
         return Verdict(MISSING, "no such file")
-    num_bytes = os.path.getsize(record.path) if os.path.isfile(record.path) else 0
+    num_bytes = store.facts(record.path).size if store.is_file(record.path) else 0
     try:
         promised = source.info(record).length
         if promised < 1:
@@ -125,11 +126,11 @@ def inspect_all(
 def _key(record: VideoRecord, every_frame: bool) -> str:
     """What a verdict holds for: the file as it is now, the piece of it, the claim, how well it was looked at."""
     try:
-        state = os.stat(record.path)
+        size, stamp = store.facts(record.path)
     except OSError:
         return ""
     cut = (record.start, record.end, record.start_frame, record.end_frame, record.num_frames)
-    return repr((record.path, state.st_size, state.st_mtime_ns, cut, every_frame))
+    return repr((record.path, size, stamp, cut, every_frame))
 
 
 def _read_cache(path: str) -> dict[str, Verdict]:

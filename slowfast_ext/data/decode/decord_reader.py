@@ -12,6 +12,7 @@ from types import ModuleType
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, scaled_size
 from slowfast_ext.data.decode.index import VideoIndex
+from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 
 
@@ -28,7 +29,9 @@ class DecordReader:
         self.size = index.size if index.rotation else scaled_size(index.size, short_side)
         height, width = self.size if self.size != index.size else (-1, -1)
         try:
-            self.video = decord.VideoReader(path, width=width, height=height, num_threads=1)
+            self.video = decord.VideoReader(
+                store.packed(path) or path, width=width, height=height, num_threads=1
+            )
         except decord.DECORDError as error:
             raise DataError(f"decord cannot open it: {str(error).splitlines()[0]}") from error
         if len(self.video) != len(index):

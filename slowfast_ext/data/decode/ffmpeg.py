@@ -12,6 +12,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 
 # Text in a file's tags may be in any encoding; from version 19 on PyAV takes it as it comes.
@@ -27,7 +28,8 @@ def open_container(path: str, unprobed: int | None = None) -> InputContainer:
     if unprobed is not None:
         options = [*({} for _ in range(unprobed)), {"skip_frame": "all"}]
     try:
-        return av.open(path, stream_options=options, **_ANY_TEXT)  # type: ignore[call-overload]
+        media = store.packed(path) or path
+        return av.open(media, stream_options=options, **_ANY_TEXT)  # type: ignore[call-overload]
     except (FFmpegError, OSError) as error:
         raise DataError(f"cannot be opened as a video: {describe(error)}") from error
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import itertools
-import os
 import re
 from collections.abc import Sequence
 from fractions import Fraction
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, positions_of, scaled_size
 from slowfast_ext.data.decode.index import VideoIndex
+from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class FramesReader:
     guarded = False
 
     def __init__(self, path: str, index: VideoIndex, short_side: int = 0) -> None:
-        self.folder, self.index = Path(path), index
+        self.folder, self.index = path, index
         self.size = scaled_size(index.size, short_side)
 
     @staticmethod
@@ -39,14 +39,17 @@ class FramesReader:
 
     def frames(self, indices: Sequence[int], out: Frames) -> None:
         """Fill out [T, H, W, 3]. Raises DataError naming the image that cannot be read."""
-        for frame, to in positions_of(indices).items():
-            out[to] = self._image(self.index.template.format(self.index.pts[frame]))
+        positions = positions_of(indices)
+        names = [self.index.template.format(self.index.pts[frame]) for frame in positions]
+        contents = store.read(self.folder, names)
+        for name, content, to in zip(names, contents, positions.values(), strict=True):
+            out[to] = self._image(name, content)
 
     def close(self) -> None:
         """Nothing stays open."""
 
-    def _image(self, name: str) -> Frames:
-        image_CHW = read_image(self.folder / name)
+    def _image(self, name: str, content: bytes) -> Frames:
+        image_CHW = decoded_image(name, content)
         if tuple(image_CHW.shape[1:]) != self.index.size:
             height, width = image_CHW.shape[1:]
             raise DataError(
@@ -59,15 +62,19 @@ class FramesReader:
         return image_CHW.permute(1, 2, 0).numpy()
 
 
-def read_image(file: Path) -> "torch.Tensor":
-    """RGB of a JPEG, PNG or WebP file: uint8 [3, H, W]. Raises DataError with its name."""
-    from torchvision.io import ImageReadMode, decode_image, read_file
+def decoded_image(name: str, content: bytes) -> "torch.Tensor":
+    """RGB of the bytes of a JPEG, PNG or WebP file: uint8 [3, H, W]. Raises DataError with its name."""
+    import torch
+    from torchvision.io import ImageReadMode, decode_image
 
     try:
-        return decode_image(read_file(str(file)), ImageReadMode.RGB)
-    except (RuntimeError, OSError) as error:
+        # The buffer is read only: a bytearray is what torch takes without a warning.
+        return decode_image(
+            torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB
+        )
+    except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"image {file.name} cannot be read: {reason}") from error
+        raise DataError(f"image {name} cannot be read: {reason}") from error
 
 
 def folder_template(path: str, template: str) -> str:
@@ -91,7 +98,8 @@ def scan_folder(path: str, template: str, fps: float) -> VideoIndex:
     if absent is not None:
         gap = "begins at number" if first > 1 else "has no image number"
         raise DataError(f"folder {gap} {absent}, its images end at {numbers[-1]}")
-    height, width = read_image(Path(path) / template.format(first)).shape[1:]
+    name = template.format(first)
+    height, width = decoded_image(name, store.read(path, [name])[0]).shape[1:]
     rate = Fraction(fps).limit_denominator(1001)
     return VideoIndex(
         pts=tuple(numbers),
@@ -109,7 +117,7 @@ def scan_folder(path: str, template: str, fps: float) -> VideoIndex:
 def _image_numbers(path: str, template: str) -> list[int]:
     before, after = template.format(_Hole()).split(_Hole.MARK)
     pattern = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
-    found = (pattern.fullmatch(name) for name in os.listdir(path))
+    found = (pattern.fullmatch(name) for name in store.names(path))
     numbers = (
         int(match[1]) for match in found if match and template.format(int(match[1])) == match[0]
     )

@@ -1,7 +1,7 @@
 """Indices saved on disk: one SQLite file beside the videos, or in OUTPUT_DIR where that cannot be written.
 
 Any number of processes may use it. It is a cache: an entry counts only while the file's size and
-time of change are the same, and a cache that is locked or broken costs a new scan, never a run.
+time of change (its checksum, in a pack) are the same, and a cache that is locked or broken costs a new scan, never a run.
 """
 
 import itertools
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from slowfast_ext.data.decode.index import VideoIndex
+from slowfast_ext.data.storage import store
 
 FILE_NAME = "video_index.sqlite"
 VERSION = 1
@@ -22,7 +23,7 @@ RECENT = 64
 _TABLE = f"index_v{VERSION}"
 
 Key = tuple[str, int, int]
-"""Path, size in bytes, time of change in ns."""
+"""Path, size in bytes, time of change in ns or checksum."""
 
 
 class IndexCache:
@@ -34,7 +35,7 @@ class IndexCache:
 
     def __init__(self, folders: Iterable[str], root: str = "") -> None:
         self.files = [Path(folder) / FILE_NAME for folder in folders if folder]
-        self.root = os.path.abspath(root) if root else ""
+        self.root = store.absolute(root).rstrip("/") if root else ""
         self.counts: Counter[str] = Counter()
         self._forget()
 
@@ -79,11 +80,11 @@ class IndexCache:
     def _key(self, path: str) -> Key:
         if self._pid != os.getpid():  # A connection must not cross a fork.
             self._forget()
-        facts = os.stat(path)
-        path = os.path.abspath(path)
+        size, stamp = store.facts(path)
+        path = store.absolute(path)
         if self.root and path.startswith(self.root + os.sep):
-            path = os.path.relpath(path, self.root)
-        return path, facts.st_size, facts.st_mtime_ns
+            path = path[len(self.root) + 1 :]
+        return path, size, stamp
 
     def _ask(self, file: Path, key: Key) -> bytes | None:
         if file not in self._open and not file.exists():

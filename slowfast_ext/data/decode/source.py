@@ -4,7 +4,6 @@ T frames, H W pixels, 3 colours (RGB).
 """
 
 import dataclasses
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from slowfast_ext.data.decode.piece import piece_of
 from slowfast_ext.data.decode.scan import scan_video
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.data.records import VideoRecord
+from slowfast_ext.data.storage import store
 from slowfast_ext.errors import ConfigError, DataError
 from slowfast_ext.options import Options, option, section
 from slowfast_ext.registry import import_submodules
@@ -155,7 +155,7 @@ class VideoSource:
         return index if (index.template, index.fps) == asked else None
 
     def _scan(self, path: str, count: bool = False) -> VideoIndex:
-        if os.path.isdir(path):
+        if store.is_folder(path):
             index = scan_folder(path, folder_template(path, self.template), self.image_fps)
         else:
             index = self.watchdog.call(scan_video, path, count)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from slowfast_ext.data.decode.base import DECODERS, Frames
 from slowfast_ext.data.decode.index import VideoIndex
+from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 
 
@@ -22,7 +23,7 @@ class TorchCodecReader:
 
         self.size = index.size
         self.video = VideoDecoder(
-            path,
+            store.packed(path) or path,
             stream_index=index.stream,
             dimension_order="NHWC",
             num_ffmpeg_threads=1,

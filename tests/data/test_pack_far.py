@@ -1,0 +1,154 @@
+"""Packs behind an address: a local server with the interface of S3, and one of plain HTTP."""
+
+import http.server
+import threading
+from functools import partial
+
+import packs
+import pytest
+import torch
+from packs import FOLDER, frames
+
+from slowfast_ext.config import load_config
+from slowfast_ext.data.annotations import read_videos
+from slowfast_ext.data.storage import shards, store
+from slowfast_ext.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def loose(tmp_path_factory):
+    return packs.make_loose(tmp_path_factory.mktemp("loose"))
+
+
+@pytest.fixture(scope="module")
+def packed(loose, tmp_path_factory):
+    out = tmp_path_factory.mktemp("packed")
+    packs.pack(loose, out)
+    return out
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """No copy of an index of another test, and no waiting."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(shards, "PAUSE_S", 0.0)
+    monkeypatch.setattr(store, "_packs", store._Packs())
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def bucket(packed):
+    """The address of the pack in a bucket."""
+    moto_server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    s3fs = pytest.importorskip("s3fs")
+    with pytest.MonkeyPatch.context() as patch:
+        server = moto_server.ThreadedMotoServer(port=0, verbose=False)
+        server.start()
+        _, port = server.get_host_and_port()
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "any")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        system = s3fs.S3FileSystem()
+        system.mkdir("bucket")
+        for file in packed.iterdir():
+            system.put_file(str(file), f"bucket/sets/own/{file.name}")
+        yield "s3://bucket/sets/own"
+        server.stop()
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Gives parts of files, as servers of files do."""
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        file = self.translate_path(self.path)
+        try:
+            with open(file, "rb") as opened:
+                content = opened.read()
+        except OSError:
+            self.send_error(404)
+            return
+        if wanted and self.server.gives_parts:
+            first, last = wanted.removeprefix("bytes=").split("-")
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
+            content = content[int(first) : int(last) + 1]
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def web(packed):
+    """A server of the pack and its address."""
+    pytest.importorskip("aiohttp")
+    handler = partial(Handler, directory=str(packed))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.gives_parts = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", ["b_frames.mp4", FOLDER])
+def test_frames_from_a_bucket(loose, bucket, name):
+    info, clip = frames(bucket, name)
+    expected = frames(loose, name)
+    assert info == expected[0]
+    assert torch.equal(clip, expected[1])
+
+
+def test_frames_from_a_bucket_in_the_decoding_process(loose, bucket):
+    clip = frames(bucket, "b_frames.mp4", timeout=60.0)[1]
+    assert torch.equal(clip, frames(loose, "b_frames.mp4")[1])
+
+
+def test_lists_of_a_bucket(loose, bucket, tmp_path):
+    keys = {"PATH_TO_DATA_DIR": loose, "PATH_PREFIX": bucket}
+    pairs = [str(part) for key, value in keys.items() for part in (f"DATA.{key}", value)]
+    videos = read_videos(
+        load_config([], [*pairs, "OUTPUT_DIR", str(tmp_path), "MODEL.NUM_CLASSES", "2"]), "train"
+    )
+    assert len(videos) == 4
+    assert videos.records[0].path == f"{bucket}/b_frames.mp4"
+
+
+def test_the_index_is_fetched_once(bucket, cache):
+    for _ in range(2):
+        frames(bucket, "b_frames.mp4")
+        store._packs = store._Packs()
+    assert len(list(cache.rglob("*.sqlite"))) == 1
+
+
+def test_frames_over_http(loose, web):
+    address = web[1]
+    for name in ("b_frames.mp4", FOLDER):
+        assert torch.equal(frames(address, name)[1], frames(loose, name)[1])
+
+
+def test_a_server_that_gives_no_parts_is_named(web):
+    server, address = web
+    frames(address, FOLDER)
+    server.gives_parts = False
+    with pytest.raises(DataError, match="does not give parts of files"):
+        frames(address, "b_frames.mp4")
+
+
+def test_a_connection_that_is_lost_costs_a_sample(web):
+    server, address = web
+    frames(address, FOLDER)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(DataError, match=r"list:1.*train-\d+\.tar cannot be read \(3 tries\)"):
+        frames(address, "b_frames.mp4")
+
+
+def test_no_pack_behind_an_address():
+    with pytest.raises(DataError, match=r"no pack\.sqlite above it"):
+        frames("memory://nothing/here", "a.mp4")
