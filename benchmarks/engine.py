@@ -15,6 +15,8 @@ from rich.table import Table
 from slowfast_ext.analysis import timing
 from slowfast_ext.config import load_config, options_of
 from slowfast_ext.data.loader import Batch
+from slowfast_ext.data.prefetch import on_device
+from slowfast_ext.data.seeds import seed_step
 from slowfast_ext.engine.checkpoint import Position
 from slowfast_ext.engine.checks import CHECKS
 from slowfast_ext.engine.distributed import start_world, stop_world
@@ -22,7 +24,6 @@ from slowfast_ext.engine.optim import set_learning_rate
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.run import TrainingRun
-from slowfast_ext.engine.seeding import seed_step
 from slowfast_ext.engine.setup import build_training
 from slowfast_ext.engine.train import checkpoint_if_due, train_step
 
@@ -51,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _time_pairs(run: TrainingRun, pairs: int) -> tuple[list[float], list[float]]:
-    batch = next(run.loader.epoch(0))
+    batch = next(on_device(run.loader.epoch(0), run.world.device))
     run.model.train()
 
     def guarded() -> None:

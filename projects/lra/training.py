@@ -22,7 +22,7 @@ from projects.lra.tasks import Splits, build_task
 from projects.lra.tasks.base import Examples, padded_length
 from slowfast_ext.analysis.cost import count_macs
 from slowfast_ext.config import options_of
-from slowfast_ext.data.seeds import order_rng
+from slowfast_ext.data.seeds import order_rng, seed_model, seed_step
 from slowfast_ext.engine.distributed import World, pick_device
 from slowfast_ext.engine.log import StatsWriter, prepare_output, setup_logging
 from slowfast_ext.engine.meter import EpochMeter
@@ -34,7 +34,6 @@ from slowfast_ext.engine.optim import (
 )
 from slowfast_ext.engine.options import RunOptions, TestOptions, TrainOptions
 from slowfast_ext.engine.precision import autocast, loss_scaler, peak_bytes
-from slowfast_ext.engine.seeding import seed_model, seed_step
 from slowfast_ext.engine.step import SafeStepper
 from slowfast_ext.loggers import build_loggers
 

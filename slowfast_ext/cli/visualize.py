@@ -21,10 +21,10 @@ from slowfast_ext.analysis.page import write_page
 from slowfast_ext.cli import reported
 from slowfast_ext.config import load_text, options_of
 from slowfast_ext.config.command import add_config_arguments, config_of, files_and_pairs
+from slowfast_ext.data.seeds import seed_model
 from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.engine.distributed import pick_device
 from slowfast_ext.engine.load import load_test_weights
-from slowfast_ext.engine.seeding import seed_model
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.files import read_weights
 from slowfast_ext.models import build_model, check_model

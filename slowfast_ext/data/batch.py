@@ -4,7 +4,7 @@ Shapes: B clips (videos in evaluation), V views, T frames, C colours, H W pixels
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -42,6 +42,15 @@ class Batch:
         """The same batch in page-locked memory (called by the DataLoader)."""
         return _pinned(self)
 
+    @property
+    def on_device(self) -> tuple[Tensor, ...]:
+        """What the model and the loss need; the rest is for the host."""
+        return self.clip_BTCHW, self.labels
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "Batch":
+        """The same batch with `move` applied to what belongs on a device."""
+        return replace(self, clip_BTCHW=move(self.clip_BTCHW), labels=move(self.labels))
+
 
 @dataclass(frozen=True)
 class EvalBatch:
@@ -56,6 +65,15 @@ class EvalBatch:
     def pin_memory(self) -> "EvalBatch":
         """The same batch in page-locked memory (called by the DataLoader)."""
         return _pinned(self)
+
+    @property
+    def on_device(self) -> tuple[Tensor, ...]:
+        """What the model needs; the rest is for the host."""
+        return (self.clip_BVTCHW,)
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "EvalBatch":
+        """The same batch with `move` applied to what belongs on a device."""
+        return replace(self, clip_BVTCHW=move(self.clip_BVTCHW))
 
 
 AnyBatch = TypeVar("AnyBatch", Batch, EvalBatch)

@@ -1,4 +1,4 @@
-"""Where randomness of the data comes from: pure functions of seed, epoch, video and repeat.
+"""Where randomness comes from: pure functions of seed, epoch, video and repeat (of the data), or step (of the model).
 
 No worker, rank, earlier sample or global generator has a say, so the same sample has the same
 pixels in any run, and a resumed run draws what an unbroken one would have drawn.
@@ -9,6 +9,7 @@ from enum import IntEnum
 from itertools import count
 
 import numpy as np
+import torch
 
 
 class Stream(IntEnum):
@@ -51,3 +52,19 @@ def view_rngs(videos: Iterable[int], views: int) -> Iterator[np.random.Generator
 def step_rng(seed: int, epoch: int, step: int) -> np.random.Generator:
     """Generator of what is drawn once for the batch of a step, the same on every rank."""
     return sample_rng(seed, epoch, step, stream=Stream.MIX)
+
+
+def derived_seed(*numbers: int) -> int:
+    """A 63-bit seed that mixes the numbers."""
+    state = np.random.SeedSequence(numbers).generate_state(2, np.uint32)
+    return int(state[0]) << 31 | int(state[1]) >> 1
+
+
+def seed_step(seed: int, epoch: int, step: int, rank: int) -> None:
+    """Seed torch for the dropout and drop path of one step."""
+    torch.manual_seed(derived_seed(seed, epoch, step, rank, 1))
+
+
+def seed_model(seed: int) -> None:
+    """Seed torch for the initial weights, the same in every process."""
+    torch.manual_seed(derived_seed(seed, 0))

@@ -44,6 +44,14 @@ def check_run(cfg: CfgNode) -> Iterable[Problem]:
         yield Problem(
             "SHARD_ID", f"is not below NUM_SHARDS = {cfg.NUM_SHARDS}", "count nodes from 0"
         )
+    if (cfg.TRAIN.SHARDING, cfg.SOLVER.OPTIMIZING_METHOD, cfg.SOLVER.FUSED) == (
+        "fsdp",
+        "sgd",
+        True,
+    ):
+        yield Problem(
+            "SOLVER.FUSED", "torch has no fused SGD for TRAIN.SHARDING fsdp", "set it to False"
+        )
     if cfg.MIXUP.ENABLE and not (cfg.MIXUP.ALPHA or cfg.MIXUP.CUTMIX_ALPHA):
         yield Problem(
             "MIXUP.ENABLE", "both MIXUP.ALPHA and MIXUP.CUTMIX_ALPHA are 0", "set one of them"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from slowfast_ext.data.loader import EvalBatch, EvalLoader
+from slowfast_ext.data.prefetch import on_device
 from slowfast_ext.data.seeds import view_rngs
 from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.engine.distributed import StopRequest, World, gather_objects
@@ -50,7 +51,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     with torch.inference_mode():
-        for done, batch in enumerate(loader, start=1):
+        for done, batch in enumerate(on_device(loader, world.device), start=1):
             if stop:
                 raise Interrupted(f"stopped by {stop.name} during an evaluation; start it again")
             counts += batch.counts

@@ -84,6 +84,11 @@ class TrainOptions(Options):
         "fp32", "autocast precision of the forward pass", choices=("fp32", "bf16", "fp16")
     )
     compile: bool = option(False, "torch.compile the model")
+    sharding: str = option(
+        "none",
+        "what each process holds of the model: none: all of it; fsdp: a part of every parameter, its gradient, its optimizer state and its moving average, for models beyond the memory of a GPU",
+        choices=("none", "fsdp"),
+    )
     channels_last: bool = option(
         False, "keep convolution weights and activations in channels_last_3d"
     )

@@ -23,6 +23,7 @@ from slowfast_ext.engine.distributed import StopRequest, Vote, World
 from slowfast_ext.engine.log import TrainingLog
 from slowfast_ext.engine.optim import SolverOptions, learning_rate
 from slowfast_ext.engine.options import RunOptions, TestOptions, TrainOptions
+from slowfast_ext.engine.sharding import load_whole, optimizer_state, whole
 from slowfast_ext.engine.step import SafeStepper, WeightAverage
 from slowfast_ext.models import VideoModel
 from slowfast_ext.screen import in_words
@@ -119,15 +120,13 @@ class TrainingRun:
     def inputs(self, batch: Batch, epoch: int, number: int) -> tuple[Tensors, Tensors]:
         """What the model is called with, first normalised, mixed clips [B, C, T, H, W], and the targets of each head.
 
-        `number` counts the epoch's batches.
+        The batch is on the device; `number` counts the epoch's batches.
         """
-        recipe, device = self.recipe, self.world.device
-        clip_BTCHW = batch.clip_BTCHW.to(device, non_blocking=True)
-        targets = self.task.targets(batch.labels.to(device, non_blocking=True))
-        seed, first = recipe.run.rng_seed, self.world.rank * len(clip_BTCHW)
+        recipe = self.recipe
+        seed, first = recipe.run.rng_seed, self.world.rank * len(batch.clip_BTCHW)
         clip_BCTHW, targets = mix_batch(
-            to_model_input(clip_BTCHW, recipe.pixels),
-            targets,
+            to_model_input(batch.clip_BTCHW, recipe.pixels),
+            self.task.targets(batch.labels),
             recipe.mixup,
             step_rng(seed, epoch, number),
         )
@@ -142,11 +141,13 @@ class TrainingRun:
     def state_dict(
         self, position: Position, meter: dict[str, Any], evaluation_pending: bool
     ) -> dict[str, Any]:
-        """Everything that an exact resume needs: tensors and plain values."""
+        """Everything that an exact resume needs: tensors and plain values. All processes call this, the main one keeps it."""
+        average = self.average.model.state_dict() if self.average else None
+        keep = self.world.is_main
         return {
-            "model_state": self.model.state_dict(),
-            "ema_state": self.average.model.state_dict() if self.average else None,
-            "optimizer_state": self.optimizer.state_dict(),
+            "model_state": whole(self.model.state_dict(), keep),
+            "ema_state": whole(average, keep),
+            "optimizer_state": whole(self.optimizer.state_dict(), keep),
             "stepper_state": self.stepper.state_dict(),
             "position": {"epoch": position.epoch, "step": position.step},
             "meter": meter,
@@ -159,14 +160,14 @@ class TrainingRun:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of a checkpoint of this run."""
-        self.model.load_state_dict(state["model_state"])
+        load_whole(self.model, state["model_state"])
         if self.average:
-            self.average.model.load_state_dict(state["ema_state"] or state["model_state"])
+            load_whole(self.average.model, state["ema_state"] or state["model_state"])
         configured = [
             {key: value for key, value in group.items() if key != "params"}
             for group in self.optimizer.param_groups
         ]
-        self.optimizer.load_state_dict(state["optimizer_state"])
+        self.optimizer.load_state_dict(optimizer_state(self.optimizer, state["optimizer_state"]))
         for group, now in zip(self.optimizer.param_groups, configured, strict=True):
             group.update(now)  # a weight decay that was changed since is in effect
         self.stepper.load_state_dict(state["stepper_state"])

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from yacs.config import CfgNode
 
 from slowfast_ext.config import load_text, options_of
@@ -18,6 +16,7 @@ from slowfast_ext.data.annotations import read_videos
 from slowfast_ext.data.loader import EvalLoader, LoaderOptions, TrainLoader
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.sampling import SamplingOptions, centre_view, clip_seconds
+from slowfast_ext.data.seeds import seed_model
 from slowfast_ext.engine.checkpoint import CheckpointStore
 from slowfast_ext.engine.distributed import StopRequest, Vote, World, from_main
 from slowfast_ext.engine.load import load_initial_weights, start_weights
@@ -31,7 +30,7 @@ from slowfast_ext.engine.options import (
 from slowfast_ext.engine.precision import loss_scaler
 from slowfast_ext.engine.read_errors import ReadErrors
 from slowfast_ext.engine.run import Recipe, TrainingRun
-from slowfast_ext.engine.seeding import seed_model
+from slowfast_ext.engine.sharding import as_called, shard
 from slowfast_ext.engine.step import SafeStepper, WeightAverage
 from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.models import VideoModel, build_model
@@ -66,6 +65,9 @@ def build_training(
         load_initial_weights(model, weights, options_of(cfg, LoadOptions))
     if options.freeze:
         logger.info("frozen: %d tensors match TRAIN.FREEZE", freeze(model, options.freeze))
+    average = WeightAverage(model, options.ema_decay) if options.ema_decay else None
+    for copy in (model, average.model) if average else (model,):
+        shard(copy, options, world)
     optimizer = build_optimizer(recipe.solver, model)
     run = TrainingRun(
         recipe=recipe,
@@ -73,8 +75,8 @@ def build_training(
         world=world,
         task=task,
         model=model,
-        forward=_wrapped(model, options.compile, world),
-        average=WeightAverage(model, options.ema_decay) if options.ema_decay else None,
+        forward=as_called(model, options, world),
+        average=average,
         optimizer=optimizer,
         stepper=SafeStepper(
             model,
@@ -82,6 +84,7 @@ def build_training(
             recipe.solver.clip_grad_l2norm,
             options.max_bad_steps,
             loss_scaler(world.device, options.precision),
+            world,
         ),
         loader=TrainLoader.from_cfg(cfg, videos, task, world.rank, world.size),
         val_loader=EvalLoader.from_cfg(
@@ -143,15 +146,6 @@ def prepare_model(cfg: CfgNode, world: World) -> VideoModel:
     if options_of(cfg, TrainOptions).channels_last:
         model = model.to(memory_format=torch.channels_last_3d)
     return model
-
-
-def _wrapped(model: nn.Module, compile: bool, world: World) -> nn.Module:
-    """The model as the loop calls it: compiled, and with gradients averaged over processes."""
-    called: Any = torch.compile(model) if compile else model
-    if world.size == 1:
-        return called
-    device_ids = [world.device] if world.device.type == "cuda" else None
-    return DistributedDataParallel(called, device_ids=device_ids, gradient_as_bucket_view=True)
 
 
 def resume(run: TrainingRun, path: Path, state: dict[str, Any]) -> None:

@@ -6,10 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from slowfast_ext.engine.distributed import World
+from slowfast_ext.engine.sharding import local
 from slowfast_ext.errors import DataError
 
 
@@ -27,11 +31,15 @@ class SafeStepper:
         max_norm: float,
         max_bad: int,
         scaler: GradScaler,
+        world: World | None = None,
     ) -> None:
-        """`max_norm` 0 does not clip; `max_bad` steps in a row raise at the next `check`."""
+        """`max_norm` 0 does not clip; `max_bad` steps in a row raise at the next `check`.
+
+        After a step every process of the `world` has the buffers of the first.
+        """
         self._parameters = [p for p in model.parameters() if p.requires_grad]
-        self._buffers = [b for b in model.buffers() if b.is_floating_point()]
-        self._saved = [b.clone() for b in self._buffers]
+        self._buffers, self._world = _changing_buffers(model), world
+        self._saved = _flat(self._buffers)
         self._optimizer, self._scaler = optimizer, scaler
         self._max_norm, self._max_bad = max_norm, max_bad
         device = self._parameters[0].device
@@ -48,11 +56,12 @@ class SafeStepper:
     def clip(self) -> Tensor:
         """Clip the gradients to the largest norm; returns the norm before (on the device)."""
         self._scaler.unscale_(self._optimizer)
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if isinstance(norm, DTensor):
+            norm = norm.full_tensor()
         if self._max_norm:
-            norm = nn.utils.clip_grad_norm_(self._parameters, self._max_norm)
-        else:
-            gradients = [p.grad for p in self._parameters if p.grad is not None]
-            norm = nn.utils.get_total_norm(gradients)
+            nn.utils.clip_grads_with_norm_(self._parameters, self._max_norm, norm)
         self._bad = (~torch.isfinite(norm)).float()
         return norm
 
@@ -62,7 +71,7 @@ class SafeStepper:
         `number` and the indices of the `videos` in the batch are remembered for the message of `check`.
         """
         self._apply(self._bad)
-        self._restore_buffers(self._bad)
+        self._settle_buffers(self._bad)
         self._in_a_row = (self._in_a_row + 1) * self._bad
         self._worst = torch.maximum(self._worst, self._in_a_row)
         self._total += self._bad
@@ -84,10 +93,17 @@ class SafeStepper:
         elif not bad.item():
             self._optimizer.step()
 
-    def _restore_buffers(self, bad: Tensor) -> None:
-        for buffer, saved in zip(self._buffers, self._saved, strict=True):
-            buffer.copy_(torch.where(bad.bool(), saved, buffer))
-            saved.copy_(buffer)
+    def _settle_buffers(self, bad: Tensor) -> None:
+        """Three kernels, however many buffers there are: a launch each would take longer than the copy."""
+        if not self._buffers:
+            return
+        now = _flat(self._buffers)
+        if self._world is not None and self._world.size > 1:
+            dist.broadcast(now, src=0)
+        self._saved = torch.where(bad.bool(), self._saved, now)
+        parts = self._saved.split([buffer.numel() for buffer in self._buffers])
+        kept = [part.view_as(buffer) for part, buffer in zip(parts, self._buffers, strict=True)]
+        torch._foreach_copy_(self._buffers, kept)
 
     @property
     def check_period(self) -> int:
@@ -96,8 +112,8 @@ class SafeStepper:
 
     def check(self, name_of: Callable[[int], str]) -> int:
         """Bad steps so far (waits for the device). Raises DataError after too many in a row, naming their videos."""
-        total = int(self._total)
-        if self._worst >= self._max_bad:
+        total, worst = map(int, torch.stack([self._total, self._worst]).tolist())
+        if worst >= self._max_bad:
             steps = list(self._recent)[-2 * self._max_bad :]
             named = "\n".join(
                 f"  step {n}: {', '.join(dict.fromkeys(map(name_of, videos)))}"
@@ -119,7 +135,18 @@ class SafeStepper:
         self._in_a_row, self._worst, self._total = state["counts"].to(self._total.device).unbind()
         self._total = self._total.clone()
         self._scaler.load_state_dict(state["scaler"])
-        self._saved = [b.clone() for b in self._buffers]
+        self._saved = _flat(self._buffers)
+
+
+def _changing_buffers(model: nn.Module) -> list[Tensor]:
+    """What training may change beside the parameters: floating-point buffers that checkpoints hold."""
+    kept = model.state_dict().keys()
+    return [b for name, b in model.named_buffers() if b.is_floating_point() and name in kept]
+
+
+def _flat(tensors: Sequence[Tensor]) -> Tensor:
+    """A copy of all values in a row."""
+    return torch.cat([tensor.detach().flatten() for tensor in tensors] or [torch.empty(0)])
 
 
 class WeightAverage:
@@ -132,8 +159,9 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Take in the weights of `model`."""
-        own: list[Tensor] = list(self.model.parameters())
-        new: list[Tensor] = list(model.parameters())
+        own = [local(parameter) for parameter in self.model.parameters()]
+        new = [local(parameter) for parameter in model.parameters()]
         torch._foreach_lerp_(own, new, 1.0 - self._decay)
-        for buffer, fresh in zip(self.model.buffers(), model.buffers(), strict=True):
-            buffer.copy_(fresh)
+        buffers = list(self.model.buffers())
+        if buffers:
+            torch._foreach_copy_(buffers, list(model.buffers()))

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from slowfast_ext.data.loader import Batch
+from slowfast_ext.data.prefetch import on_device
+from slowfast_ext.data.seeds import seed_step
 from slowfast_ext.engine.checkpoint import Position
 from slowfast_ext.engine.evaluate import evaluate
 from slowfast_ext.engine.optim import set_learning_rate, training_mode
 from slowfast_ext.engine.precision import autocast, wait
 from slowfast_ext.engine.run import TrainingRun
-from slowfast_ext.engine.seeding import seed_step
+from slowfast_ext.engine.sharding import gathered
 from slowfast_ext.errors import Interrupted
 from slowfast_ext.tasks import METRICS
 
@@ -35,7 +37,8 @@ def train_epoch(run: TrainingRun, epoch: int, first_step: int = 0) -> None:
     """The steps of one epoch from `first_step` on."""
     training_mode(run.model)
     run.log.start_epoch()
-    batches = run.log.timed(run.loader.epoch(epoch, first_step * run.recipe.train.accumulate))
+    loaded = run.loader.epoch(epoch, first_step * run.recipe.train.accumulate)
+    batches = run.log.timed(on_device(loaded, run.world.device))
     for step in range(first_step, run.steps_per_epoch):
         rate = run.recipe.learning_rate(epoch + step / run.steps_per_epoch)
         set_learning_rate(run.optimizer, rate)
@@ -67,7 +70,8 @@ def train_step(run: TrainingRun, epoch: int, step: int, batches: Iterator[Batch]
 
 def seconds_per_step(run: TrainingRun, most: int, enough: float = math.inf) -> float:
     """Mean over up to `most` steps after the first, fewer once they took `enough` seconds: what a training will cost."""
-    batches, device = run.loader.epoch(0), run.world.device
+    device = run.world.device
+    batches = on_device(run.loader.epoch(0), device)
     training_mode(run.model)
     started = time.perf_counter()
     train_step(run, 0, 0, batches)
@@ -97,17 +101,18 @@ def end_epoch(run: TrainingRun, epoch: int) -> None:
 def validate(run: TrainingRun, position: Position) -> None:
     """Evaluate the weights just saved at `position`, one centre view a video; remember the best."""
     recipe = run.recipe
-    evaluation = evaluate(
-        run.evaluated_model,
-        run.val_loader,
-        run.task,
-        pixels=recipe.pixels,
-        options=recipe.test,
-        on_decode_error=recipe.scores.on_decode_error,
-        world=run.world,
-        stop=run.stop,
-        on_batch=run.log.validating(),
-    )
+    with gathered(run.evaluated_model):
+        evaluation = evaluate(
+            run.evaluated_model,
+            run.val_loader,
+            run.task,
+            pixels=recipe.pixels,
+            options=recipe.test,
+            on_decode_error=recipe.scores.on_decode_error,
+            world=run.world,
+            stop=run.stop,
+            on_batch=run.log.validating(),
+        )
     metrics = run.task.evaluate(evaluation.counted(recipe.scores.on_decode_error))
     run.log.validation(position.epoch, {"undecoded": len(evaluation.errors), **metrics})
     name = run.task.best_by(recipe.scores.metric)
@@ -129,10 +134,11 @@ def checkpoint_if_due(run: TrainingRun, position: Position) -> None:
 
 
 def save(run: TrainingRun, position: Position, evaluation_pending: bool = False) -> Path:
-    """Write the state reached at `position`; only the main process writes, all add up their meters."""
+    """Write the state reached at `position`; all join their parts and add up their meters, the main process writes."""
     meter = run.log.meter_state() if position.step else {}
+    state = run.state_dict(position, meter, evaluation_pending)
     if run.world.is_main:
-        run.store.save(run.state_dict(position, meter, evaluation_pending), position)
+        run.store.save(state, position)
     return run.store.path(position)
 
 
