@@ -12,6 +12,7 @@ NOT_QUICK = (
     "test_class_folders.py",
     "test_create.py",
     "test_data_tool.py",
+    "test_decode_limits.py",
     "test_decode_source.py",
     "test_decode_watchdog.py",
     "test_masked.py",

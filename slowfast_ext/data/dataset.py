@@ -40,6 +40,8 @@ from slowfast_ext.errors import DataError
 from slowfast_ext.options import pair
 
 MAX_REPLACEMENTS = 10
+MAX_ASPECT = 32
+"""Of long to short side: the short side scaled to a crop's, frames beyond take gigabytes."""
 
 Item = TypeVar("Item")
 Clips = TypeVar("Clips")
@@ -287,6 +289,11 @@ def _inside(window: range, length: int) -> range:
 
 def _read(source: Source, record: VideoRecord, indices: np.ndarray, short_side: int) -> Tensor:
     frames_THWC = source.frames(record, indices.tolist(), short_side)
+    _, height, width, _ = frames_THWC.shape
+    if max(height, width) > MAX_ASPECT * min(height, width):
+        raise DataError(
+            f"{record.path} ({record.location}): frames are {width}x{height}: no crop of such a strip has a meaning"
+        )
     return frames_THWC.permute(0, 3, 1, 2)
 
 

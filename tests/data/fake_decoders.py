@@ -78,6 +78,21 @@ def resident_mb():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def peak_mb():
+    """Of this process since it started."""
+    with open("/proc/self/status") as file:
+        peak = next(line for line in file if line.startswith("VmHWM"))
+    return int(peak.split()[1]) / 1024
+
+
+def import_what_is_absent():
+    import no_such_library  # noqa: F401
+
+
+def take_memory(size):
+    return len(bytearray(size))
+
+
 def hang():
     ctypes.PyDLL(None).sleep(1000)
 

@@ -3,17 +3,20 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+import zlib
 
 import pytest
 import video_makers as makers
 
 from slowfast_ext.data.decode.index import VideoIndex
-from slowfast_ext.data.decode.index_cache import FILE_NAME, IndexCache
+from slowfast_ext.data.decode.index_cache import _TABLE, FILE_NAME, IndexCache
 from slowfast_ext.data.decode.piece import piece_of
 from slowfast_ext.data.decode.scan import scan_video
 from slowfast_ext.data.records import VideoRecord
+from slowfast_ext.data.storage.store import ENDS, facts
 from slowfast_ext.errors import DataError
 
 
@@ -168,11 +171,82 @@ def test_a_broken_cache_costs_a_scan_and_no_run(video, tmp_path):
     assert any("not a database" in reason for reason in cache.counts)
 
 
+def flipped(content, bit):
+    damaged = bytearray(content)
+    damaged[bit // 8] ^= 1 << bit % 8
+    return bytes(damaged)
+
+
+def test_any_flipped_bit_of_an_entry_costs_a_scan(video, tmp_path):
+    cache_in(tmp_path).put(video, an_index())
+    cache = cache_in(tmp_path)
+    database = cache._connect(cache.files[0])
+    (entry,) = database.execute(f"SELECT entry FROM {_TABLE}").fetchone()
+    unused = 0  # bits that fill the last byte of the compressed text
+    for bit in range(8 * len(entry)):
+        database.execute(f"UPDATE {_TABLE} SET entry = ?", (flipped(entry, bit),))
+        found = cache.get(video)
+        assert found in (None, an_index()), bit
+        unused += found is not None
+        cache._recent.clear()
+    assert unused < 8
+    others = (None, 5, "text", b"", zlib.compress(b"5"), zlib.compress(b"{}"), zlib.compress(b"{"))
+    for other in others:
+        database.execute(f"UPDATE {_TABLE} SET entry = ?", (other,))
+        assert cache.get(video) is None, other
+    assert sum(cache.counts.values()) == 8 * len(entry) - unused + len(others)
+    cache.put(video, an_index())
+    assert cache_in(tmp_path).get(video) == an_index()
+
+
+def test_flipped_bits_of_the_file_cost_a_scan(video, tmp_path):
+    """Of the database itself: the index, or none, and never an exception."""
+    cache = cache_in(tmp_path)
+    cache.put(video, an_index())
+    del cache
+    content = (tmp_path / FILE_NAME).read_bytes()
+    used = [at for at, byte in enumerate(content) if byte]
+    for at in used[::4] + list(range(0, len(content), 997)):
+        (tmp_path / FILE_NAME).write_bytes(flipped(content, 8 * at + at % 8))
+        cache = cache_in(tmp_path)
+        assert cache.get(video) in (None, an_index()), at
+        cache.put(video, an_index(fps=12.0))
+        assert cache.get(video) == an_index(fps=12.0), at
+
+
+def test_a_file_that_another_one_replaced(video, tmp_path):
+    """Of equal size and time of change; a copy of the folder keeps its indices."""
+    cache = cache_in(tmp_path, root=tmp_path / "videos")
+    cache.put(video, an_index())
+    before = os.stat(video)
+    shutil.copytree(tmp_path / "videos", tmp_path / "moved")
+    assert cache_in(tmp_path, root=tmp_path / "moved").get(str(tmp_path / "moved/a.mp4"))
+    with open(video, "wb") as file:
+        file.write(b"two")
+    os.utime(video, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert os.stat(video).st_size == before.st_size
+    assert cache.get(video) is None
+    assert cache_in(tmp_path, root=tmp_path / "videos").get(video) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, ENDS, ENDS + 1, 2 * ENDS - 1, 2 * ENDS, 5 * ENDS])
+def test_stamps_know_both_ends(tmp_path, size):
+    file, content = tmp_path / "a.mp4", bytes(size)
+    file.write_bytes(content)
+    stamp, found = os.stat(file).st_mtime_ns, {facts(str(file))}
+    places = {0, min(ENDS, size) - 1, max(0, size - ENDS), size - 1} if size else set()
+    for place in places:
+        file.write_bytes(flipped(content, 8 * place))
+        os.utime(file, ns=(stamp, stamp))
+        found.add(facts(str(file)))
+    assert len(found) == 1 + len(places)
+
+
 def test_an_entry_is_small(video, tmp_path):
     cache = cache_in(tmp_path)
     cache.put(video, an_index(pts=tuple(round(i * 1000 / 12) for i in range(300))))
     (size,) = (
-        cache._connect(cache.files[0]).execute("SELECT length(entry) FROM index_v1").fetchone()
+        cache._connect(cache.files[0]).execute(f"SELECT length(entry) FROM {_TABLE}").fetchone()
     )
     assert size < 500
 

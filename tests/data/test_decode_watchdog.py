@@ -89,11 +89,39 @@ def test_a_crash_is_told_and_the_next_call_works(watchdog):
     assert read(watchdog, fakes.GoodReader).shape == (2, 4, 6, 3)
 
 
-def test_a_bug_is_no_bad_file(watchdog):
-    with pytest.raises(RuntimeError, match="no_such_attribute"):
+@pytest.mark.parametrize("limit", [LIMIT, 0])
+def test_an_exception_that_nobody_foresaw_is_the_files_fault(limit):
+    """Damage finds every way through a reader; the place is told, and the next call works."""
+    watchdog = Watchdog(limit)
+    with pytest.raises(
+        DataError, match=r"AttributeError: .*no_such_attribute.* \(fake_decoders.py:"
+    ):
         read(watchdog, fakes.BuggyReader)
-    with pytest.raises(AttributeError):
-        read(Watchdog(0), fakes.BuggyReader)
+    assert read(watchdog, fakes.GoodReader).shape == (2, 4, 6, 3)
+    watchdog.close()
+
+
+def test_a_library_that_is_absent_is_no_bad_file(watchdog):
+    with pytest.raises(RuntimeError, match="no_such_library"):
+        watchdog.call(fakes.import_what_is_absent)
+    with pytest.raises(ImportError):
+        Watchdog(0).call(fakes.import_what_is_absent)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_a_call_has_a_limit_of_memory():
+    watchdog = Watchdog(LIMIT, memory=200 << 20)
+    assert watchdog.call(fakes.take_memory, 100 << 20) == 100 << 20
+    first = watchdog.call(fakes.process_id)
+    with pytest.raises(DataError, match=r"more than the 0.195 GiB .*DATA.DECODE_MEMORY"):
+        watchdog.call(fakes.take_memory, 300 << 20)
+    assert watchdog.call(fakes.process_id) != first
+    assert read(watchdog, fakes.GoodReader).shape == (2, 4, 6, 3)
+    copy = pickle.loads(pickle.dumps(watchdog))
+    with pytest.raises(DataError, match="GiB"):
+        copy.call(fakes.take_memory, 300 << 20)
+    copy.close()
+    watchdog.close()
 
 
 def test_without_a_limit_it_is_a_plain_call():

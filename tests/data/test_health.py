@@ -131,12 +131,24 @@ def test_inspect_all_keeps_verdicts(folder, tmp_path):
 
     assert look() == ([OK, UNREADABLE, MISSING], 2)
     with open(cache, "a") as file:
-        file.write('\n{"key": "cut o')
+        file.write('\n5\n{"key": 3}\n[]\n{"key": "cut o')
     official_sets.video(paths[2])
     assert look() == ([OK, UNREADABLE, OK], 1)
     assert look() == ([OK, UNREADABLE, OK], 0)
     os.utime(paths[0], (1, 1))
     assert look() == ([OK, UNREADABLE, OK], 1)
+
+
+def test_any_flipped_bit_of_a_verdict_costs_a_look(folder, tmp_path):
+    video, cache = record(folder / "good.mp4"), tmp_path / "verdicts.jsonl"
+    ((_, verdict),) = health.inspect_all([video], PlainSource, str(cache), 1)
+    line = cache.read_bytes().strip()
+    assert health._entry(line.decode())[1] == verdict
+    for bit in range(8 * line.index(b'"num_frames"')):
+        damaged = bytearray(line)
+        damaged[bit // 8] ^= 1 << bit % 8
+        found = health._entry(damaged.decode(errors="replace"))
+        assert found is None or found[1].verdict == verdict.verdict, bit
 
 
 def test_files_that_break_their_decoder(video_dir, tmp_path):

@@ -9,7 +9,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from functools import partial
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 
 OK, SHORT, MISSING, UNREADABLE, EMPTY = "ok", "short", "missing", "unreadable", "empty"
+VERDICTS = (OK, SHORT, MISSING, UNREADABLE, EMPTY)
 USABLE = (OK, SHORT)
 """A short video has fewer frames than it claims; those it has decode, and a reader knows how many."""
 
@@ -134,18 +135,28 @@ def _key(record: VideoRecord, every_frame: bool) -> str:
 
 
 def _read_cache(path: str) -> dict[str, Verdict]:
-    """Verdicts by key; a line that was cut off by an interruption is left out."""
-    known = {}
-    names = {field.name for field in fields(Verdict)}
+    """Verdicts by key; a line that was cut off by an interruption, or damaged, is left out."""
+    known: dict[str, Verdict] = {}
     if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:
-                    continue
-                known[entry["key"]] = Verdict(**{k: v for k, v in entry.items() if k in names})
+                entry = _entry(line)
+                if entry is not None:
+                    known[entry[0]] = entry[1]
     return known
+
+
+def _entry(line: str) -> tuple[str, Verdict] | None:
+    try:
+        entry = json.loads(line)
+        facts = [entry[field.name] for field in fields(Verdict)]
+        if [type(fact) for fact in facts] != [type(fact) for fact in astuple(Verdict(OK))]:
+            return None
+        if entry["verdict"] in VERDICTS and isinstance(entry["key"], str):
+            return entry["key"], Verdict(*facts)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return None
 
 
 def usable_records(found: Iterable[Found]) -> list[VideoRecord]:

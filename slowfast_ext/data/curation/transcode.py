@@ -18,6 +18,7 @@ import numpy as np
 from slowfast_ext.data.annotations.text import read_json
 from slowfast_ext.data.curation.parallel import run_jobs
 from slowfast_ext.data.decode.ffmpeg import best_video_stream, open_container
+from slowfast_ext.data.decode.orientation import Orientation, orientation_of
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.errors import DataError
 
@@ -217,9 +218,9 @@ def _even_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 def upright(frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame as a player shows it: rotation metadata applied to the pixels."""
-    turns = round(frame.rotation / 90) % 4
-    if turns == 0:
+    """The frame as a player shows it: its display matrix applied to the pixels."""
+    orientation = orientation_of(frame)
+    if orientation == Orientation():
         return frame
-    turned_HWC = np.rot90(frame.to_ndarray(format="rgb24"), turns).astype(np.uint8, "C")
-    return av.VideoFrame.from_ndarray(turned_HWC, format="rgb24")
+    shown_HWC = orientation.upright(frame.to_ndarray(format="rgb24"))
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(shown_HWC), format="rgb24")

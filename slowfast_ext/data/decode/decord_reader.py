@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, scaled_size
+from slowfast_ext.data.decode.ffmpeg import local_file
 from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
@@ -30,7 +31,10 @@ class DecordReader:
         height, width = self.size if self.size != index.size else (-1, -1)
         try:
             self.video = decord.VideoReader(
-                store.packed(path) or path, width=width, height=height, num_threads=1
+                store.packed(path) or local_file(path),
+                width=width,
+                height=height,
+                num_threads=1,
             )
         except decord.DECORDError as error:
             raise DataError(f"decord cannot open it: {str(error).splitlines()[0]}") from error

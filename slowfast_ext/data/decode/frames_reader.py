@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, positions_of, scaled_size
+from slowfast_ext.data.decode.image_size import refuse_huge
 from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
@@ -68,11 +69,11 @@ def decoded_image(name: str, content: bytes) -> "torch.Tensor":
     from torchvision.io import ImageReadMode, decode_image
 
     try:
+        refuse_huge(content)
         # The buffer is read only: a bytearray is what torch takes without a warning.
-        return decode_image(
-            torch.frombuffer(bytearray(content), dtype=torch.uint8), ImageReadMode.RGB
-        )
-    except (RuntimeError, ValueError) as error:
+        packed = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        return decode_image(packed, ImageReadMode.RGB)
+    except (RuntimeError, ValueError) as error:  # ValueError: refused, or empty
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"image {name} cannot be read: {reason}") from error
 

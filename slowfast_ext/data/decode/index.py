@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from slowfast_ext.data.decode.orientation import Orientation
+
 
 @dataclass(frozen=True, slots=True)
 class VideoIndex:
@@ -25,7 +27,9 @@ class VideoIndex:
     codec: str
     pix_fmt: str = ""
     rotation: int = 0
-    """Degrees, counter-clockwise, that the stored picture is turned by; height and width are after it."""
+    """Degrees (0, 90, 180, 270), counter-clockwise, that the stored picture is turned by; height and width are after it."""
+    mirrored: bool = False
+    """The stored picture is mirrored left to right before it is turned."""
     stream: int = 0
     seekable: bool = True
     """The stamps name the frames: false where the container's stamps are absent or wrong."""
@@ -46,6 +50,11 @@ class VideoIndex:
     def size(self) -> tuple[int, int]:
         """Height and width as shown."""
         return self.height, self.width
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the stored picture is turned and mirrored to be shown."""
+        return Orientation(self.rotation // 90, self.mirrored)
 
     @property
     def duration(self) -> float:

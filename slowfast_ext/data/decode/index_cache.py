@@ -1,7 +1,8 @@
 """Indices saved on disk: one SQLite file beside the videos, or in OUTPUT_DIR where that cannot be written.
 
-Any number of processes may use it. It is a cache: an entry counts only while the file's size and
-time of change (its checksum, in a pack) are the same, and a cache that is locked or broken costs a new scan, never a run.
+Any number of processes may use it. It is a cache: an entry counts only while the file's size and stamp
+(`storage.store.facts`) are the same, and a cache that is locked or broken, in whole or in one entry, costs a
+new scan, never a run.
 """
 
 import itertools
@@ -18,12 +19,12 @@ from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.data.storage import store
 
 FILE_NAME = "video_index.sqlite"
-VERSION = 1
+VERSION = 2
 RECENT = 64
 _TABLE = f"index_v{VERSION}"
 
-Key = tuple[str, int, int]
-"""Path, size in bytes, time of change in ns or checksum."""
+Key = tuple[bytes, int, int]
+"""Path, which may be any bytes, size in bytes and stamp."""
 
 
 class IndexCache:
@@ -45,9 +46,9 @@ class IndexCache:
         if key in self._recent:
             return self._recent[key]
         for file in self.files:
-            packed = self._ask(file, key)
-            if packed is not None:
-                return self._remember(key, _unpack(packed))
+            index = self._ask(file, key)
+            if index is not None:
+                return self._remember(key, index)
         return None
 
     def put(self, path: str, index: VideoIndex) -> None:
@@ -84,20 +85,20 @@ class IndexCache:
         path = store.absolute(path)
         if self.root and path.startswith(self.root + os.sep):
             path = path[len(self.root) + 1 :]
-        return path, size, stamp
+        return os.fsencode(path), size, stamp
 
-    def _ask(self, file: Path, key: Key) -> bytes | None:
+    def _ask(self, file: Path, key: Key) -> VideoIndex | None:
         if file not in self._open and not file.exists():
             return None
         try:
             row = self._connect(file).execute(
-                f"SELECT entry FROM {_TABLE} WHERE path = ? AND size = ? AND mtime = ?", key
+                f"SELECT entry FROM {_TABLE} WHERE path = ? AND size = ? AND stamp = ?", key
             )
             found = row.fetchone()
-        except sqlite3.Error as error:
+            return _unpack(found[0]) if found else None
+        except Exception as error:  # of whatever kind damage makes: the file is scanned anew
             self._note(file, "read", error)
             return None
-        return found[0] if found else None
 
     def _store(self, file: Path, key: Key, packed: bytes) -> bool:
         try:
@@ -105,7 +106,7 @@ class IndexCache:
                 connection.execute(
                     f"INSERT OR REPLACE INTO {_TABLE} VALUES (?, ?, ?, ?)", (*key, packed)
                 )
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # SQLite's own words of damage may be no UTF-8
             self._note(file, "written", error)
             return False
         return True
@@ -128,7 +129,7 @@ def _connection(file: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {_TABLE} "
-            "(path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, entry BLOB) WITHOUT ROWID"
+            "(path BLOB PRIMARY KEY, size INTEGER, stamp INTEGER, entry BLOB) WITHOUT ROWID"
         )
     except (sqlite3.OperationalError, OSError):
         return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
@@ -144,7 +145,7 @@ def _pack(index: VideoIndex) -> bytes:
 
 
 def _unpack(packed: bytes) -> VideoIndex:
-    facts = json.loads(zlib.decompress(packed))
+    facts = json.loads(zlib.decompress(packed))  # whose checksum tells of any damage
     for name in ("pts", "keys"):
         facts[name] = list(itertools.accumulate(facts[name]))
     return VideoIndex.from_json(facts)

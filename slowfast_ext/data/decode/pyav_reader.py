@@ -10,16 +10,13 @@ stamp. Three ways, from the fastest; each next one where the one before did not 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
-import numpy as np
 from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 
 from slowfast_ext.data.decode.base import DECODERS, Frames, positions_of, scaled_size
-from slowfast_ext.data.decode.ffmpeg import PacketDecoder, open_container, packets
+from slowfast_ext.data.decode.ffmpeg import PacketDecoder, open_container, packets, video_stream
 from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.errors import DataError
 
@@ -79,8 +76,7 @@ class PyAVReader:
         self.lean = lean
         unprobed = lean and self.index.codec in SLOWLY_PROBED_CODECS
         self.container = open_container(self.path, self.index.stream if unprobed else None)
-        self.stream = cast(VideoStream, self.container.streams[self.index.stream])
-        self.stream.codec_context.thread_count = 1
+        self.stream = video_stream(self.container, self.index.stream)
 
     def _reopen(self) -> None:
         self.close()
@@ -152,7 +148,7 @@ class PyAVReader:
 
     def _pixels(self, picture: VideoFrame) -> Frames:
         """RGB of one frame [H, W, 3], scaled and turned as it is shown."""
-        turns = self.index.rotation // 90 % 4
-        height, width = self.size if turns % 2 == 0 else self.size[::-1]
+        orientation = self.index.orientation
+        height, width = self.size[::-1] if orientation.lies else self.size
         scaled = self.scaler.reformat(picture, width, height, "rgb24", **_ONE_THREAD)
-        return np.rot90(scaled.to_ndarray(), turns)
+        return orientation.upright(scaled.to_ndarray())

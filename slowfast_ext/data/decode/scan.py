@@ -25,6 +25,7 @@ from slowfast_ext.data.decode.ffmpeg import (
     packets,
 )
 from slowfast_ext.data.decode.index import VideoIndex, frame_rate
+from slowfast_ext.data.decode.orientation import orientation_of
 from slowfast_ext.errors import DataError
 
 STAMPED_CONTAINERS = ("mov", "matroska")
@@ -76,10 +77,11 @@ def _scan(path: str, count: bool) -> VideoIndex | None:
     """The index, or None where packets do not suffice and `count` is false."""
     with open_container(path) as container:
         stream = best_video_stream(container)
-        stamps, trace, damaged = _trace(container, stream, every_frame=count)
-        first = trace.first
+        stamps, trace, decode = _trace(container, stream, every_frame=count)
+        first, damaged = trace.first, decode.damaged
         if first is None:
-            raise DataError(f"has no frame that can be decoded ({len(stamps)} packets)")
+            why = f", {decode.reason}" if decode.reason else ""
+            raise DataError(f"has no frame that can be decoded ({len(stamps)} packets{why})")
         if count:
             return _counted_index(container, stream, stamps, trace, first, damaged)
         if damaged or not _packets_tell(container, stream, stamps, first):
@@ -90,7 +92,7 @@ def _scan(path: str, count: bool) -> VideoIndex | None:
 
 def _trace(
     container: InputContainer, stream: VideoStream, every_frame: bool
-) -> tuple[list[Stamp], FrameTrace, int]:
+) -> tuple[list[Stamp], FrameTrace, PacketDecoder]:
     """All packets' stamps, and the frames: all of them or up to the first."""
     stamps, trace, decode = [], FrameTrace(), PacketDecoder(stream)
     for packet in packets(container, stream):
@@ -98,7 +100,7 @@ def _trace(
             stamps.append(_stamp(packet))
         if every_frame or trace.first is None:
             trace.add(decode(packet))
-    return stamps, trace, decode.damaged
+    return stamps, trace, decode
 
 
 def _stamp(packet: Packet) -> Stamp:
@@ -180,18 +182,20 @@ def _index(
     damaged: int = 0,
 ) -> VideoIndex:
     time_base = time_base or fraction(stream.time_base) or Fraction(1, 90000)
-    turned = first.rotation % 180 != 0
+    orientation = orientation_of(first)
+    height, width = first.height, first.width
     return VideoIndex(
         pts=pts,
         keys=tuple(sorted(_known(s for s in stamps if s.is_key))) if seekable else (),
         time_base=(time_base.numerator, time_base.denominator),
         fps=frame_rate(pts, time_base, fraction(stream.average_rate)),
-        height=first.width if turned else first.height,
-        width=first.height if turned else first.width,
+        height=width if orientation.lies else height,
+        width=height if orientation.lies else width,
         container=container.format.name.split(",")[0],
         codec=stream.codec_context.codec.canonical_name,
         pix_fmt=first.format.name,
-        rotation=first.rotation,
+        rotation=90 * orientation.turns,
+        mirrored=orientation.mirrored,
         stream=stream.index,
         seekable=seekable,
         decord_exact=seekable
@@ -199,6 +203,7 @@ def _index(
         and stream.frames in (0, len(stamps))
         and len(container.streams.video) == 1
         and first.format.name in DECORD_PIXELS
+        and not orientation.mirrored
         and first.height % 2 == first.width % 2 == 0
         and stream.codec_context.codec.canonical_name in DECORD_CODECS
         and _groups_are_closed(stamps),

@@ -22,7 +22,7 @@ from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.data.decode.index_cache import IndexCache
 from slowfast_ext.data.decode.piece import piece_of
 from slowfast_ext.data.decode.scan import scan_video
-from slowfast_ext.data.decode.watchdog import Watchdog
+from slowfast_ext.data.decode.watchdog import Watchdog, call_here
 from slowfast_ext.data.records import VideoRecord
 from slowfast_ext.data.storage import store
 from slowfast_ext.errors import ConfigError, DataError
@@ -52,7 +52,16 @@ class DecodeOptions(Options):
         "video reader; auto: the fastest exact one, PyAV; decord and torchcodec read the files they are exact on",
     )
     decode_timeout: float = option(
-        60.0, "longest time for one video before its reader is killed; 0: none", unit="s", low=0
+        60.0,
+        "longest time for one video before its reader is killed; 0: none, and no process of its own for readers",
+        unit="s",
+        low=0,
+    )
+    decode_memory: float = option(
+        4.0,
+        "memory that reading one video may take before it counts as unreadable (Linux); 0: any",
+        unit="GiB",
+        low=0,
     )
 
 
@@ -90,7 +99,7 @@ class VideoSource:
         self.chain = reader_chain(options.decoding_backend)
         self.template, self.image_fps = options.image_template, options.image_fps
         self.cache = IndexCache(cache_folders, root)
-        self.watchdog = Watchdog(options.decode_timeout)
+        self.watchdog = Watchdog(options.decode_timeout, int(options.decode_memory * 2**30))
         self._counts: Counter[str] = Counter()
 
     @classmethod
@@ -156,7 +165,8 @@ class VideoSource:
 
     def _scan(self, path: str, count: bool = False) -> VideoIndex:
         if store.is_folder(path):
-            index = scan_folder(path, folder_template(path, self.template), self.image_fps)
+            template = folder_template(path, self.template)
+            index = call_here(scan_folder, path, template, self.image_fps)
         else:
             index = self.watchdog.call(scan_video, path, count)
         if index.damaged:
@@ -204,7 +214,7 @@ class VideoSource:
             return self.watchdog.call_for_array(
                 read_frames, reader, path, index, wanted, short_side
             )
-        return read_frames(reader, path, index, wanted, short_side)
+        return call_here(read_frames, reader, path, index, wanted, short_side)
 
 
 def reader_chain(backend: str) -> tuple[str, ...]:

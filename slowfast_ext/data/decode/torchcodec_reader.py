@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Sequence
 
 from slowfast_ext.data.decode.base import DECODERS, Frames
+from slowfast_ext.data.decode.ffmpeg import local_file
 from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
@@ -23,7 +24,7 @@ class TorchCodecReader:
 
         self.size = index.size
         self.video = VideoDecoder(
-            store.packed(path) or path,
+            store.packed(path) or local_file(path),
             stream_index=index.stream,
             dimension_order="NHWC",
             num_ffmpeg_threads=1,
@@ -40,11 +41,13 @@ class TorchCodecReader:
 
     @staticmethod
     def exact(index: VideoIndex) -> bool:
-        """Where time stamps name the frames and nothing hidden comes first.
+        """Where time stamps name the frames, nothing hidden comes first, and no picture is mirrored.
 
         Measured: wrong on AVI with B-frames, and on a file whose first key frame is discarded.
         """
-        return index.seekable and not index.template and index.keys[:1] == index.pts[:1]
+        if index.template or index.mirrored:
+            return False
+        return index.seekable and index.keys[:1] == index.pts[:1]
 
     def frames(self, indices: Sequence[int], out: Frames) -> None:
         """Fill out [T, H, W, 3]."""

@@ -20,8 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from slowfast_ext.data.decode.child import BROKEN, FAILED, READ_ERRORS, SharedMemory
-from slowfast_ext.data.decode.ffmpeg import describe
+from slowfast_ext.data.decode.child import (
+    BROKEN,
+    FAILED,
+    FULL,
+    SET_UP_ERRORS,
+    SharedMemory,
+    reason_of,
+)
 from slowfast_ext.errors import DataError
 
 START_LIMIT_S = 120.0
@@ -31,7 +37,7 @@ CHILD = "slowfast_ext.data.decode.child"
 class _Child:
     """One running child process with its socket and memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int) -> None:
         self.owner = os.getpid()
         self.socket, theirs = Pipe()
         descriptor = _memory_descriptor()
@@ -39,7 +45,7 @@ class _Child:
         with theirs:
             handles = (theirs.fileno(), descriptor)
             self.process = subprocess.Popen(
-                [sys.executable, "-m", CHILD, *map(str, handles)],
+                [sys.executable, "-m", CHILD, *map(str, (*handles, memory))],
                 pass_fds=handles,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -64,25 +70,27 @@ class _Child:
 
 
 class Watchdog:
-    """Makes calls in a child process, within a limit of seconds; pickled and forked without its child.
+    """Makes calls in a child process, within a limit of seconds and one of memory; pickled and forked without its child.
 
-    A limit of 0 makes them in this process, as does a system without POSIX processes.
+    A limit of 0 s makes them in this process, as does a system without POSIX processes. The memory [bytes] is what a
+    call may take beyond the child's own (Linux; 0: any).
     """
 
-    def __init__(self, limit: float) -> None:
+    def __init__(self, limit: float, memory: int = 0) -> None:
         self.limit = limit if os.name == "posix" else 0.0
+        self.memory = memory
         self._child: _Child | None = None
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """`function(*arguments)`, both picklable. Raises DataError for a failure, a crash, a time-out."""
         if not self.limit:
-            return _call_here(function, *arguments)
+            return call_here(function, *arguments)
         return self._ask(self._running(), function, arguments, gives_array=False)
 
     def call_for_array(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
         """The same for a function that gives a uint8 array in memory from its argument `allocate`."""
         if not self.limit:
-            return _call_here(function, *arguments)
+            return call_here(function, *arguments)
         child = self._running()
         shape = self._ask(child, function, arguments, gives_array=True)
         return child.memory.array(shape).copy()
@@ -94,10 +102,10 @@ class Watchdog:
             self._child = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"limit": self.limit}
+        return {"limit": self.limit, "memory": self.memory}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.limit, self._child = state["limit"], None
+        self.limit, self.memory, self._child = state["limit"], state["memory"], None
 
     def _ask(
         self,
@@ -111,6 +119,11 @@ class Watchdog:
         verdict, value = child.receive(self.limit)
         if verdict == FAILED:
             raise DataError(value)
+        if verdict == FULL:
+            self.close()  # what it holds after that is not known
+            raise DataError(
+                f"takes more than the {self.memory / 2**30:.3g} GiB that a video may (DATA.DECODE_MEMORY)"
+            )
         if verdict == BROKEN:
             raise RuntimeError(f"a decoder is at fault, not a file:\n{value}")
         return value
@@ -118,17 +131,18 @@ class Watchdog:
     def _running(self) -> _Child:
         child = self._child
         if child is None or child.owner != os.getpid() or child.process.poll() is not None:
-            self._child = child = _Child()
+            self._child = child = _Child(self.memory)
         return child
 
 
-def _call_here(function: Callable[..., Any], *arguments: Any) -> Any:
+def call_here(function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function(*arguments)` in this process. Raises DataError for what a file may be at fault for."""
     try:
         return function(*arguments)
-    except DataError:
+    except (DataError, *SET_UP_ERRORS):
         raise
-    except READ_ERRORS as error:
-        raise DataError(describe(error)) from error
+    except Exception as error:
+        raise DataError(reason_of(error)) from error
 
 
 def _memory_descriptor() -> int:

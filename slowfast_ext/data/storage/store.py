@@ -4,9 +4,12 @@ A path is in a pack where a folder above it holds the pack's index: `/data/k400_
 `s3://bucket/k400_packed/abc.mp4`. Loose files behind an address are not read.
 """
 
+import hashlib
 import io
 import os
 import posixpath
+import stat
+import zlib
 from collections.abc import Sequence
 
 from slowfast_ext.data.storage.pack import INDEX_FILE, Facts, Pack
@@ -14,6 +17,8 @@ from slowfast_ext.data.storage.shards import file_system, is_address
 from slowfast_ext.errors import DataError
 
 REMEMBERED = 4096
+ENDS = 4096
+"""Bytes of each end of a file that tell it from another one."""
 
 
 class _Packs:
@@ -74,11 +79,16 @@ def names(folder: str) -> list[str]:
 
 
 def facts(path: str) -> Facts:
-    """Size and stamp of a file or folder: they tell its states apart. Raises OSError where it is absent."""
+    """Size and stamp of a file or folder: they tell its states apart. Raises OSError where it is absent.
+
+    The stamp of a loose file is of its time of change and of its first and last bytes: a copied data folder keeps it, a
+    file that another one of equal size and time replaced does not.
+    """
     found = _located(path)
     if found is None:
         state = os.stat(path)
-        return Facts(state.st_size, state.st_mtime_ns)
+        ends = _ends(path, state.st_size) if stat.S_ISREG(state.st_mode) else 0
+        return Facts(state.st_size, _hash(f"{state.st_mtime_ns} {ends}"))
     own = found[0].facts(found[1])
     if own is None:
         raise FileNotFoundError(2, "no such file in the pack", path)
@@ -109,6 +119,19 @@ def packed(path: str) -> io.BufferedIOBase | None:
 def absolute(path: str) -> str:
     """The absolute path, or the address as it is."""
     return path if is_address(path) else os.path.abspath(path)
+
+
+def _ends(path: str, size: int) -> int:
+    """Checksum of the first and last bytes."""
+    with open(path, "rb") as file:
+        checksum = zlib.crc32(file.read(ENDS))
+        file.seek(max(ENDS, size - ENDS))
+        return zlib.crc32(file.read(ENDS), checksum)
+
+
+def _hash(text: str) -> int:
+    """56 bits, which every database takes as an integer."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
 
 
 def _located(path: str, of_folder: bool = False) -> tuple[Pack, str] | None:
