@@ -3,7 +3,8 @@
 Shapes: B batch, N tokens, C channels.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -85,10 +86,41 @@ def run_blocks(blocks: Iterable[nn.Module], x: Tensor, *grid: Grid, recomputed: 
     """Pass `x` through the blocks; the activations of the first `recomputed` are not saved in training."""
     for index, block in enumerate(blocks):
         if index < recomputed and block.training and torch.is_grad_enabled():
-            x = checkpoint(block, x, *grid, use_reentrant=False)
+            x = recomputed_call(block, x, *grid)
         else:
             x = block(x, *grid)
     return x
+
+
+def recomputed_call(block: nn.Module, x: Tensor, *grid: Grid) -> Tensor:
+    """block(x, *grid), computed once more in the backward pass instead of saved; buffers change once.
+
+    A compiler makes one program of both passes, in which buffers change once anyway.
+    """
+    if torch.compiler.is_compiling():
+        return checkpoint(block, x, *grid, use_reentrant=False)
+
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+        return nullcontext(), _buffers_untouched(block)
+
+    return checkpoint(block, x, *grid, use_reentrant=False, context_fn=contexts)
+
+
+@contextmanager
+def _buffers_untouched(module: nn.Module) -> Iterator[None]:
+    """What a forward pass writes into buffers (BatchNorm's statistics) goes into copies of them."""
+    own = {child: dict(child._buffers) for child in module.modules() if child._buffers}
+    for child, buffers in own.items():
+        lasting = buffers.keys() - child._non_persistent_buffers_set  # the others are tables
+        copies = {
+            name: x.clone() for name, x in buffers.items() if name in lasting and x is not None
+        }
+        child._buffers.update(copies)
+    try:
+        yield
+    finally:
+        for child, buffers in own.items():
+            child._buffers.update(buffers)
 
 
 def init_transformer(std: float) -> Callable[[nn.Module], None]:
