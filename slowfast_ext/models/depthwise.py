@@ -5,7 +5,9 @@ bf16 with wrong results where the kernel exceeds the grid (torch 2.13).
 At stride one the input gradient is a forward pass with the flipped kernel; the weight gradient falls apart into
 2-D ones, a temporal tap each, and those are fast up to three columns. Other strides are brought back to one.
 
-Shapes: B batch, C channels, T H W grid, k kernel size per axis, N frames of a batch.
+A channel may have several kernels: the input is repeated in no memory that outlives the convolution, on a GPU in none.
+
+Shapes: B batch, C channels, E kernels of a channel, T H W grid, k kernel size per axis, N frames of a batch.
 """
 
 from collections.abc import Sequence
@@ -33,20 +35,36 @@ class DepthwiseConv3d(nn.Conv3d):
 
 
 def depthwise_conv3d(
-    x_BTHWC: Tensor, weight: Tensor, bias_C: Tensor | None = None, stride: Size3d = (1, 1, 1)
+    x_BTHWC: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Size3d = (1, 1, 1)
 ) -> Tensor:
-    """conv3d with kernels `weight` [C, 1, kt, kh, kw] of odd sizes, same padding; its reference implementation is conv3d.
+    """conv3d with E kernels a channel, `weight` [E*C, 1, kt, kh, kw] of odd sizes, same padding; the reference
+    implementation is conv3d on E copies of the input side by side.
 
-    [B, T, H, W, C] -> [B, T', H', W', C], sizes rounded up after the stride.
+    [B, T, H, W, C] -> [B, T', H', W', E*C], sizes rounded up after the stride; all channels of the first kernels first.
     """
     x_BCTHW = x_BTHWC.permute(0, 4, 1, 2, 3)
     if x_BCTHW.device.type == "cpu":
         x_BCTHW, weight = _autocast(x_BCTHW), _autocast(weight)
-        bias_C = None if bias_C is None else _autocast(bias_C)
-        y_BCTHW = _DepthwiseConv3d.apply(x_BCTHW, weight, bias_C, stride)
+        bias = None if bias is None else _autocast(bias)
+        y_BCTHW = _DepthwiseConv3d.apply(x_BCTHW, weight, bias, stride)
     else:
-        y_BCTHW = _same_conv(x_BCTHW, weight, bias_C, stride)
+        y_BCTHW = _grouped(x_BCTHW, weight, bias, stride)
     return y_BCTHW.permute(0, 2, 3, 4, 1)
+
+
+def _grouped(x_BCTHW: Tensor, weight: Tensor, bias: Tensor | None, stride: Size3d) -> Tensor:
+    """One grouped convolution, in which the kernels of a channel stand side by side."""
+    groups, kernels = x_BCTHW.shape[1], weight.shape[0] // x_BCTHW.shape[1]
+    if kernels == 1:
+        return _same_conv(x_BCTHW, weight, bias, stride)
+
+    def by_channel(x: Tensor) -> Tensor:
+        return x.unflatten(0, (kernels, groups)).transpose(0, 1).flatten(0, 1)
+
+    own_bias = None if bias is None else by_channel(bias)
+    padding = _same(weight.shape[2:])
+    y_BCTHW = conv3d(x_BCTHW, by_channel(weight), own_bias, stride, padding, groups=groups)
+    return y_BCTHW.unflatten(1, (groups, kernels)).transpose(1, 2).flatten(1, 2)
 
 
 def _autocast(x: Tensor) -> Tensor:
@@ -64,31 +82,45 @@ def _same_conv(x_BCTHW: Tensor, weight: Tensor, bias_C: Tensor | None, stride: S
     return conv3d(x_BCTHW, weight, bias_C, stride, padding, groups=weight.shape[0])
 
 
+def _repeated(x_BCTHW: Tensor, weight: Tensor) -> Tensor:
+    """As many copies of the input as there are kernels of a channel, side by side in channels-last memory."""
+    kernels = weight.shape[0] // x_BCTHW.shape[1]
+    if kernels == 1:
+        return x_BCTHW
+    x_BTHW1C = x_BCTHW.permute(0, 2, 3, 4, 1).unsqueeze(-2)
+    x_BTHWC = x_BTHW1C.expand(*x_BTHW1C.shape[:4], kernels, -1).flatten(-2)
+    return x_BTHWC.permute(0, 4, 1, 2, 3)
+
+
 class _DepthwiseConv3d(torch.autograd.Function):
+    """The convolution on a CPU; saved for the backward pass is the input itself, not its copies."""
+
     @staticmethod
     def forward(
         ctx: Any, x_BCTHW: Tensor, weight: Tensor, bias: Tensor | None, stride: Size3d
     ) -> Tensor:
         ctx.save_for_backward(x_BCTHW, weight)
         ctx.stride = stride
-        return _same_conv(x_BCTHW, weight, bias, stride)
+        return _same_conv(_repeated(x_BCTHW, weight), weight, bias, stride)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_BCTHW: Tensor) -> tuple[Tensor | None, ...]:
         x_BCTHW, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        grad_BCTHW = _without_stride(grad_BCTHW, ctx.stride, x_BCTHW.shape)
-        flipped = weight.flip(2, 3, 4)
-        return (
-            _same_conv(grad_BCTHW, flipped, None, (1, 1, 1)) if needs_x else None,
-            _weight_gradient(x_BCTHW, grad_BCTHW, weight) if needs_weight else None,
-            grad_BCTHW.sum((0, 2, 3, 4)) if needs_bias else None,
-            None,
-        )
+        channels, kernels = x_BCTHW.shape[1], weight.shape[0] // x_BCTHW.shape[1]
+        size = (x_BCTHW.shape[0], weight.shape[0], *x_BCTHW.shape[2:])
+        grad_BCTHW = _without_stride(grad_BCTHW, ctx.stride, size)
+        grad_x = grad_weight = None
+        if needs_x:
+            grad_x = _same_conv(grad_BCTHW, weight.flip(2, 3, 4), None, (1, 1, 1))
+            grad_x = grad_x if kernels == 1 else grad_x.unflatten(1, (kernels, channels)).sum(1)
+        if needs_weight:
+            grad_weight = weight_gradient(_repeated(x_BCTHW, weight), grad_BCTHW, weight)
+        return grad_x, grad_weight, grad_BCTHW.sum((0, 2, 3, 4)) if needs_bias else None, None
 
 
-def _without_stride(grad_BCTHW: Tensor, stride: Size3d, shape: torch.Size) -> Tensor:
+def _without_stride(grad_BCTHW: Tensor, stride: Size3d, shape: Sequence[int]) -> Tensor:
     """The gradient of the same convolution at stride one: zero where the stride left no output."""
     if all(step == 1 for step in stride):
         return grad_BCTHW.contiguous(memory_format=torch.channels_last_3d)
@@ -97,8 +129,12 @@ def _without_stride(grad_BCTHW: Tensor, stride: Size3d, shape: torch.Size) -> Te
     return full
 
 
-def _weight_gradient(x_BCTHW: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:
-    """[C, 1, kt, kh, kw], in windows of at most three columns: oneDNN has fast kernels for those only."""
+@torch.library.custom_op("slowfast_ext::depthwise_weight_gradient", mutates_args=())
+def weight_gradient(x_BCTHW: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:
+    """[C, 1, kt, kh, kw], in windows of at most three columns: oneDNN has fast kernels for those only.
+
+    One operator for a compiler, whatever the number of clips, taps and windows.
+    """
     width = weight.shape[-1]
     columns = min(_FAST_COLUMNS, width)
     x_BTHWC = x_BCTHW.permute(0, 2, 3, 4, 1)
@@ -112,6 +148,11 @@ def _weight_gradient(x_BCTHW: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Ten
             window_BTHWC, grad_BCTHW, weight[..., :columns]
         )
     return result
+
+
+@weight_gradient.register_fake
+def _(x_BCTHW: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:
+    return torch.empty_like(weight)
 
 
 def _window_gradient(x_BTHWC: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv3d
 
+from slowfast_ext.models import depthwise
 from slowfast_ext.models.depthwise import DepthwiseConv3d, depthwise_conv3d
 
 
@@ -24,6 +25,26 @@ def test_equals_conv3d(kernel, shape, stride):
     grads = [torch.autograd.grad(y, leaves, towards) for y in (fast, plain)]
     for a, b in zip(*grads, strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("device", ["cpu", "other"])
+@pytest.mark.parametrize("stride", [(1, 1, 1), (1, 2, 2)])
+def test_several_kernels_of_a_channel(stride, device):
+    """The form for other devices too: it is the one that they run, here on CPU tensors."""
+    x = torch.randn(2, 3, 5, 4, 6, dtype=torch.double, requires_grad=True)
+    weight = torch.randn(4 * 6, 1, 3, 3, 3, dtype=torch.double, requires_grad=True)
+    bias = torch.randn(4 * 6, dtype=torch.double, requires_grad=True)
+    if device == "cpu":
+        found = depthwise_conv3d(x, weight, bias, stride)
+    else:
+        y = depthwise._grouped(x.permute(0, 4, 1, 2, 3), weight, bias, stride)
+        found = y.permute(0, 2, 3, 4, 1)
+    copies = x.repeat(1, 1, 1, 1, 4).permute(0, 4, 1, 2, 3)
+    expected = conv3d(copies, weight, bias, stride, (1, 1, 1), groups=24).permute(0, 2, 3, 4, 1)
+    torch.testing.assert_close(found, expected)
+    leaves, towards = (x, weight, bias), torch.randn_like(expected)
+    grads = [torch.autograd.grad(y, leaves, towards) for y in (found, expected)]
+    torch.testing.assert_close(*grads)
 
 
 def test_gradients_only_where_wanted():

@@ -84,8 +84,7 @@ class Structures(nn.Module):
         """Patch tokens [B, h, N, D] -> [B, h, M, D], structures of a position side by side."""
         heads = x_BhND.shape[1]
         x_BTHWC = x_BhND.transpose(1, 2).flatten(2).unflatten(1, (grid.t, grid.h, grid.w))
-        x_BTHWE = x_BTHWC.unsqueeze(-2).expand(*x_BTHWC.shape[:4], self.structures, -1).flatten(-2)
-        y_BTHWE = depthwise_conv3d(x_BTHWE, self._kernels(), stride=self.stride)
+        y_BTHWE = depthwise_conv3d(x_BTHWC, self._kernels(), stride=self.stride)
         return (
             y_BTHWE.flatten(1, 3)
             .unflatten(-1, (self.structures, heads, -1))
