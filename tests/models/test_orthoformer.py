@@ -14,7 +14,7 @@ from vit_cases import (
 )
 
 from slowfast_ext.analysis.cost import count_macs
-from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention import Grid, landmarks
 from slowfast_ext.models.attention.landmarks import (
     orthogonal_tokens,
     orthogonal_tokens_reference,
@@ -59,12 +59,20 @@ def test_published_landmarks_of_each_query_frame(golden_dir, monkeypatch):
         assert_near(wrong, published[:, query, :, key])
 
 
-@pytest.mark.parametrize("count", [1, 2, 17, 40])
+@pytest.mark.parametrize("count", [1, 2, 17, 40])  # 20 landmarks of 40 tokens or more: by a table
 def test_search_equals_the_table_of_cosines(count):
     x = torch.randn(2, 3, 40, 8, dtype=torch.double)
     start = torch.randint(40, (2, 3))
     found = orthogonal_tokens(x, count, start)
     assert torch.equal(found, orthogonal_tokens_reference(x, count, start))
+    assert torch.equal(found, landmarks._search_operator(x, count, start))
+    assert all(len(set(row.tolist())) == count for row in found.flatten(0, 1))
+
+
+@pytest.mark.parametrize("count", [7, 15])
+def test_equal_tokens_are_each_chosen_once(count):
+    x = torch.randn(1, 2, 5, 8).repeat(1, 1, 3, 1)
+    found = orthogonal_tokens(x, count, torch.zeros(1, 2, dtype=torch.long))
     assert all(len(set(row.tolist())) == count for row in found.flatten(0, 1))
 
 

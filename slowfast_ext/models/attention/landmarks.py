@@ -34,13 +34,26 @@ def random_tokens(x_BhND: Tensor, count: int, training: bool) -> Tensor:
     B, h, N, _ = x_BhND.shape
     if training:
         return torch.rand(B, h, N, device=x_BhND.device).topk(count, dim=-1).indices
-    fixed = torch.tensor(_fixed_order(N)[:count], device=x_BhND.device)
-    return fixed.expand(B, h, -1)
+    return _fixed_order(N, x_BhND.device)[:count].expand(B, h, -1)
+
+
+_ORDERS: dict[tuple[int, torch.device], Tensor] = {}
+
+
+def _fixed_order(count: int, device: torch.device) -> Tensor:
+    """A permutation that is always the same, copied to a device once."""
+    if torch.compiler.is_compiling():  # a constant of the program
+        return torch.tensor(_permutation(count), device=device)
+    found = _ORDERS.get((count, device))
+    if found is None:
+        found = torch.tensor(_permutation(count), device=device)
+        if type(found) is Tensor:  # a tracer's stand-in is not kept
+            _ORDERS[count, device] = found
+    return found
 
 
 @lru_cache(maxsize=16)
-def _fixed_order(count: int) -> tuple[int, ...]:
-    """A permutation as plain numbers: constants of a program that is traced, once the model has been called."""
+def _permutation(count: int) -> tuple[int, ...]:
     return tuple(torch.randperm(count, generator=torch.Generator().manual_seed(0)).tolist())
 
 
@@ -49,26 +62,64 @@ def gather_tokens(x_BhND: Tensor, index_BhR: Tensor) -> Tensor:
     return x_BhND.gather(2, index_BhR[..., None].expand(-1, -1, -1, x_BhND.shape[-1]))
 
 
-@torch.no_grad()
 def orthogonal_tokens(x_BhND: Tensor, count: int, start_Bh: Tensor) -> Tensor:
     """Indices [B, h, count] of tokens that are as orthogonal as can be (Orthoformer, Sec. 3.2.1, Alg. 1).
 
-    From `start_Bh` on, the token whose largest |cosine| to those chosen is least is chosen next. That
-    largest value is kept for every token and raised after each choice: R*N*D multiply-adds a row and one
-    number a token, where a table of all cosines would be quadratic. All rows step together.
+    From `start_Bh` on, the token whose largest |cosine| to those chosen is least is chosen next. All rows step together.
+    A compiler sees one operator in place of so many rounds.
     """
+    search = _search_operator if torch.compiler.is_compiling() else _search
+    return search(x_BhND.detach(), count, start_Bh)
+
+
+@torch.no_grad()
+def _search(x_BhND: Tensor, count: int, start_Bh: Tensor) -> Tensor:
     (x_BhND,) = fp32(x_BhND)
-    unit_BhND = normalize(x_BhND, dim=-1)
-    nearest_BhN = torch.zeros_like(unit_BhND[..., 0])
-    chosen = [start_Bh]
+    unit_END = normalize(x_BhND, dim=-1).flatten(0, 1)
     with without_autocast(x_BhND):
-        for _ in range(count - 1):
-            latest_BhD1 = gather_tokens(unit_BhND, chosen[-1][..., None]).mT
-            cosine_BhN = (unit_BhND @ latest_BhD1).squeeze(-1).abs()
-            nearest_BhN = torch.maximum(nearest_BhN, cosine_BhN)
-            nearest_BhN.scatter_(2, chosen[-1][..., None], torch.inf)
-            chosen.append(nearest_BhN.argmin(dim=-1))
-    return torch.stack(chosen, dim=-1)
+        rounds = _rounds_on_table if unit_END.shape[1] <= _TABLE * count else _rounds
+        chosen_ER = torch.cat(rounds(unit_END, count, start_Bh.reshape(-1, 1)), dim=1)
+    return chosen_ER.view(*start_Bh.shape, count)
+
+
+_TABLE = 2
+"""Rows of at most so many times their landmarks have all cosines in a table: no larger than what attends to them."""
+
+
+def _rounds_on_table(unit_END: Tensor, count: int, start_E1: Tensor) -> list[Tensor]:
+    """Three kernels a round; a token is infinitely near to itself, so that it is chosen once."""
+    near_ENN = (unit_END @ unit_END.mT).abs_()
+    near_ENN.diagonal(dim1=1, dim2=2).fill_(torch.inf)
+    nearest_EN, chosen = torch.zeros_like(near_ENN[:, 0]), [start_E1]
+    for _ in range(count - 1):
+        row_E1N = near_ENN.gather(1, chosen[-1][..., None].expand(-1, -1, near_ENN.shape[2]))
+        torch.maximum(nearest_EN, row_E1N[:, 0], out=nearest_EN)
+        chosen.append(nearest_EN.argmin(dim=-1, keepdim=True))
+    return chosen
+
+
+def _rounds(unit_END: Tensor, count: int, start_E1: Tensor) -> list[Tensor]:
+    """Six kernels a round. The largest |cosine| is kept for every token and raised after each choice: R*N*D
+    multiply-adds a row and one number a token, where a table would be quadratic."""
+    nearest_EN, chosen = torch.zeros_like(unit_END[..., 0]), [start_E1]
+    cosine_EN1 = torch.empty_like(nearest_EN[..., None])
+    for _ in range(count - 1):
+        latest_E1D = unit_END.gather(1, chosen[-1][..., None].expand(-1, -1, unit_END.shape[2]))
+        torch.bmm(unit_END, latest_E1D.mT, out=cosine_EN1)
+        torch.maximum(nearest_EN, cosine_EN1.squeeze(-1).abs_(), out=nearest_EN)
+        nearest_EN.scatter_(1, chosen[-1], torch.inf)
+        chosen.append(nearest_EN.argmin(dim=-1, keepdim=True))
+    return chosen
+
+
+@torch.library.custom_op("slowfast_ext::orthogonal_tokens", mutates_args=())
+def _search_operator(x_BhND: Tensor, count: int, start_Bh: Tensor) -> Tensor:
+    return _search(x_BhND, count, start_Bh)
+
+
+@_search_operator.register_fake
+def _(x_BhND: Tensor, count: int, start_Bh: Tensor) -> Tensor:
+    return start_Bh.new_empty((*start_Bh.shape, count))
 
 
 @torch.no_grad()

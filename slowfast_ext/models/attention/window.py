@@ -58,7 +58,10 @@ class Window(KernelAttention):
 
 
 def windows(frames: int, reach: int) -> list[tuple[list[int], int]]:
-    """First frames of the windows of all frames in order, grouped by the length of the window."""
+    """First frames of the windows of all frames in order, grouped by the length of the window.
+
+    Within a group they follow one another, or are all the same where a window holds the whole clip.
+    """
     spans = [(max(0, t - reach), min(frames, t + reach + 1)) for t in range(frames)]
     groups = groupby(spans, key=lambda span: span[1] - span[0])
     return [([start for start, _ in group], length) for length, group in groups]
@@ -70,14 +73,21 @@ def _window_grid(grid: Grid, length: int) -> Grid:
 
 
 def _gather(x_BhND: Tensor, grid: Grid, starts: list[int], length: int) -> Tensor:
-    """Tokens of the windows [B*n, h, prefix + L*S, D] that begin at the frames `starts`."""
-    index_nL = torch.tensor(starts, device=x_BhND.device)[:, None] + torch.arange(
-        length, device=x_BhND.device
-    )
+    """Tokens of the windows [B*n, h, prefix + L*S, D] that begin at the frames `starts`, by one copy."""
     prefix_BTPhD, rest_BTShD = split_frames(x_BhND, grid)
-    rows = rest_BTShD[:, index_nL].flatten(2, 3)
+    rows = _windowed(rest_BTShD, starts, length).flatten(2, 3)
     if grid.framewise:
-        rows = torch.cat([prefix_BTPhD[:, index_nL].flatten(2, 3), rows], dim=2)
+        prefix = _windowed(prefix_BTPhD, starts, length).flatten(2, 3)
+        rows = torch.cat([prefix, rows], dim=2)
     elif grid.prefix:
         rows = torch.cat([prefix_BTPhD[:, : len(starts)], rows], dim=2)
     return rows.flatten(0, 1).transpose(1, 2)
+
+
+def _windowed(x_BTShD: Tensor, starts: list[int], length: int) -> Tensor:
+    """[B, n, L, S, h, D]: a view, as the windows of a group begin one frame after the other, or all where the clip does."""
+    if starts[0] == starts[-1]:
+        whole = x_BTShD[:, None, starts[0] : starts[0] + length]
+        return whole.expand(-1, len(starts), -1, -1, -1, -1)
+    frames = x_BTShD[:, starts[0] : starts[-1] + length]
+    return frames.unfold(1, length, 1).movedim(-1, 2)
