@@ -56,10 +56,9 @@ def test_cost_is_what_the_docstring_says():
     q = torch.empty(1, 3, grid.patches, 16)
     k = q.unflatten(2, (grid.t, grid.space))
     h, N, M, R, D, T = 3, grid.patches, grid.patches, 4, 16, grid.t
-    kernel, inverse = build(grid, R), 4 * 6 * h * R**3 + h * N * R**2
-    cost = h * R * (2 * N + 2 * M + R) * D + inverse
+    kernel, inverse = build(grid, R), 4 * 6 * h * R**3
     kernel.forward = kernel.attend
-    assert count_macs(kernel, q, q, q, grid, grid)[""] == cost
+    assert count_macs(kernel, q, q, q, grid, grid)[""] == 2 * h * R * (N + M + R) * D + inverse
     kernel.forward = kernel.attend_frames
-    cost = h * R * (N * (T + 1) + 2 * M + R) * D + inverse
+    cost = h * R * (N * (T + 1) + 2 * M + R * (T + 1)) * D + inverse
     assert count_macs(kernel, q, k, k, grid)[""] == cost

@@ -10,7 +10,7 @@ from vit_cases import GOLDEN_GRID, assert_near, load_case, state_of
 
 from slowfast_ext.analysis.cost import cost_of, count_macs
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.models.attention import AttentionOptions, Grid
+from slowfast_ext.models.attention import AttentionOptions, Grid, trajectory
 from slowfast_ext.models.attention.softmax import explicit_softmax
 from slowfast_ext.models.attention.trajectory import TrajectoryOptions, frame_shares, own_frame
 from slowfast_ext.models.backbones import BackboneSpec
@@ -64,12 +64,15 @@ def test_skipped_value_projection_has_no_gradient_where_published(golden_dir):
     assert case["grad/proj_kv.bias"].abs().max() < 1e-6 * case["grad/proj_q.bias"].abs().max()
 
 
+@pytest.mark.parametrize("parts", ["of a CPU", "at once"])
 @pytest.mark.parametrize("grid", ODD_GRIDS, ids=str)
 @pytest.mark.parametrize(
     ("temporal", "norm", "values"),
     list(product(["attention", "average"], ["space", "space_time"], ["original", "projected"])),
 )
-def test_fast_form_equals_plain_form(grid, temporal, norm, values):
+def test_fast_form_equals_plain_form(grid, temporal, norm, values, parts, monkeypatch):
+    if parts == "at once":
+        monkeypatch.setattr(trajectory, "cache_parts", lambda y, grid: 1)
     x_BNC, grad_out = torch.randn(2, 2, grid.tokens, 48)
     results = []
     for reference in (False, True):

@@ -270,6 +270,15 @@ def fp32(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(x.float() if x.dtype in (torch.float16, torch.bfloat16) else x for x in tensors)
 
 
+def summable(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors in a precision in which long sums of them stay in range: fp16 in single precision.
+
+    bf16 has the range of single precision, and devices sum its products in it: there is nothing to gain from a cast,
+    and matrix units to lose.
+    """
+    return tuple(x.float() if x.dtype == torch.float16 else x for x in tensors)
+
+
 def without_autocast(x: Tensor) -> AbstractContextManager[None]:
     """Products inside keep the precision of their inputs on the device of `x` (of any kind, meta too)."""
     kind = x.device.type

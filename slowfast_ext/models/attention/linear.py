@@ -15,7 +15,7 @@ from slowfast_ext.models.attention.base import (
     KERNELS,
     Grid,
     Kernel,
-    fp32,
+    summable,
     without_autocast,
 )
 from slowfast_ext.options import Options, option, section
@@ -111,12 +111,17 @@ class Sigmoid(Linear):
 
 
 def linear_attention(q_BhNE: Tensor, k_BhME: Tensor, v_BhMD: Tensor, clamp: float) -> Tensor:
-    """q (k^T v) / max(q . sum k, clamp), [B, h, N, D], summed and normalised in single precision."""
-    dtype = v_BhMD.dtype
+    """q (k^T v) / max(q . sum k, clamp), [B, h, N, D], in the precision of the values, fp16 in single precision."""
     with without_autocast(v_BhMD):
-        q, k, v = fp32(q_BhNE, k_BhME, v_BhMD)
-        normaliser = q @ k.sum(dim=2).unsqueeze(-1)
-        return (q @ (k.mT @ v) / normaliser.clamp(min=clamp)).to(dtype)
+        (v,) = summable(v_BhMD)
+        q, k = q_BhNE.to(v.dtype), k_BhME.to(v.dtype)
+        normaliser = q @ key_sum(k).unsqueeze(-1)
+        return (q @ (k.mT @ v) / normaliser.clamp(min=clamp)).to(v_BhMD.dtype)
+
+
+def key_sum(k: Tensor) -> Tensor:
+    """Keys [.., M, E] summed in single precision at least, [.., E]."""
+    return k.sum(dim=-2, dtype=torch.promote_types(k.dtype, torch.float32)).to(k.dtype)
 
 
 def linear_weights(q_BhNE: Tensor, k_BhME: Tensor, clamp: float) -> Tensor:

@@ -50,7 +50,7 @@ class Nystrom(Kernel):
 
     With NYSTROM.CONV the values also pass beside it through a convolution along the tokens, one for each head
     (Sec. 3.3 of Xiong et al.); Motionformer has none.
-    Cost: h*R*(2*N + 2*M + R)*D + 4*steps*h*R^3 + h*N*R^2; to T frames h*R*(N*(T + 1) + 2*M + R)*D and the rest.
+    Cost: 2*h*R*(N + M + R)*D + 4*steps*h*R^3; to T frames h*R*(N*(T + 1) + 2*M + R*(T + 1))*D and the rest.
     The convolution adds h*CONV*N*D.
     """
 
@@ -76,11 +76,11 @@ class Nystrom(Kernel):
         valid_BM: Tensor | None = None,
     ) -> Tensor:
         """Weighted values [B, h, N, D]."""
-        weights_BhNR, means_BhRD = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
-        gathered_BhRD = scaled_dot_product_attention(
-            means_BhRD, k_BhMD, v_BhMD, key_mask(valid_BM), scale=1.0
-        )
-        y_BhND = weights_BhNR @ gathered_BhRD
+        q, q_means, k_means, inverse = self._segments(q_BhND, k_BhMD, q_grid, k_grid)
+        mask = key_mask(valid_BM)
+        gathered_BhRD = scaled_dot_product_attention(q_means, k_BhMD, v_BhMD, mask, scale=1.0)
+        mixed_BhRD = _mixed(inverse, gathered_BhRD)
+        y_BhND = scaled_dot_product_attention(q, k_means, mixed_BhRD, scale=1.0)
         return y_BhND if self.conv is None else y_BhND + self._beside(v_BhMD, q_grid, k_grid)
 
     def weights(
@@ -92,8 +92,9 @@ class Nystrom(Kernel):
         valid_BM: Tensor | None = None,
     ) -> Tensor:
         """The implied weights [B, h, N, M]; not all are positive."""
-        weights_BhNR, means_BhRD = self._factors(q_BhND, k_BhMD, q_grid, k_grid)
-        weights_BhNM = weights_BhNR @ key_softmax(means_BhRD @ k_BhMD.mT, valid_BM)
+        q, q_means, k_means, inverse = self._segments(q_BhND, k_BhMD, q_grid, k_grid)
+        over_keys_BhRM = key_softmax(q_means @ k_BhMD.mT, valid_BM)
+        weights_BhNM = (q @ k_means.mT).softmax(-1) @ _mixed(inverse, over_keys_BhRM)
         if self.conv is None:
             return weights_BhNM
         identity = torch.eye(k_BhMD.shape[2], dtype=k_BhMD.dtype, device=k_BhMD.device)
@@ -107,32 +108,43 @@ class Nystrom(Kernel):
         if self.conv is not None:
             raise ConfigError(_NO_CONV)
         T, D = k_BhTSD.shape[2], k_BhTSD.shape[4]
-        k_BhMD = k_BhTSD.flatten(2, 3)
-        weights_BhNR, means_BhRD = self._factors(q_BhND, k_BhMD, q_grid, q_grid)
-        rows = means_BhRD[:, :, None].expand(-1, -1, T, -1, -1)
+        q, q_means, k_means, inverse = self._segments(q_BhND, k_BhTSD.flatten(2, 3), q_grid, q_grid)
+        rows = q_means[:, :, None].expand(-1, -1, T, -1, -1)
         rows_TR, keys_TS, values_TS = (x.flatten(1, 2) for x in (rows, k_BhTSD, v_BhTSD))
         gathered = scaled_dot_product_attention(rows_TR, keys_TS, values_TS, scale=1.0)
         gathered_BhTRD = gathered.unflatten(1, (-1, T))
-        return (weights_BhNR @ gathered_BhTRD.transpose(2, 3).flatten(3)).unflatten(-1, (T, D))
+        mixed_BhRE = _mixed(inverse, gathered_BhTRD.transpose(2, 3).flatten(3))
+        weights_BhNR = (q @ k_means.mT).softmax(-1).to(mixed_BhRE.dtype)
+        return (weights_BhNR @ mixed_BhRE).unflatten(-1, (T, D))
 
     def _beside(self, v_BhMD: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
         if self.conv is None or q_grid != k_grid:
             raise ConfigError(_NO_CONV)
         return self.conv(v_BhMD)
 
-    def _factors(
+    def _segments(
         self, q_BhND: Tensor, k_BhMD: Tensor, q_grid: Grid, k_grid: Grid
-    ) -> tuple[Tensor, Tensor]:
-        """Weights of queries over segments [B, h, N, R] and scaled mean queries [B, h, R, D]."""
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Scaled queries, means of queries and of keys [B, h, R, D], and the pseudo-inverse between them.
+
+        Only what has R rows is in single precision: means are sums, and the iterations do not forgive rounding.
+        """
         count = min(self.most, q_BhND.shape[2], k_BhMD.shape[2])
+        q = q_BhND * self.scale
         with without_autocast(q_BhND):
-            q, k = fp32(q_BhND * self.scale, k_BhMD)
-            q_means_BhRD = segment_means(position_major(q.detach(), q_grid), count)
-            k_means_BhRD = segment_means(position_major(k.detach(), k_grid), count)
-            core_BhRR = (q_means_BhRD @ k_means_BhRD.mT).softmax(-1)
-            to_segments_BhNR = (q @ k_means_BhRD.mT).softmax(-1)
-            weights_BhNR = to_segments_BhNR @ iterative_inverse(core_BhRR, self.steps)
-        return weights_BhNR.to(q_BhND.dtype), q_means_BhRD.to(q_BhND.dtype)
+            q_means_BhRD, k_means_BhRD = (
+                segment_means(position_major(x.detach(), grid), count)
+                for x, grid in ((q, q_grid), (k_BhMD, k_grid))
+            )
+            wide_q, wide_k = fp32(q_means_BhRD, k_means_BhRD)
+            inverse = iterative_inverse((wide_q @ wide_k.mT).softmax(-1), self.steps)
+        return q, q_means_BhRD, k_means_BhRD, inverse
+
+
+def _mixed(inverse_BhRR: Tensor, gathered_BhRE: Tensor) -> Tensor:
+    """The pseudo-inverse times what the segments gathered, in single precision: its entries are large and cancel."""
+    with without_autocast(gathered_BhRE):
+        return (inverse_BhRR @ gathered_BhRE.to(inverse_BhRR.dtype)).to(gathered_BhRE.dtype)
 
 
 _NO_CONV = (
@@ -150,10 +162,12 @@ def _token_conv(heads: int, size: int) -> nn.Conv2d | None:
 
 def iterative_inverse(x_BhRR: Tensor, steps: int) -> Tensor:
     """Pseudo-inverse of matrices whose rows sum to one, by `steps` third-order iterations (Eq. 11)."""
-    identity = torch.eye(x_BhRR.shape[-1], dtype=x_BhRR.dtype, device=x_BhRR.device)
-    inverse = x_BhRR.mT / x_BhRR.sum(-2, keepdim=True).amax(-1, keepdim=True)
+    x_ERR = x_BhRR.flatten(0, -3)
+    inverse = x_ERR.mT / x_ERR.sum(-2, keepdim=True).amax(-1, keepdim=True)
+    # With P = X Z: Z (13 - P (15 - P (7 - P))) / 4, multiplied out into four products.
     for _ in range(steps):
-        product = x_BhRR @ inverse
-        inner = 15 * identity - product @ (7 * identity - product)
-        inverse = 0.25 * inverse @ (13 * identity - product @ inner)
-    return inverse
+        product = torch.bmm(x_ERR, inverse)
+        square = torch.baddbmm(product, product, product, beta=-7)
+        cube = torch.baddbmm(product, product, square, beta=15)
+        inverse = torch.baddbmm(inverse, inverse, cube, beta=3.25, alpha=-0.25)
+    return inverse.view_as(x_BhRR)

@@ -16,9 +16,10 @@ from slowfast_ext.models.attention.base import (
     Grid,
     Kernel,
     fp32,
+    summable,
     without_autocast,
 )
-from slowfast_ext.models.attention.linear import linear_attention, linear_weights
+from slowfast_ext.models.attention.linear import key_sum, linear_attention, linear_weights
 from slowfast_ext.options import Options, option, section
 
 
@@ -99,14 +100,13 @@ class Performer(Kernel):
         T, S, D = k_BhTSD.shape[2:]
         phi_q_BhNm, phi_k_BhMm = self.features(q_BhND, k_BhTSD.flatten(2, 3))
         with without_autocast(v_BhTSD):
-            (v,) = fp32(v_BhTSD)
+            (v,) = summable(v_BhTSD)
+            phi_q_BhNm, phi_k_BhMm = phi_q_BhNm.to(v.dtype), phi_k_BhMm.to(v.dtype)
             phi_k_BhTSm = phi_k_BhMm.unflatten(2, (T, S))
             gathered_BhmE = (phi_k_BhTSm.mT @ v).transpose(2, 3).flatten(3)
-            normaliser_BhNT = (phi_q_BhNm @ phi_k_BhTSm.sum(3).mT).clamp(min=self.clamp)
-            y_BhNTD = (phi_q_BhNm @ gathered_BhmE).unflatten(-1, (T, D)) / normaliser_BhNT[
-                ..., None
-            ]
-        return y_BhNTD.to(v_BhTSD.dtype)
+            normaliser_BhNT = (phi_q_BhNm @ key_sum(phi_k_BhTSm).mT).clamp(min=self.clamp)
+            y_BhNTD = (phi_q_BhNm @ gathered_BhmE).unflatten(-1, (T, D))
+            return (y_BhNTD / normaliser_BhNT[..., None]).to(v_BhTSD.dtype)
 
     def features(self, q_BhND: Tensor, k_BhMD: Tensor) -> tuple[Tensor, Tensor]:
         """phi(q) [B, h, N, m] and phi(k) [B, h, M, m], in single precision."""
@@ -137,9 +137,20 @@ class Performer(Kernel):
 def orthogonal_features(
     heads: int, features: int, head_dim: int, device: torch.device | None = None
 ) -> Tensor:
-    """[heads, features, head_dim]: rows orthogonal in blocks of head_dim, as long as Gaussian ones."""
+    """[heads, features, head_dim]: rows orthogonal in blocks of head_dim, as long as Gaussian ones.
+
+    Rows L^-1 G of a Gaussian G with G G^T = L L^T are orthogonal and uniformly so. In double precision, where that is
+    exact enough, it takes a handful of kernels for all blocks, where a QR decomposition takes some for every block.
+    """
     blocks = -(-features // head_dim)
-    gaussian = torch.randn(heads, blocks, head_dim, head_dim, device=device)
-    rows = torch.linalg.qr(gaussian).Q.mT.flatten(1, 2)[:, :features]
+    gaussian = torch.randn(heads, blocks, head_dim, head_dim, device=device).double()
+    products = gaussian @ gaussian.mT
+    products.diagonal(dim1=-2, dim2=-1).add_(_LEAST)
+    lower = torch.linalg.cholesky_ex(products).L
+    rows = torch.linalg.solve_triangular(lower, gaussian, upper=False).float().flatten(1, 2)
     lengths = torch.randn(heads, features, head_dim, device=device).norm(dim=-1, keepdim=True)
-    return rows * lengths
+    return rows[:, :features] * lengths
+
+
+_LEAST = 1e-9
+"""Keeps Gaussian matrices that happen to be singular away from it."""

@@ -8,7 +8,7 @@ The second half never projects the N*T trajectory tokens. Per head, with q the q
     softmax_t' <q, W_k y[t']> = softmax_t' <W_k^T q, y[t']>,
     sum_t' a[t'] (W_v y[t'] + b) = W_v (sum_t' a[t'] y[t']) + b,
 and a key bias would add the same to all scores and cancel, so there is none. Of the second half only
-queries, weights over time and trajectory tokens are saved for the backward pass.
+queries and trajectory tokens are saved for the backward pass.
 
 Shapes: B batch, N patch tokens, P prefix tokens, C channels, h heads, D head dim, T frames, S tokens of a frame.
 """
@@ -113,17 +113,17 @@ class Trajectory(KernelAttention):
             return y_BhNTD.mean(dim=3).transpose(1, 2).flatten(2)
         if self.reference:
             return self._pool_reference(y_BhNTD, grid)
-        frames = y_BhNTD.split(grid.space, dim=2)
-        return torch.cat([self._pool_frame(y, own) for own, y in enumerate(frames)], dim=1)
-
-    def _pool_frame(self, y_BhSTD: Tensor, own: int) -> Tensor:
-        """The trajectories of the queries of frame `own`, [B, S, C]: as much as a cache holds."""
-        q_BSC = self.proj_q(y_BhSTD[:, :, :, own].transpose(1, 2).flatten(2))
-        weights_BShT = _recomputed(scores, q_BSC, y_BhSTD, self.proj_k.weight).softmax(-1)
-        if self.proj_v is None:
-            return _recomputed(weighted_sum, weights_BShT, y_BhSTD)
-        v_BSC = _recomputed(projected_sum, weights_BShT, y_BhSTD, self.proj_v.weight)
-        return v_BSC if self.proj_v.bias is None else v_BSC + self.proj_v.bias
+        parts = cache_parts(y_BhNTD, grid)
+        q_BNC = self.proj_q(own_frame(y_BhNTD, grid))
+        pieces = zip(q_BNC.chunk(parts, dim=1), y_BhNTD.chunk(parts, dim=2), strict=True)
+        weights = (self.proj_k.weight, self.proj_v.weight if self.proj_v else None)
+        pooled = [_recomputed(pool, q, y, *weights) for q, y in pieces]
+        out_BNC = torch.cat(pooled, dim=1) if parts > 1 else pooled[0]
+        return (
+            out_BNC
+            if self.proj_v is None or self.proj_v.bias is None
+            else out_BNC + self.proj_v.bias
+        )
 
     def _pool_reference(self, y_BhNTD: Tensor, grid: Grid) -> Tensor:
         """The reference form: keys and values of all N*T trajectory tokens, then attention over time."""
@@ -166,6 +166,21 @@ def beside_each_other(y_BhNTD: Tensor) -> Tensor:
     return y_BhNTD.permute(0, 2, 3, 1, 4).flatten(3)
 
 
+def cache_parts(y_BhNTD: Tensor, grid: Grid) -> int:
+    """In how many parts trajectories are pooled: by query frame on a CPU, as much as its cache holds, else at once."""
+    return grid.t if y_BhNTD.device.type == "cpu" and not torch.compiler.is_compiling() else 1
+
+
+def pool(
+    q_BNC: Tensor, y_BhNTD: Tensor, weight_k: Tensor, weight_v: Tensor | None = None
+) -> Tensor:
+    """Trajectories pooled over time for their queries, [B, N, C]; without `weight_v` values are the tokens themselves."""
+    weights_BNhT = scores(q_BNC, y_BhNTD, weight_k).softmax(-1)
+    if weight_v is None:
+        return weighted_sum(weights_BNhT, y_BhNTD)
+    return projected_sum(weights_BNhT, y_BhNTD, weight_v)
+
+
 def scores(q_BNC: Tensor, y_BhNTD: Tensor, weight_k: Tensor) -> Tensor:
     """<q, W_k y[t]> / sqrt(D) as <W_k^T q, y[t]> / sqrt(D), [B, N, h, T]."""
     h, D = y_BhNTD.shape[1], y_BhNTD.shape[-1]
@@ -186,6 +201,6 @@ def projected_sum(weights_BNhT: Tensor, y_BhNTD: Tensor, weight_v: Tensor) -> Te
     return torch.einsum("bnhc,hdc->bnhd", mixed_BNhC, weight_hDC).flatten(2)
 
 
-def _recomputed(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+def _recomputed(function: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
     """function(*inputs), recomputed for the backward pass: cheap, and it spares h*N*C numbers."""
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
