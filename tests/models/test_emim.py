@@ -132,3 +132,19 @@ def test_motion_branch_starts_at_zero():
 def test_windows_without_a_centre_are_refused(window):
     cfg = tree(ATTENTION__CYCLE=["emim", "joint"], ATTENTION__EMIM__WINDOW=window)
     assert [problem.key for problem in check_model(cfg)] == ["ATTENTION.EMIM.WINDOW"]
+
+
+def test_saves_no_weights_of_all_pairs():
+    """14 x 14 tokens, windows of 7 x 7: the weights of a frame pair are 49 a query, not 196 and more."""
+    grid = Grid(3, 14, 14)
+    layer = build_layer("emim", grid, EmimOptions(), dim=16, heads=2)
+    x, kept = torch.randn(1, grid.tokens, 16, requires_grad=True), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        layer(x, grid)
+    assert not [x.shape for x in kept if x.shape[-2:] == (196, 196 + 49)]
+
+
+def test_window_table_moves_with_the_layer_and_is_not_saved():
+    layer = build(32, 2)
+    assert "index" not in layer.state_dict()
+    assert layer.to("meta").index.device.type == "meta"

@@ -14,7 +14,11 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from slowfast_ext.models.attention.base import ATTENTION, Attention, AttentionSpec
-from slowfast_ext.models.attention.emim_window import explicit_window_attention, window_attention
+from slowfast_ext.models.attention.emim_window import (
+    explicit_window_attention,
+    window_attention,
+    window_index,
+)
 from slowfast_ext.models.attention.grid import Grid
 from slowfast_ext.options import Options, option, section
 
@@ -64,11 +68,16 @@ class Emim(Attention):
     n = max(T - 1, 1)*S of them looking ahead.
     """
 
+    index: Tensor
+
     def __init__(self, spec: AttentionSpec, options: EmimOptions = EmimOptions()) -> None:
         super().__init__(spec)
         rows, columns = options.window
         cells = rows * columns
         self.position_bias = nn.Parameter(torch.zeros(spec.num_heads, rows, columns))
+        self.size = (spec.grid.h, spec.grid.w)
+        index_SK = window_index(self.size, options.window)
+        self.register_buffer("index", index_SK, persistent=False)
         first, last = nn.Linear(cells, 4 * cells), nn.Linear(4 * cells, spec.head_dim)
         self.motion = nn.Sequential(first, QuickGelu(), last)
         channels = options.context_channels
@@ -112,7 +121,9 @@ class Emim(Attention):
         q, k, v = q[:, :, :pairs], k[:, :, -pairs:], v[:, :, -pairs:]
         drop = self.dropout if self.training else 0.0
         q, k, v = (self._as_published(x) for x in (q, k, v))
-        affinity, context = self.attend(q, k, v, self.position_bias, (grid.h, grid.w), drop)
+        size = (grid.h, grid.w)
+        index = self.index if size == self.size else None
+        affinity, context = self.attend(q, k, v, self.position_bias, size, drop, index)
         return affinity, self._as_published_context(context)
 
     def _as_published(self, x_BhTSD: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import dropout, pad
 
 _BORDER = 1e-6
@@ -24,21 +25,23 @@ def window_attention(
     bias_hij: Tensor,
     size: tuple[int, int],
     drop: float = 0.0,
+    index_SK: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Affinities [B, h, T, S, K] of each query with its window, and their softmax over it applied to values.
 
-    `bias_hij` is added to the affinities, its shape is that of the window; `size` is (H, W). All scores of a
-    frame pair come from one matrix product, of which the band that the windows need is taken: S*(S + K)
-    numbers a frame, where windows of keys and values would be 2*S*K*D.
+    `bias_hij` is added to the affinities, its shape is that of the window; `size` is (H, W), `index_SK` the window_index
+    of both where it is at hand. All scores of a frame pair come from one matrix product, of which the band that the
+    windows need is taken: S*(S + K) numbers a frame for a moment, S*K to be saved, where windows of keys and values
+    would be 2*S*K*D.
     """
-    index_SK = _window_index(size, bias_hij.shape[1:], q_BhTSD.device)
+    if index_SK is None:
+        index_SK = window_index(size, bias_hij.shape[1:], q_BhTSD.device)
     cells = index_SK.shape[1]
     k_BhTMD, v_BhTMD = (pad(x, (0, 0, 0, cells), value=_BORDER) for x in (k_BhTSD, v_BhTSD))
     scores_BhTSM = q_BhTSD * q_BhTSD.shape[-1] ** -0.5 @ k_BhTMD.mT
     affinity_BhTSK = _TakeColumns.apply(scores_BhTSM, index_SK) + bias_hij.flatten(1)[:, None, None]
     weights_BhTSK = dropout(affinity_BhTSK.softmax(-1), drop).to(v_BhTSD.dtype)
-    weights_BhTSM = _PutColumns.apply(weights_BhTSK, index_SK, k_BhTMD.shape[-2])
-    return affinity_BhTSK, weights_BhTSM @ v_BhTMD
+    return affinity_BhTSK, _SumColumns.apply(weights_BhTSK, index_SK, v_BhTMD)
 
 
 def explicit_window_attention(
@@ -48,6 +51,7 @@ def explicit_window_attention(
     bias_hij: Tensor,
     size: tuple[int, int],
     drop: float = 0.0,
+    index_SK: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The reference form: keys and values of every window side by side."""
     k_BhTSDK, v_BhTSDK = (_unfold(x, size, bias_hij.shape[1:]) for x in (k_BhTSD, v_BhTSD))
@@ -67,7 +71,9 @@ def _unfold(x_BhTSD: Tensor, size: tuple[int, int], window: torch.Size) -> Tenso
     return x_BhTHWDij.flatten(6, 7).flatten(3, 4)
 
 
-def _window_index(size: tuple[int, int], window: Sequence[int], device: torch.device) -> Tensor:
+def window_index(
+    size: tuple[int, int], window: Sequence[int], device: torch.device | None = None
+) -> Tensor:
     """[S, K]: the token in each cell, or S + the cell's own number beyond the border: unique in a row."""
     (height, width), (rows, columns) = size, window
     y_HW11, x_HW11 = torch.meshgrid(
@@ -81,6 +87,16 @@ def _window_index(size: tuple[int, int], window: Sequence[int], device: torch.de
     return index.view(height * width, rows * columns)
 
 
+def _spread(x_BhTSK: Tensor, index_SK: Tensor, columns: int) -> Tensor:
+    """Zeros with the values at the indices, [B, h, T, S, columns]."""
+    result = x_BhTSK.new_zeros((*x_BhTSK.shape[:-1], columns))
+    return result.scatter_(-1, index_SK.expand_as(x_BhTSK), x_BhTSK)
+
+
+def _take(x_BhTSM: Tensor, index_SK: Tensor) -> Tensor:
+    return x_BhTSM.gather(-1, index_SK.expand(*x_BhTSM.shape[:-2], -1, -1))
+
+
 class _TakeColumns(torch.autograd.Function):
     """gather along the last axis. Indices of a row are unique, so that the gradient needs no atomic sums."""
 
@@ -88,22 +104,26 @@ class _TakeColumns(torch.autograd.Function):
     def forward(ctx: Any, x_BhTSM: Tensor, index_SK: Tensor) -> Tensor:
         ctx.save_for_backward(index_SK)
         ctx.columns = x_BhTSM.shape[-1]
-        return x_BhTSM.gather(-1, index_SK.expand(*x_BhTSM.shape[:-2], -1, -1))
+        return _take(x_BhTSM, index_SK)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad_BhTSK: Tensor) -> tuple[Tensor, None]:
-        return _PutColumns.apply(grad_BhTSK, *ctx.saved_tensors, ctx.columns), None
+        return _spread(grad_BhTSK, *ctx.saved_tensors, ctx.columns), None
 
 
-class _PutColumns(torch.autograd.Function):
-    """The adjoint of _TakeColumns: zeros with the values at the indices."""
-
-    @staticmethod
-    def forward(ctx: Any, x_BhTSK: Tensor, index_SK: Tensor, columns: int) -> Tensor:
-        ctx.save_for_backward(index_SK)
-        result = x_BhTSK.new_zeros((*x_BhTSK.shape[:-1], columns))
-        return result.scatter_(-1, index_SK.expand_as(x_BhTSK), x_BhTSK)
+class _SumColumns(torch.autograd.Function):
+    """Weights spread over all tokens, times the values; spread again for the gradient."""
 
     @staticmethod
-    def backward(ctx: Any, grad_BhTSM: Tensor) -> tuple[Tensor, None, None]:
-        return _TakeColumns.apply(grad_BhTSM, *ctx.saved_tensors), None, None
+    def forward(ctx: Any, x_BhTSK: Tensor, index_SK: Tensor, v_BhTMD: Tensor) -> Tensor:
+        ctx.save_for_backward(x_BhTSK, index_SK, v_BhTMD)
+        return _spread(x_BhTSK, index_SK, v_BhTMD.shape[-2]) @ v_BhTMD
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BhTSD: Tensor) -> tuple[Tensor, None, Tensor]:
+        x_BhTSK, index_SK, v_BhTMD = ctx.saved_tensors
+        grad_BhTSD = grad_BhTSD.to(v_BhTMD.dtype)
+        grad_v = _spread(x_BhTSK, index_SK, v_BhTMD.shape[-2]).mT @ grad_BhTSD
+        return _take(grad_BhTSD @ v_BhTMD.mT, index_SK), None, grad_v
