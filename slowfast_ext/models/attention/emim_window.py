@@ -109,7 +109,8 @@ class _TakeColumns(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_BhTSK: Tensor) -> tuple[Tensor, None]:
-        return _spread(grad_BhTSK, *ctx.saved_tensors, ctx.columns), None
+        (index_SK,) = ctx.saved_tensors
+        return _spread(grad_BhTSK, index_SK, ctx.columns), None
 
 
 class _SumColumns(torch.autograd.Function):
