@@ -2,7 +2,7 @@
 
 Nothing else has to be edited: name the file in IMPORT and the variant in ATTENTION.CYCLE.
 
-    slowfast-ext train --cfg exp/motion_vit_joint/config.yaml IMPORT examples/pooled_attention.py \
+    slowfast-ext train --cfg exp/motion_vit_joint/config.yaml IMPORT "[examples/pooled_attention.py]" \
         ATTENTION.CYCLE "['pooled']" ATTENTION.POOLED.STRIDE 2
 
 Shapes: B batch, N queries, M keys, C channels, h heads, D head dim, T H W grid of patch tokens.

@@ -14,7 +14,7 @@ FLOORS = (
     {"tasks", "loggers"},
     {"data", "models"},
     {"engine"},
-    {"analysis", "hub", "export", "export_formats", "predict", "finetune"},
+    {"analysis", "hub", "export", "export_formats", "predict", "finetune", "model_card", "sharing"},
     {"cli"},
 )
 """From the ground up. A module imports its own floor (data and models not each other) and those below."""

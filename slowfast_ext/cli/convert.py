@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from slowfast_ext.cli import reported
 from slowfast_ext.config import load_config, options_of
+from slowfast_ext.config.command import add_config_arguments, files_and_pairs
 from slowfast_ext.files import read_weights, write_atomically
 from slowfast_ext.models import build_model, check_model
 from slowfast_ext.models.weights import WEIGHTS, LoadOptions, State, fit_weights
@@ -34,9 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--cfg", nargs="+", default=[], metavar="FILE", help="the model, as for training"
-    )
+    add_config_arguments(parser, "IN OUT, then overrides")
     parser.add_argument(
         "--from", dest="source", default="auto", help="whose names IN has; recognised if not given"
     )
@@ -44,16 +43,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--to", dest="target", default="ours", help=f"names of OUT: {', '.join(WEIGHTS.names())}"
     )
     parser.add_argument(
-        "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides of the configuration"
-    )
-    parser.add_argument(
         "--pretrained",
         type=Path,
         help="EMIM: the weights that IN was trained from, which tell its context channels",
     )
-    parser.add_argument("input", metavar="IN", type=Path)
-    parser.add_argument("output", metavar="OUT", type=Path)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    # `--cfg FILE IN OUT`: what follows the YAML files is ours.
+    args.opts, opts = [], args.opts
+    args.cfg, words = files_and_pairs(args)
+    if len(words) < 2:
+        parser.error("give IN, the weights, and OUT, the file to write")
+    args.input, args.output = Path(words[0]), Path(words[1])
+    args.opts = [*opts, *words[2:]]
+    return args
 
 
 def _context_channels(weights: Mapping[str, Any], pretrained: Path | None) -> str:

@@ -9,8 +9,8 @@ from slowfast_ext.config.load import load_config
 from slowfast_ext.config.problems import Check
 
 
-def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """--cfg, PySlowFast's --opts, and trailing pairs."""
+def add_config_arguments(parser: argparse.ArgumentParser, trailing: str = "overrides") -> None:
+    """--cfg, PySlowFast's --opts, and trailing pairs; `trailing` says what these are."""
     parser.add_argument(
         "--cfg",
         nargs="+",
@@ -21,7 +21,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="the same as pairs"
     )
-    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="overrides")
+    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help=trailing)
 
 
 def files_and_pairs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
