@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,7 +15,7 @@ from slowfast_ext.data.decode.scan import scan_video
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.errors import DataError
 
-CODECS = {
+CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
     "h264": ("libx264", ".mp4", {}),
     "hevc": ("libx265", ".mp4", {"x265-params": "log-level=none"}),
     "vp9": ("libvpx-vp9", ".webm", {}),
@@ -126,17 +127,14 @@ def _written(
     height, width = size
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder: errors only
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(encoder, rate=25)
+        stream: Any = container.add_stream(encoder, rate=25)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         stream.thread_count, stream.options = 1, options
         for number in range(frames):
             frame = np.full((height, width, 3), 40, np.uint8)
             left = number * (width - 16) // frames
-            frame[height // 4 : 3 * height // 4, left : left + 16] = (
-                230,
-                90 + 5 * (number % 24),
-                30,
-            )
+            colour = 230, 90 + 5 * (number % 24), 30
+            frame[height // 4 : 3 * height // 4, left : left + 16] = colour
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     return path
