@@ -19,7 +19,7 @@ from slowfast_ext.data.prefetch import on_device
 from slowfast_ext.data.seeds import seed_step
 from slowfast_ext.engine.checkpoint import Position
 from slowfast_ext.engine.checks import CHECKS
-from slowfast_ext.engine.distributed import start_world, stop_world
+from slowfast_ext.engine.distributed import joined_world
 from slowfast_ext.engine.optim import set_learning_rate
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.engine.precision import autocast
@@ -38,10 +38,10 @@ def main(argv: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         quiet = ["OUTPUT_DIR", folder, "TRAIN.AUTO_RESUME", "False", "TENSORBOARD.ENABLE", "False"]
         cfg = load_config(args.cfg, [*args.opts, *quiet], CHECKS)
-        run = build_training(cfg, start_world(options_of(cfg, RunOptions)))
-        bare, guarded = _time_pairs(run, args.pairs)
-        run.close()
-        stop_world()
+        with joined_world(options_of(cfg, RunOptions), loader_workers=0) as world:
+            run = build_training(cfg, world)
+            bare, guarded = _time_pairs(run, args.pairs)
+            run.close()
     table = Table("step", "median ms")
     table.add_row("bare", f"{1000 * statistics.median(bare):.2f}")
     table.add_row("with all guarantees", f"{1000 * statistics.median(guarded):.2f}")

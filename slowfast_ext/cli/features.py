@@ -20,7 +20,6 @@ from slowfast_ext.cli.videos import (
     recognizer_of,
     report,
     settings_of,
-    share_cores,
     workers_for,
 )
 from slowfast_ext.errors import ConfigError, Interrupted
@@ -40,9 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         args, block=args.block, window=args.window, stride=args.stride, format=args.format
     )
     workers = workers_for(args.workers, len(listed))
+    from slowfast_ext.engine.distributed import (
+        cores_shared_with,  # loads torch: --help does not wait for it
+    )
+
     recognizer = recognizer_of(args)
     recognizer.check_block(args.block)
-    share_cores(workers)
     part = f"{share}-of-{shares}" if shares > 1 else ""
     folder = FeatureFolder(args.out, settings, args.format, part, args.retry)
     todo = [own for own in listed if own.record.name not in folder.done]
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with (
             stop_on_signals() as stop,
+            cores_shared_with(workers),
             progress(len(listed), "features") as update,
             recognizer.open() as inputs,
         ):

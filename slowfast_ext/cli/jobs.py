@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import torch
 from yacs.config import CfgNode
@@ -11,7 +12,7 @@ from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.cli.summary import ending, environment
 from slowfast_ext.config import options_of
 from slowfast_ext.data.loader import LoaderOptions
-from slowfast_ext.engine.distributed import StopRequest, World, from_main, start_world, stop_world
+from slowfast_ext.engine.distributed import StopRequest, World, from_main, joined_world
 from slowfast_ext.engine.log import CONFIG_FILE, StatsWriter, prepare_output, setup_logging
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.engine.precision import peak_bytes
@@ -30,8 +31,7 @@ DRY_STEPS = 2
 def train_and_test(cfg: CfgNode) -> None:
     """TRAIN.ENABLE and TEST.ENABLE, in this order; OUTPUT_DIR/config.yaml says how it was started last."""
     options = options_of(cfg, RunOptions)
-    with stop_on_signals() as stop:
-        world = _start(cfg)
+    with stop_on_signals() as stop, _world(cfg) as world:
         screen = open_screen() if world.is_main else Screen()
         try:
             from_main(world, lambda: _prepare(cfg))
@@ -41,7 +41,6 @@ def train_and_test(cfg: CfgNode) -> None:
             _run(cfg, world, stop, screen)
         finally:
             screen.clear()
-            stop_world()
 
 
 def _run(cfg: CfgNode, world: World, stop: StopRequest, screen: Screen) -> None:
@@ -64,8 +63,8 @@ def _run(cfg: CfgNode, world: World, stop: StopRequest, screen: Screen) -> None:
             logger.info(line)
 
 
-def _start(cfg: CfgNode) -> World:
-    return start_world(options_of(cfg, RunOptions), options_of(cfg, LoaderOptions).num_workers)
+def _world(cfg: CfgNode) -> AbstractContextManager[World]:
+    return joined_world(options_of(cfg, RunOptions), options_of(cfg, LoaderOptions).num_workers)
 
 
 def _prepare(cfg: CfgNode) -> None:
@@ -78,20 +77,16 @@ def dry_run(cfg: CfgNode) -> None:
 
     Nothing is read from or written to OUTPUT_DIR.
     """
-    world = _start(cfg)
     cfg = cfg.clone()
     cfg.defrost()
     cfg.TRAIN.AUTO_RESUME = False
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            cfg.OUTPUT_DIR = folder
-            setup_logging(world, folder)
-            run = build_training(cfg, world)
-            for line in _measure(run):
-                logger.info(line)
-            run.close()
-    finally:
-        stop_world()
+    with _world(cfg) as world, tempfile.TemporaryDirectory() as folder:
+        cfg.OUTPUT_DIR = folder
+        setup_logging(world, folder)
+        run = build_training(cfg, world)
+        for line in _measure(run):
+            logger.info(line)
+        run.close()
 
 
 def _measure(run: TrainingRun) -> Iterator[str]:

@@ -23,7 +23,6 @@ from slowfast_ext.cli.videos import (
     recognizer_of,
     report,
     settings_of,
-    share_cores,
     workers_for,
 )
 from slowfast_ext.data.decode.watchdog import Watchdog
@@ -53,8 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_suffix(args.out)
         settings = settings_of(args, top=args.top, window=args.window, stride=args.stride)
     workers = workers_for(args.workers, len(listed))
+    from slowfast_ext.engine.distributed import (
+        cores_shared_with,  # loads torch: --help does not wait for it
+    )
+
     recognizer = recognizer_of(args)
-    share_cores(workers)
     lines = None
     if args.out:
         lines = Lines(
@@ -67,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with (
             stop_on_signals() as stop,
+            cores_shared_with(workers),
             progress(len(listed), "predicting") as update,
             recognizer.open() as inputs,
         ):

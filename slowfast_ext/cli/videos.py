@@ -136,16 +136,6 @@ def workers_for(asked: int | None, videos: int) -> int:
     return min(4, max(0, (os.cpu_count() or 1) - 1), videos // 4)
 
 
-def share_cores(workers: int) -> None:
-    """Threads of this process that leave the workers their cores, where the user has not said how many."""
-    import torch
-
-    from slowfast_ext.engine.distributed import compute_threads
-
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(compute_threads(workers, 1))
-
-
 @contextmanager
 def progress(videos: int, what: str) -> Iterator[Callable[[float], None]]:
     """A line on a terminal; call what it gives with the number of videos that are done."""

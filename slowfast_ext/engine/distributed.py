@@ -1,7 +1,8 @@
 """The processes of a run: who am I, exchange of small things, agreement to stop."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -58,11 +59,8 @@ def processes_on_this_node(options: RunOptions) -> int:
     return max(1, gpus if options.num_gpus < 0 else options.num_gpus)
 
 
-def start_world(options: RunOptions, loader_workers: int = 0) -> World:
-    """Join the process group that the environment describes (torchrun's variables), if there is one.
-
-    CPU processes leave cores to their `loader_workers`.
-    """
+def start_world(options: RunOptions) -> World:
+    """Join the process group that the environment describes (torchrun's variables), if there is one."""
     size = int(os.environ.get("WORLD_SIZE", 1))
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     device = pick_device(options.device, local_rank)
@@ -76,24 +74,39 @@ def start_world(options: RunOptions, loader_workers: int = 0) -> World:
         )
     rank = int(os.environ.get("RANK", 0))
     local_size = int(os.environ.get("LOCAL_WORLD_SIZE", size))
-    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(compute_threads(loader_workers, local_size))
     return World(rank, size, local_rank, local_size, device)
 
 
-def compute_threads(workers: int, processes: int) -> int:
-    """Threads of each CPU process that leave the loader's workers their cores.
+@contextmanager
+def cores_shared_with(workers: int, processes: int = 1) -> Iterator[None]:
+    """In here torch leaves the loader's `workers` their cores, unless OMP_NUM_THREADS says how many threads; then as before.
 
     OpenMP threads that wait for each other on busy cores spin: with 2 threads and 2 workers on 2 cores a
-    training step took 20 times as long as with 1 thread.
+    training step took 20 times as long as with 1 thread. The last bits of sums hang on the number of threads, so a
+    caller (a notebook, a test) must find it as it was.
     """
-    return max(1, (os.cpu_count() or 1) // processes - workers)
+    before = torch.get_num_threads()
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes - workers))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def stop_world() -> None:
-    """Leave the process group."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+@contextmanager
+def joined_world(options: RunOptions, loader_workers: int) -> Iterator[World]:
+    """In here this process is part of the run; CPU processes leave cores to their `loader_workers`."""
+    world = start_world(options)
+    try:
+        if world.device.type == "cpu":
+            with cores_shared_with(loader_workers, world.local_size):
+                yield world
+        else:
+            yield world
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def from_main(world: World, make: Callable[[], T]) -> T:

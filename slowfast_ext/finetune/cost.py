@@ -8,7 +8,7 @@ from yacs.config import CfgNode
 from slowfast_ext.config import options_of
 from slowfast_ext.data.loader import LoaderOptions
 from slowfast_ext.data.sampling import ViewOptions
-from slowfast_ext.engine.distributed import start_world
+from slowfast_ext.engine.distributed import joined_world
 from slowfast_ext.engine.options import RunOptions, TrainOptions
 from slowfast_ext.engine.precision import peak_bytes
 from slowfast_ext.engine.setup import build_training
@@ -42,11 +42,13 @@ class Cost:
 def measure(cfg: CfgNode) -> Cost:
     """Build all in a temporary folder, take a few steps after one to warm up; nothing else is written."""
     run_options, loader = options_of(cfg, RunOptions), options_of(cfg, LoaderOptions)
-    world = start_world(run_options, loader.num_workers)
     cfg = cfg.clone()
     cfg.defrost()
     cfg.TRAIN.AUTO_RESUME, cfg.TENSORBOARD.ENABLE = False, False
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        joined_world(run_options, loader.num_workers) as world,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         cfg.OUTPUT_DIR = folder
         run = build_training(cfg, world)
         seconds = seconds_per_step(run, STEPS, ENOUGH_SECONDS)

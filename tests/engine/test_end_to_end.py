@@ -52,6 +52,19 @@ def test_train_and_test_leave_everything_a_user_looks_for(settings, caplog):
     ]
 
 
+def test_threads_of_the_caller_stay_as_they_were(settings, monkeypatch):
+    """Last bits of sums hang on their number: what a notebook computes next must not depend on a run before."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    seen, before = set(), torch.get_num_threads()
+    monkeypatch.setattr(jobs, "train", lambda run: seen.add(torch.get_num_threads()) or 1 / 0)
+    for workers in (0, 5):
+        with pytest.raises(ZeroDivisionError):
+            jobs.train_and_test(config(settings, DATA_LOADER__NUM_WORKERS=workers))
+        assert torch.get_num_threads() == before
+    assert seen == {8, 3}
+
+
 class StopAfter(StopRequest):
     """A signal that comes during step `step`."""
 
