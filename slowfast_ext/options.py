@@ -10,10 +10,10 @@ these classes; code constructs them directly. Nothing here loads torch.
 """
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
 from slowfast_ext.errors import ConfigError
 
@@ -48,6 +48,7 @@ class Key:
     length: int | None = None
     types: tuple[type, ...] | None = None
     per_stage: bool = False
+    annotation: Any = None
 
     @property
     def accepted_types(self) -> tuple[type, ...]:
@@ -57,18 +58,29 @@ class Key:
         kind = type(self.default)
         return {float: (float, int), tuple: (list, tuple)}.get(kind, (kind,))
 
+    @property
+    def item_types(self) -> tuple[type, ...]:
+        """Types of the items of a list, as the field is annotated; none where it says nothing of them."""
+        kinds = _plain_types(self.annotation)
+        return (*kinds, int) if float in kinds else kinds
+
     def allowed(self) -> str:
         """The allowed values in words, for messages and --explain."""
         stages = "; or a list of such values, one a stage" if self.per_stage else ""
         if self.choices is not None:
             return " | ".join(str(choice) for choice in self.choices) + stages
-        kinds = dict.fromkeys("list" if t is tuple else t.__name__ for t in self.accepted_types)
+        kinds = dict.fromkeys(map(self._kind, self.accepted_types))
         bounds = [
             f">= {self.low:g}" if self.low is not None else "",
             f"<= {self.high:g}" if self.high is not None else "",
             f"{self.length} values" if self.length is not None else "",
         ]
         return ", ".join([" or ".join(kinds), *filter(None, bounds)]) + stages
+
+    def _kind(self, accepted: type) -> str:
+        items = " or ".join(dict.fromkeys(kind.__name__ for kind in self.item_types))
+        is_list = accepted in (list, tuple)
+        return (f"list of {items}" if items else "list") if is_list else accepted.__name__
 
     def is_per_stage(self, value: Any) -> bool:
         """Whether `value` is a list of values, one a stage."""
@@ -90,19 +102,47 @@ class Key:
         is_list = isinstance(value, (list, tuple))
         if self.length is not None and is_list and len(value) not in (0, self.length):
             return f"has {len(value)} values"
-        for number in value if is_list else [value]:
-            if isinstance(number, (int, float)) and not self._in_bounds(number):
+        for item in value if is_list else [value]:
+            if is_list and self.item_types and not _is_any(item, self.item_types):
+                return f"has {shortened(item)} in it, which is of type {type(item).__name__}"
+            if isinstance(item, (int, float)) and not self._in_bounds(item):
                 return "is out of range"
         return None
 
     def _type_fits(self, value: Any) -> bool:
-        if isinstance(value, bool) and bool not in self.accepted_types:
-            return False
-        return isinstance(value, self.accepted_types)
+        return _is_any(value, self.accepted_types)
 
     def _in_bounds(self, number: float) -> bool:
+        """Also no infinity, no NaN, and no whole number that takes more than 64 bits."""
+        if not -_LARGEST <= number <= _LARGEST or (
+            isinstance(number, int) and abs(number) > _LARGEST_INT
+        ):
+            return False
         above = self.low is None or number >= self.low
-        return above and (self.high is None or number <= self.high) and not math.isnan(number)
+        return above and (self.high is None or number <= self.high)
+
+
+_LARGEST = sys.float_info.max
+_LARGEST_INT = 2**63 - 1
+
+
+def _is_any(value: Any, types: tuple[type, ...]) -> bool:
+    """isinstance, but a bool is no number."""
+    return isinstance(value, types) and (bool in types or not isinstance(value, bool))
+
+
+def _plain_types(annotation: Any) -> tuple[type, ...]:
+    """bool, int, float and str, wherever they stand in an annotation."""
+    if annotation in (bool, int, float, str):
+        return (annotation,)
+    parts = [kind for part in get_args(annotation) for kind in _plain_types(part)]
+    return tuple(dict.fromkeys(parts))
+
+
+def shortened(value: Any) -> str:
+    """The value as code, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def option(
@@ -207,9 +247,14 @@ def keys_of(options: type[Options]) -> tuple[Key, ...]:
 def _declared(options: type[Options]) -> Iterator[Key]:
     for item in dataclasses.fields(options):  # type: ignore[arg-type]
         if "option" in item.metadata:
-            facts = dict(item.metadata["option"])
-            name = facts.pop("name") or item.name.upper()
-            yield Key(field=item.name, name=name, default=item.default, **facts)
+            yield key_of(item.name, item.default, item.type, item.metadata)
+
+
+def key_of(field: str, default: Any, annotation: Any, metadata: Mapping[str, Any]) -> Key:
+    """The setting that a field of an option class declares."""
+    facts = dict(metadata["option"])
+    name = facts.pop("name") or field.upper()
+    return Key(field=field, name=name, default=default, annotation=annotation, **facts)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from functools import partial
 from yacs.config import CfgNode
 
 from slowfast_ext.cli import reported
-from slowfast_ext.config.command import add_config_arguments, config_of
+from slowfast_ext.config.command import add_config_arguments, config_of, refuse_mistakes
 from slowfast_ext.config.explain import describe, explain
 
 
@@ -28,7 +28,9 @@ def run(args: argparse.Namespace, worker: Sequence[str], pairs: Sequence[str] = 
     if args.explain:
         print(explain(args.explain))
         return 0
-    # torch and the models are not loaded before they are needed: a mistake is answered at once.
+    refuse_mistakes(
+        args, pairs
+    )  # at once: torch and the models are not loaded before they are needed
     from slowfast_ext.cli.launch import environment_pairs
     from slowfast_ext.engine.checks import CHECKS
 

@@ -2,10 +2,12 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from yacs.config import CfgNode
 
-from slowfast_ext.config.load import load_config
+from slowfast_ext.config import load
+from slowfast_ext.config.load import IS_KEY
 from slowfast_ext.config.problems import Check
 
 
@@ -25,9 +27,15 @@ def add_config_arguments(parser: argparse.ArgumentParser, trailing: str = "overr
 
 
 def files_and_pairs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """What follows --cfg is files as long as it ends in .yaml or .yml; the rest are pairs."""
-    files = [value for value in args.cfg if value.endswith((".yaml", ".yml"))]
+    """What follows --cfg is files until the first that looks like a key; the rest are pairs."""
+    files = list(takewhile(lambda word: not IS_KEY(word.partition("=")[0]), args.cfg))
     return files, [*args.cfg[len(files) :], *args.opts, *args.pairs]
+
+
+def refuse_mistakes(args: argparse.Namespace, more: Sequence[str] = ()) -> None:
+    """Raise ConfigError for mistakes in keys and values at once: torch is not loaded for it."""
+    files, pairs = files_and_pairs(args)
+    load.refuse_mistakes(files, [*pairs, *more])
 
 
 def config_of(
@@ -35,4 +43,4 @@ def config_of(
 ) -> CfgNode:
     """The merged, checked tree of a command line, `more` pairs over it. Raises ConfigError."""
     files, pairs = files_and_pairs(args)
-    return load_config(files, [*pairs, *more], checks)
+    return load.load_config(files, [*pairs, *more], checks)

@@ -1,22 +1,29 @@
 """--explain KEY and --print-cfg: the tree in words."""
 
+from collections.abc import Iterable
+
 from yacs.config import CfgNode
 
-from slowfast_ext.config.schema import get_dotted, schema
+from slowfast_ext.config.schema import get_dotted, known_keys, schema
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.options import Key, sections
+from slowfast_ext.options import Key
 from slowfast_ext.registry import nearest
 
 
 def explain(name: str) -> str:
     """Meaning, unit, default and allowed values of a key, or of all keys of a section."""
-    keys = schema()
+    keys = known_keys()
     matches = [dotted for dotted in keys if dotted == name or dotted.startswith(f"{name}.")]
     if not matches:
-        close = nearest(name, [*keys, *(section.name for section in sections())])
+        close = nearest(name, [*keys, *_sections(keys)])
         hint = f"did you mean {' or '.join(close)}?" if close else "try a section: DATA"
         raise ConfigError(f"no key or section '{name}': {hint}")
     return "\n".join(_explain_key(dotted, keys[dotted]) for dotted in matches)
+
+
+def _sections(keys: Iterable[str]) -> list[str]:
+    """Names of the sections that hold the keys, each once."""
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in keys if "." in name))
 
 
 def _explain_key(dotted: str, key: Key) -> str:

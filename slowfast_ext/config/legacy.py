@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from slowfast_ext.config import legacy_uniformer
-from slowfast_ext.config.problems import Origin
+from slowfast_ext.config.yaml_file import Origin
 from slowfast_ext.errors import ConfigError
 
 logger = logging.getLogger(__name__)

@@ -1,22 +1,14 @@
 """A thing wrong with a configuration, and the one message that lists them all."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from yacs.config import CfgNode
 
+from slowfast_ext.config.yaml_file import Origin
 from slowfast_ext.errors import ConfigError
-from slowfast_ext.options import Problem
+from slowfast_ext.options import Problem, shortened
 
 Check = Callable[[CfgNode], Iterable[Problem]]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a value was set."""
-
-    place: str
-    value: object
 
 
 def raise_problems(problems: Iterable[Problem], origins: dict[str, Origin]) -> None:
@@ -29,6 +21,6 @@ def raise_problems(problems: Iterable[Problem], origins: dict[str, Origin]) -> N
 
 def _line(problem: Problem, origin: Origin | None) -> str:
     place = origin.place if origin else "default"
-    value = f" = {origin.value!r}" if origin else ""
+    value = f" = {shortened(origin.value)}" if origin else ""
     remedy = f"; {problem.remedy}" if problem.remedy else ""
     return f"{place}: {problem.key}{value}: {problem.message}{remedy}"

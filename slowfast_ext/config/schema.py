@@ -4,11 +4,13 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from yacs.config import CfgNode
 
+from slowfast_ext.config.declared import NotDeclared, declared_keys
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.options import Key, Options, keys_of, sections
 
@@ -32,6 +34,14 @@ def schema() -> dict[str, Key]:
     for home in _HOMES:
         importlib.import_module(f"slowfast_ext.{home}")
     return {section.path(key): key for section in sections() for key in section}
+
+
+def known_keys() -> dict[str, Key]:
+    """`schema()`, read from the source of the package while its models are not loaded: that takes no torch."""
+    if "slowfast_ext.models" not in sys.modules:
+        with suppress(NotDeclared):
+            return declared_keys()
+    return schema()
 
 
 def get_cfg() -> CfgNode:
