@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -59,6 +61,14 @@ def show_heat(
     opacity = 0.75 * np.clip(values / max(highest, 1e-12), 0, 1) ** 0.5
     extent = (0, width, height, 0)
     ax.imshow(values, "inferno", vmin=0, vmax=highest, alpha=opacity, extent=extent)
+
+
+def show_colours(figure: Figure, axes: Iterable[Axes], highest: float) -> None:
+    """The bar that tells which weight a colour of `show_heat` stands for."""
+    colours = ScalarMappable(Normalize(0, highest), "inferno")
+    bar = figure.colorbar(colours, ax=list(axes), shrink=0.8, fraction=0.05, pad=0.01)
+    bar.ax.tick_params(labelsize=FONT - 1)
+    bar.set_label("attention weight", fontsize=FONT)
 
 
 def show_point(ax: Axes, row: float, column: float) -> None:

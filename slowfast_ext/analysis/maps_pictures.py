@@ -100,6 +100,7 @@ def query_map(weights_N: Tensor, seen: Seen, scene: Scene) -> Figure:
         drawing.show_heat(ax, scene.frame(seen.grid, t), maps_THW[t], highest, label)
         if t == scene.token(seen.grid)[0]:
             drawing.show_point(ax, *scene.query[1:])
+    drawing.show_colours(figure, [ax for (ax,) in frames], highest)
     return figure
 
 
@@ -115,6 +116,7 @@ def trajectory(map_TS: Tensor, over_T: Tensor, seen: Seen, scene: Scene) -> Figu
         drawing.show_path(ax, centres[: t + 1])
         if t == scene.token(grid)[0]:
             drawing.show_point(ax, *scene.query[1:])
+    drawing.show_colours(figure, [ax for (ax,) in frames], map_TS.max().item())
     return figure
 
 

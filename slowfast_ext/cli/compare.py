@@ -8,11 +8,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
-from slowfast_ext.analysis.compare import COLUMNS, as_rows, read_experiments
 from slowfast_ext.cli import reported
 
 
@@ -26,6 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--metric", default="top1_acc", help="of results/metrics.json")
     parser.add_argument("--markdown", action="store_true", help="a table to paste into a document")
     args = parser.parse_args(argv)
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from slowfast_ext.analysis.compare import COLUMNS, as_rows, read_experiments
+
     rows = as_rows(read_experiments(args.roots, args.metric))
     table = Table(*COLUMNS, box=box.MARKDOWN if args.markdown else box.HEAVY_HEAD)
     for row in rows:

@@ -12,29 +12,26 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
-from rich.progress import track
 from yacs.config import CfgNode
 
 from slowfast_ext.cli import reported
-from slowfast_ext.config import options_of
-from slowfast_ext.config.command import add_config_arguments, config_of
-from slowfast_ext.data.annotations import SPLITS, read_listed, read_videos
-from slowfast_ext.data.annotations.manifest import write_manifest
-from slowfast_ext.data.annotations.media import is_video, some
-from slowfast_ext.data.curation import health
-from slowfast_ext.data.curation.pack import Packing
-from slowfast_ext.data.curation.transcode import Recipe, plan, transcode_all
-from slowfast_ext.data.decode.source import VideoSource
-from slowfast_ext.data.records import VideoSet
+from slowfast_ext.config.command import add_config_arguments, config_of, refuse_mistakes
+from slowfast_ext.data.records import SPLITS
 from slowfast_ext.errors import DataError
-from slowfast_ext.tasks import build_task
+
+# Each job imports what it needs: a wrong command line and --help are answered before torch is loaded.
+if TYPE_CHECKING:
+    from slowfast_ext.data.curation import health
+    from slowfast_ext.data.records import VideoSet
 
 
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit code: 0 done and sound, 1 something is wrong with the videos, 2 bad configuration or list, 130 interrupted."""
     args = _parse(argv)
+    refuse_mistakes(args)
     cfg = config_of(args)
     try:
         return int(args.run(cfg, args))
@@ -56,14 +53,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             job.add_argument("--split", nargs="+", default=["train", "val"], choices=SPLITS)
             job.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
         if run is transcode:
-            recipe = Recipe()
             job.add_argument("--out", required=True, help="folder of the copies")
-            job.add_argument("--short-side", type=int, default=recipe.short_side, help="pixels")
-            job.add_argument(
-                "--gop", type=int, default=recipe.gop, help="frames between key frames"
-            )
-            job.add_argument("--codec", default=recipe.codec, help="h264, h265 or vp9")
-            job.add_argument("--crf", type=int, default=recipe.crf, help="constant quality")
+            job.add_argument("--short-side", type=int, help="pixels; default: 256")
+            job.add_argument("--gop", type=int, help="frames between key frames; default: 12")
+            job.add_argument("--codec", help="h264, h265 or vp9; default: h264")
+            job.add_argument("--crf", type=int, help="constant quality; default: 20")
         if run is pack:
             job.add_argument("--out", required=True, help="folder of the pack")
             job.add_argument("--shard-size", type=int, default=1024, help="MiB of a tar file")
@@ -75,6 +69,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def check(cfg: CfgNode, args: argparse.Namespace) -> int:
     """Decode every listed video; a report and a manifest of the usable ones for each split."""
+    from slowfast_ext.data.annotations import read_listed
+    from slowfast_ext.data.annotations.manifest import write_manifest
+    from slowfast_ext.data.curation import health
+
     folder = _folder(cfg)
     is_sound = True
     for split in args.split:
@@ -93,7 +91,9 @@ def check(cfg: CfgNode, args: argparse.Namespace) -> int:
 
 def stats(cfg: CfgNode, args: argparse.Namespace) -> int:
     """Print the numbers of each split and draw them."""
+    from slowfast_ext.data.annotations import read_listed
     from slowfast_ext.data.curation.stats import collect, describe, picture
+    from slowfast_ext.tasks import build_task
 
     for split in args.split:
         video_set = read_listed(cfg, split)
@@ -107,7 +107,14 @@ def stats(cfg: CfgNode, args: argparse.Namespace) -> int:
 
 def transcode(cfg: CfgNode, args: argparse.Namespace) -> int:
     """Copy the video files of all splits; says which could not be copied."""
-    recipe = Recipe(args.short_side, args.gop, args.codec, args.crf)
+    from rich.progress import track
+
+    from slowfast_ext.data.annotations import read_videos
+    from slowfast_ext.data.annotations.media import is_video, some
+    from slowfast_ext.data.curation.transcode import Recipe, plan, transcode_all
+
+    asked = {name: getattr(args, name) for name in ("short_side", "gop", "codec", "crf")}
+    recipe = Recipe(**{name: value for name, value in asked.items() if value is not None})
     records = [record for split in args.split for record in read_videos(cfg, split)]
     paths = [record.path for record in records if is_video(record.path)]
     root = cfg.DATA.PATH_PREFIX or cfg.DATA.PATH_TO_DATA_DIR
@@ -125,6 +132,12 @@ def transcode(cfg: CfgNode, args: argparse.Namespace) -> int:
 
 def pack(cfg: CfgNode, args: argparse.Namespace) -> int:
     """Pack the files of all splits; says which could not be read."""
+    from rich.progress import track
+
+    from slowfast_ext.data.annotations import read_videos
+    from slowfast_ext.data.annotations.media import some
+    from slowfast_ext.data.curation.pack import Packing
+
     sets = [read_videos(cfg, split) for split in args.split]
     root = cfg.DATA.PATH_PREFIX or cfg.DATA.PATH_TO_DATA_DIR
     failed: list[str] = []
@@ -144,11 +157,15 @@ def pack(cfg: CfgNode, args: argparse.Namespace) -> int:
 
 def browse(cfg: CfgNode, args: argparse.Namespace) -> int:
     """Draw the first training batch of an epoch."""
+    from slowfast_ext.config import options_of
+    from slowfast_ext.data.annotations import read_videos
     from slowfast_ext.data.curation.browse import contact_sheet
     from slowfast_ext.data.dataset import TrainClips
+    from slowfast_ext.data.decode.source import VideoSource
     from slowfast_ext.data.loader import LoaderOptions, TrainLoader
     from slowfast_ext.data.transforms.device import PixelOptions
     from slowfast_ext.data.transforms.mixing import MixupOptions
+    from slowfast_ext.tasks import build_task
 
     task = build_task(cfg)
     clips = TrainClips.from_cfg(cfg, read_videos(cfg, "train"), VideoSource.from_cfg(cfg))
@@ -162,8 +179,13 @@ def browse(cfg: CfgNode, args: argparse.Namespace) -> int:
 
 
 def _inspect(
-    cfg: CfgNode, video_set: VideoSet, workers: int, every_frame: bool
-) -> list[health.Found]:
+    cfg: CfgNode, video_set: "VideoSet", workers: int, every_frame: bool
+) -> "list[health.Found]":
+    from rich.progress import track
+
+    from slowfast_ext.data.curation import health
+    from slowfast_ext.data.decode.source import VideoSource
+
     cache = os.path.join(_folder(cfg), "verdicts.jsonl")
     records = list(video_set)
     make_source = partial(VideoSource.from_cfg, cfg)

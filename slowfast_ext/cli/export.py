@@ -7,21 +7,26 @@ they agree. ONNX needs: pip install 'slowfast_ext[export]'.
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slowfast_ext.cli import reported
+from slowfast_ext.config.load import split_pairs
 from slowfast_ext.config.schema import import_files
-from slowfast_ext.errors import ConfigError
-from slowfast_ext.export import TOLERANCE, export_model
-from slowfast_ext.export_formats import FORMATS, format_of
-from slowfast_ext.hub import create_model
-from slowfast_ext.models import VideoModel
-from slowfast_ext.predict.load import checkpoint_in, model_of
+
+if TYPE_CHECKING:
+    from slowfast_ext.models import VideoModel
+
+FORMATS = ("pt2", "onnx")
 
 
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the file and say how it compares; 2 for what cannot be exported or differs too much."""
     args = _parse(argv)
+    # Only what a wrong command line needs is imported before it is answered.
+    from slowfast_ext.export import TOLERANCE, export_model
+    from slowfast_ext.export_formats import format_of
+
     out = args.out or _default_path(args)
     format_of(out, args.format)
     import_files(args.imports)
@@ -31,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         format=args.format,
         preprocess=args.preprocess,
         views=args.views,
-        tolerance=args.tolerance,
+        tolerance=TOLERANCE if args.tolerance is None else args.tolerance,
     )
     print(exported)
     return 0
@@ -66,8 +71,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tolerance",
         type=float,
-        default=TOLERANCE,
-        help="largest error allowed, as a share of the largest output; default: %(default)s",
+        help="largest error allowed, as a share of the largest output; default: 1e-4",
     )
     parser.add_argument(
         "--class-names", nargs="+", default=[], metavar="FILE", help="one name a line, one a head"
@@ -91,16 +95,19 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _default_path(args: argparse.Namespace) -> Path:
     """Beside the checkpoint; of a model of the zoo, where one stands."""
-    end = f".{args.format or next(iter(FORMATS))}"
+    from slowfast_ext.predict.load import checkpoint_in
+
+    end = f".{args.format or FORMATS[0]}"
     if not args.weights:
         return Path(Path(args.model).stem + end)
     return checkpoint_in(args.weights).with_suffix(end)
 
 
-def _model(args: argparse.Namespace) -> VideoModel:
-    if len(args.opts) % 2:
-        raise ConfigError(f"--opts: '{args.opts[-1]}' has no value; settings are KEY VALUE pairs")
-    settings = dict(zip(args.opts[::2], args.opts[1::2], strict=True))
+def _model(args: argparse.Namespace) -> "VideoModel":
+    from slowfast_ext.hub import create_model
+    from slowfast_ext.predict.load import model_of
+
+    settings = dict(split_pairs(args.opts))
     if args.weights:
         return model_of(args.weights, args.model, args.class_names, settings)
     return create_model(args.model, settings=settings)

@@ -9,7 +9,6 @@ import argparse
 from collections.abc import Sequence
 
 from slowfast_ext.cli import reported
-from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.cli.videos import (
     EXIT_CODES,
     EXIT_INTERRUPTED,
@@ -23,9 +22,8 @@ from slowfast_ext.cli.videos import (
     workers_for,
 )
 from slowfast_ext.errors import ConfigError, Interrupted
-from slowfast_ext.predict.lists import videos_of
-from slowfast_ext.predict.store import KINDS, FeatureFolder
-from slowfast_ext.predict.words import counted
+
+KINDS = ("safetensors", "npz")
 
 
 @reported
@@ -33,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write features; see the end of --help for exit codes."""
     args = _parse(argv)
     plain_output(argv)
+    # Only what a wrong command line needs is imported before it is answered.
+    from slowfast_ext.cli.signals import stop_on_signals
+    from slowfast_ext.predict.lists import videos_of
+    from slowfast_ext.predict.store import FeatureFolder
+    from slowfast_ext.predict.words import counted
+
     share, shares = args.shard
     listed = videos_of(args.videos)[share - 1 :: shares]
     settings = settings_of(

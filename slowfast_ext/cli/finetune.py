@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from shlex import join
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import track
+from typing import TYPE_CHECKING, TypeVar
 
 from slowfast_ext.cli import reported
-from slowfast_ext.data.curation.health import Found
+from slowfast_ext.config.load import split_pairs
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError
+
+if TYPE_CHECKING:
+    from slowfast_ext.data.curation.health import Found
 
 Number = TypeVar("Number", int, float)
 
@@ -111,8 +111,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true", help="prepare and estimate, do not train")
     parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="settings over the recipe")
     args = parser.parse_intermixed_args(argv)
-    if len(args.pairs) % 2:
-        raise ConfigError(f"'{args.pairs[-1]}' has no value; settings are KEY VALUE pairs")
+    args.pairs = [word for pair in split_pairs(args.pairs) for word in pair]
     return args
 
 
@@ -132,8 +131,11 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _watched(found: Iterable[Found], total: int) -> Iterable[Found]:
+def _watched(found: "Iterable[Found]", total: int) -> "Iterable[Found]":
     """A progress bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
     console = Console(stderr=True)
     return track(
         found, "checking", total, console=console, transient=True, disable=not console.is_terminal

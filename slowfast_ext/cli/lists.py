@@ -6,9 +6,9 @@ without either, a fifth of each class goes to val.csv.
 
 import argparse
 from collections.abc import Sequence
+from shlex import quote
 
 from slowfast_ext.cli import reported
-from slowfast_ext.data.annotations.class_folders import write_lists
 from slowfast_ext.errors import DataError
 
 
@@ -21,6 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("tree", help="folder with <class>/<video> or train/<class>/<video>")
     parser.add_argument("lists", help="folder for the lists; becomes DATA.PATH_TO_DATA_DIR")
     args = parser.parse_args(argv)
+
+    from slowfast_ext.data.annotations.class_folders import write_lists
+
     try:
         counts = write_lists(args.tree, args.lists)
     except OSError as error:
@@ -29,6 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{args.lists}/{name}: {count} videos")
     print(
         "train with: TRAIN.DATASET kinetics TEST.DATASET kinetics \\\n"
-        f"    DATA.PATH_TO_DATA_DIR {args.lists} DATA.PATH_PREFIX {args.tree}"
+        f"    DATA.PATH_TO_DATA_DIR {quote(args.lists)} DATA.PATH_PREFIX {quote(args.tree)}"
     )
     return 0

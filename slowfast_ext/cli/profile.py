@@ -3,17 +3,10 @@
 import argparse
 import json
 from collections.abc import Sequence
+from typing import Any
 
-import torch
-from rich.console import Console
-from rich.table import Table
-
-from slowfast_ext.analysis.cost import meta_clip, summary
-from slowfast_ext.analysis.timing import seconds_per_clip
 from slowfast_ext.cli import reported
-from slowfast_ext.config.command import add_config_arguments, config_of
-from slowfast_ext.engine.distributed import pick_device
-from slowfast_ext.models import build_model, check_model
+from slowfast_ext.config.command import add_config_arguments, config_of, refuse_mistakes
 
 
 @reported
@@ -27,12 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--no-time", action="store_true", help="leave out the measured time per clip"
     )
     args = parser.parse_args(argv)
-    cfg = config_of(args, checks=(check_model,))
-    numbers = summary(cfg)
-    if not args.no_time:
-        device = pick_device(cfg.DEVICE)
-        clip_BCTHW = torch.randn(meta_clip(cfg).shape, device=device)
-        numbers["seconds_per_clip"] = seconds_per_clip(build_model(cfg).to(device), clip_BCTHW)
+    refuse_mistakes(args)
+    numbers = measured(args)
     if args.json:
         print(json.dumps(numbers))
     else:
@@ -40,8 +29,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def show(numbers: dict, depth: int) -> None:
+def measured(args: argparse.Namespace) -> dict[str, Any]:
+    """What the model costs, counted and, unless --no-time is given, timed."""
+    import torch
+
+    from slowfast_ext.analysis.cost import meta_clip, summary
+    from slowfast_ext.analysis.timing import seconds_per_clip
+    from slowfast_ext.engine.distributed import pick_device
+    from slowfast_ext.models import build_model, check_model
+
+    cfg = config_of(args, checks=(check_model,))
+    numbers = summary(cfg)
+    if not args.no_time:
+        device = pick_device(cfg.DEVICE)
+        clip_BCTHW = torch.randn(meta_clip(cfg).shape, device=device)
+        numbers["seconds_per_clip"] = seconds_per_clip(build_model(cfg).to(device), clip_BCTHW)
+    return numbers
+
+
+def show(numbers: dict[str, Any], depth: int) -> None:
     """The numbers as tables."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("module", "GFLOPs per view", "share", title="one multiply-add = 1")
     for name, gflops in numbers["by_module"].items():
         if name.count(".") < depth:

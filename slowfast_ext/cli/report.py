@@ -6,22 +6,23 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
-from slowfast_ext.analysis.page import write_page
-from slowfast_ext.analysis.report import ReportOptions, build_report
 from slowfast_ext.cli import reported
-
-_DEFAULT = ReportOptions()
 
 
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the page and name it; 2 for folders without results or a page that cannot be written."""
     args = _parse(argv)
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from slowfast_ext.analysis.page import write_page
+    from slowfast_ext.analysis.report import ReportOptions, build_report
+
     out = args.out or args.folders[0] / "report.html"
-    options = ReportOptions(args.base, args.films, args.videos, args.title)
+    films = ReportOptions().films if args.films is None else args.films
+    options = ReportOptions(args.base, films, args.videos, args.title)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("reading videos", total=None)
         html = build_report(
@@ -47,9 +48,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--base", type=Path, metavar="FILE.yaml", help="compare settings with it, not the defaults"
     )
-    parser.add_argument(
-        "--films", type=int, default=_DEFAULT.films, help="most videos of a run shown with frames"
-    )
+    parser.add_argument("--films", type=int, help="most videos of a run shown with frames")
     parser.add_argument(
         "--videos", type=Path, metavar="FOLDER", help="where the videos are now, if they were moved"
     )

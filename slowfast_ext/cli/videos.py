@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from slowfast_ext.config.load import split_pairs
 from slowfast_ext.config.schema import import_files
 from slowfast_ext.errors import ConfigError
 
@@ -93,8 +94,6 @@ def recognizer_of(args: argparse.Namespace) -> Any:
     import_files(args.imports)
     if args.views:
         view_options(args.views)
-    if len(args.opts) % 2:
-        raise ConfigError(f"--opts: '{args.opts[-1]}' has no value; settings are KEY VALUE pairs")
     return Recognizer(
         args.weights,
         args.device,
@@ -103,7 +102,7 @@ def recognizer_of(args: argparse.Namespace) -> Any:
         view_batch=args.view_batch,
         precision=args.precision,
         image_template=args.image_template,
-        settings=dict(zip(args.opts[::2], args.opts[1::2], strict=True)),
+        settings=dict(split_pairs(args.opts)),
     )
 
 

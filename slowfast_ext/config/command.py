@@ -11,8 +11,8 @@ from slowfast_ext.config.load import IS_KEY
 from slowfast_ext.config.problems import Check
 
 
-def add_config_arguments(parser: argparse.ArgumentParser, trailing: str = "overrides") -> None:
-    """--cfg, PySlowFast's --opts, and trailing pairs; `trailing` says what these are."""
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """--cfg, PySlowFast's --opts, and trailing pairs."""
     parser.add_argument(
         "--cfg",
         nargs="+",
@@ -23,7 +23,7 @@ def add_config_arguments(parser: argparse.ArgumentParser, trailing: str = "overr
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="the same as pairs"
     )
-    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help=trailing)
+    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="overrides")
 
 
 def files_and_pairs(args: argparse.Namespace) -> tuple[list[str], list[str]]:

@@ -42,8 +42,8 @@ def _keys_of(path: Path) -> Iterator[tuple[str, Key]]:
         sections = [_section(d) for d in getattr(node, "decorator_list", ()) if _section(d)]
         if isinstance(node, ast.ClassDef) and sections:
             prefix = names.value(sections[0].args[0])
-            for field in node.body:
-                if _is_option(field):
+            for field in map(_option_field, node.body):
+                if field:
                     declared = names.value(field.value)
                     annotation = names.value(field.annotation)
                     key = key_of(field.target.id, declared.default, annotation, declared.metadata)
@@ -55,11 +55,11 @@ def _section(decorator: ast.expr) -> Any:
     return decorator if is_call and decorator.func.id == "section" else None  # type: ignore[attr-defined]
 
 
-def _is_option(field: Any) -> bool:
+def _option_field(field: Any) -> Any:
+    """The statement `name: annotation = option(...)`; None of any other."""
     call = getattr(field, "value", None)
-    return (
-        isinstance(field, ast.AnnAssign) and getattr(getattr(call, "func", 0), "id", "") == "option"
-    )
+    is_option = getattr(getattr(call, "func", None), "id", "") == "option"
+    return field if isinstance(field, ast.AnnAssign) and is_option else None
 
 
 class _Names(dict[str, Any]):

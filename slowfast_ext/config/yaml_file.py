@@ -69,7 +69,7 @@ def settings_in(text: str, name: str) -> Values:
     if node is None:
         return {}
     if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{name}:{_line(node)}: expected KEY: value lines, not {node.id}")
+        raise ConfigError(f"{name}:{_line(node)}: expected KEY: value lines")
     return _flatten(node, name)
 
 
@@ -133,8 +133,8 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         line = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{name}{line}: no YAML: {_in_words(error.problem)}") from error
     except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
-        raise ConfigError(f"{name}:{line}: no YAML: {_in_words(error.reason)}") from error
+        number = text[: error.position].count("\n") + 1
+        raise ConfigError(f"{name}:{number}: no YAML: {_in_words(error.reason)}") from error
     except RecursionError:
         raise ConfigError(
             f"{name}: is nested too deeply; sections of sections are enough"

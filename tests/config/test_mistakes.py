@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slowfast_ext.cli import commands
 from slowfast_ext.config import load_config
 from slowfast_ext.config.declared import declared_keys
 from slowfast_ext.config.load import split_pairs
@@ -247,7 +248,7 @@ def answered(*words):
     [
         (["train", "SOLVER.BASELR", "1"], "SOLVER.BASE_LR"),
         (["train", "--explain", "SOLVER.BASE_LR"], "learning rate"),
-        (["test", "--help"], "usage"),
+        *(([command, "--help"], "usage") for command in commands()),
     ],
 )
 def test_a_mistake_in_a_key_needs_no_torch(words, said):

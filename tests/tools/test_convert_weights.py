@@ -52,6 +52,18 @@ def test_theirs_to_ours_and_back(tmp_path, family):
     assert all(torch.equal(back[name], tensor) for name, tensor in theirs.items())
 
 
+def test_paths_may_stand_behind_the_configuration_files(tmp_path):
+    cfg = tmp_path / "model.yaml"
+    cfg.write_text(load_config([], TINY["motionformer"]).dump())
+    torch.save(build_model(load_config([cfg])).state_dict(), tmp_path / "in.pyth")
+    done = convert("--cfg", cfg, tmp_path / "in.pyth", tmp_path / "out.safetensors")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.safetensors").is_file()
+    done = convert("--cfg", cfg, tmp_path / "in.pyth")
+    assert done.returncode == 2
+    assert "give IN and OUT" in done.stderr
+
+
 def test_weights_of_nobody_are_refused(tmp_path):
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "resnet.pyth")
     done = convert(tmp_path / "resnet.pyth", tmp_path / "out.safetensors")
