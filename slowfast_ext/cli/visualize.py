@@ -122,8 +122,8 @@ def _configuration(args: argparse.Namespace) -> "CfgNode":
 def _model(cfg: "CfgNode", weights: str | None) -> tuple["nn.Module", bool]:
     """With the weights, and whether they have all of it: a head that starts anew predicts nothing."""
     from slowfast_ext.config import options_of
-    from slowfast_ext.engine.load import load_trained_weights
     from slowfast_ext.data.seeds import seed_model
+    from slowfast_ext.engine.load import load_trained_weights
     from slowfast_ext.models import build_model
     from slowfast_ext.models.weights import LoadOptions
 

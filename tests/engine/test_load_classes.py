@@ -60,7 +60,10 @@ def spoilt(state, how):
     ("how", "words"),
     [
         ("head", "head is for other classes: head.weight.*NUM_CLASSES to 5, as the file has"),
-        ("new", "the file lacks: backbone.blocks.0.norm1.*the configuration that the weights were trained"),
+        (
+            "new",
+            "the file lacks: backbone.blocks.0.norm1.*the configuration that the weights were trained",
+        ),
         ("unused", "the model lacks: backbone.more"),
     ],
 )
