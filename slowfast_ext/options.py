@@ -114,16 +114,9 @@ class Key:
 
     def _in_bounds(self, number: float) -> bool:
         """Also no infinity, no NaN, and no whole number that takes more than 64 bits."""
-        if not -_LARGEST <= number <= _LARGEST or (
-            isinstance(number, int) and abs(number) > _LARGEST_INT
-        ):
-            return False
-        above = self.low is None or number >= self.low
-        return above and (self.high is None or number <= self.high)
-
-
-_LARGEST = sys.float_info.max
-_LARGEST_INT = 2**63 - 1
+        largest = 2**63 - 1 if isinstance(number, int) else sys.float_info.max
+        low = -largest if self.low is None else self.low
+        return low <= number <= (largest if self.high is None else self.high) and number <= largest
 
 
 def _is_any(value: Any, types: tuple[type, ...]) -> bool:
