@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 from yacs.config import CfgNode
 
+from slowfast_ext.analysis.memory import planned
 from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.cli.summary import ending, environment
 from slowfast_ext.config import options_of
@@ -83,10 +84,20 @@ def dry_run(cfg: CfgNode) -> None:
     with _world(cfg) as world, tempfile.TemporaryDirectory() as folder:
         cfg.OUTPUT_DIR = folder
         setup_logging(world, folder)
+        for line in _planned(cfg, world) if world.is_main else ():
+            logger.info(line)
         run = build_training(cfg, world)
         for line in _measure(run):
             logger.info(line)
         run.close()
+
+
+def _planned(cfg: CfgNode, world: World) -> Iterator[str]:
+    """Before anything is built, as what is built may not fit."""
+    try:
+        yield from planned(cfg, world.device, world.size)
+    except Exception as error:  # a model may do what shapes alone do not allow
+        yield f"memory: cannot be planned from shapes alone ({type(error).__name__}: {error})"
 
 
 def _measure(run: TrainingRun) -> Iterator[str]:
