@@ -267,8 +267,10 @@ class TestViews(Dataset[TestItem]):
         out_VTHWC = torch.empty((len(wanted), T, H, W, C), dtype=torch.uint8)
         views = self.views * len(pieces)
         for row, view, indices in zip(out_VTHWC, views, wanted, strict=True):
-            at = torch.from_numpy(np.searchsorted(needed, indices))
-            row.copy_(crop_at[view.crop].permute(0, 2, 3, 1)[at])
+            crop_THWC = crop_at[view.crop].permute(0, 2, 3, 1)
+            # Frame by frame, as choosing all at once would make a copy of its own.
+            for frame_HWC, at in zip(row, np.searchsorted(needed, indices), strict=True):
+                frame_HWC.copy_(crop_THWC[at])
         return out_VTHWC.permute(0, 1, 4, 2, 3)
 
     def _distinct(self, indices: Sequence[np.ndarray], frames_TCHW: Tensor) -> int:

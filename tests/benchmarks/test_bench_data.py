@@ -1,8 +1,11 @@
 """The bench of loading compares ways that do the same."""
 
+import time
+
 import pytest
 
 from benchmarks import data as bench_data
+from benchmarks import data_ways
 from benchmarks.sample_clip import render_clip
 from slowfast_ext.data.decode.decord_reader import DecordReader
 from slowfast_ext.data.sampling import ViewOptions
@@ -15,30 +18,34 @@ def path(tmp_path_factory):
     return target
 
 
-@pytest.mark.parametrize("way", ["ours_decode", "GuardedDecode", "ours_training"])
+@pytest.mark.parametrize(
+    "way", ["ours_decode", "GuardedDecode", "ours_training", "sensible_training"]
+)
 def test_a_way_takes_time(path, way):
-    assert 0 < bench_data.measure(way, path, 1, 1) < 5000
+    assert 0 < bench_data.timed(way, path, 1, 1) < 5000
 
 
 def test_both_processes_are_counted(path):
     """Decoding happens in the other one."""
-    guarded = bench_data.GuardedDecode(path, 1)
+    guarded = data_ways.GuardedDecode(path, 1)
     guarded(0)
-    before, ours = guarded.cpu_seconds(), bench_data.time.process_time()
+    before, ours = guarded.cpu_seconds(), time.process_time()
     guarded(1)
-    total, own = guarded.cpu_seconds() - before, bench_data.time.process_time() - ours
+    total, own = guarded.cpu_seconds() - before, time.process_time() - ours
     guarded.source.close()
     assert total > 2 * own
 
 
 def test_views_show_the_same(path):
-    """Floats in one way, bytes with antialiasing in the other: two levels of grey apart on average."""
+    """Plain: floats in one way, bytes with antialiasing in the other, two levels of grey apart on average."""
     if DecordReader.missing():
         pytest.skip(DecordReader.missing())
     two = ViewOptions(num_ensemble_views=2)
-    ours = bench_data.ours_views(path, 1, two)(0)
-    plain = bench_data.plain_views(path, 1, two)(0)
+    ours = data_ways.ours_views(path, 1, two)(0)
+    plain = data_ways.plain_views(path, 1, two)(0)
     assert ours.shape[1:] == (6, 16, 3, 224, 224)
-    levels = (plain * bench_data.STD + bench_data.MEAN) * 255
+    levels = (plain * data_ways.STD + data_ways.MEAN) * 255
+    sensible = data_ways.sensible_views(path, 1, two)(0).permute(0, 1, 4, 2, 3)
+    assert (ours[0].float() - sensible.float()).abs().mean() < 0.5
     difference = (ours[0].float() - levels.view(6, 16, 3, 224, 224)).abs()
     assert difference.mean() < 2
