@@ -13,6 +13,10 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be read, written or matched to the model."""
 
 
+class WriteError(CheckpointError):
+    """A file of a run that cannot be written: the disk is full, a quota is used up, a right is missing."""
+
+
 class ExportError(ValueError):
     """A model that cannot be exported, or whose exported program gives other results."""
 

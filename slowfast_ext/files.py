@@ -3,8 +3,8 @@
 import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,61 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from slowfast_ext.errors import CheckpointError
+from slowfast_ext.errors import CheckpointError, WriteError
+
+_TEMPORARY = ".tmp"
 
 
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside `path`, flush to disk and rename: `path` is whole or untouched.
-
-    Raises CheckpointError with the cause (full disk, no permission); the temporary file is removed.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise WriteError, with the file and the cause (full disk, no permission), where writing `path` fails inside."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        yield
     except (OSError, RuntimeError, SafetensorError) as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise CheckpointError(
+        raise WriteError(
             f"{path}: not written ({error}); what was there before is untouched. "
             "Free some space or set OUTPUT_DIR to a folder that can be written"
         ) from error
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside `path`, flush to disk and rename: `path` is whole or untouched, and nothing lies beside it.
+
+    Raises WriteError with the cause.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
+    try:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        # Also after it went well: renaming one link of a file over another of the same file leaves both.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add whole lines to a file; one that a kill or a full disk cut short before is ended first. Raises WriteError."""
+    with writing(path), path.open("ab") as file:
+        if file.tell() and not _ends_its_line(path):
+            file.write(b"\n")
+        file.write(text.encode())
+
+
+def _ends_its_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what `write_atomically` left in a folder when its process was killed."""
+    for path in folder.glob(f".*{_TEMPORARY}"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def read_weights(path: str | Path) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "slowfast_ext"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    {"errors", "options", "registry", "files", "screen", "released"},
+    {"errors", "options", "registry", "files", "screen", "released", "processes", "lock"},
     {"config"},
     {"tasks", "loggers"},
     {"data", "models"},

@@ -8,9 +8,22 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from slowfast_ext.errors import CheckpointError, ConfigError, DataError, ExportError
+from slowfast_ext.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    ExportError,
+    Interrupted,
+    WriteError,
+)
 from slowfast_ext.registry import unknown_name
 
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USER_ERROR = 2
+EXIT_NOT_WRITTEN = 74
+EXIT_INTERRUPTED = 75
+EXIT_KILLED = 130
 EXIT_BROKEN_PIPE = 141
 """What a shell says of a command that SIGPIPE ended."""
 
@@ -48,15 +61,24 @@ def commands() -> dict[str, str]:
 
 
 def reported(main: Main) -> Main:
-    """`main` that prints a bad configuration, data set, checkpoint or export as one message and gives 2."""
+    """`main` that prints a bad configuration, data set, checkpoint or export as one message and gives 2.
+
+    It gives 74 for a file that cannot be written, 75 for a signal before anything was done.
+    """
 
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:
             return main(argv)
+        except Interrupted as stop:
+            print(stop, file=sys.stderr)
+            return EXIT_INTERRUPTED
+        except WriteError as error:
+            print(error, file=sys.stderr)
+            return EXIT_NOT_WRITTEN
         except (ConfigError, DataError, CheckpointError, ExportError) as error:
             print(error, file=sys.stderr)
-            return 2
+            return EXIT_USER_ERROR
         except (
             BrokenPipeError
         ):  # `| head` has read enough; what is left must not fail again at the end

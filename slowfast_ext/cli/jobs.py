@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 import torch
 from yacs.config import CfgNode
@@ -13,15 +13,20 @@ from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.cli.summary import ending, environment
 from slowfast_ext.config import options_of
 from slowfast_ext.data.loader import LoaderOptions
-from slowfast_ext.engine.distributed import StopRequest, World, from_main, joined_world
+from slowfast_ext.engine.checkpoint import FOLDER as CHECKPOINTS
+from slowfast_ext.engine.distributed import World, from_main, joined_world
 from slowfast_ext.engine.log import CONFIG_FILE, StatsWriter, prepare_output, setup_logging
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.engine.precision import peak_bytes
+from slowfast_ext.engine.results import FOLDER as RESULTS
 from slowfast_ext.engine.run import TrainingRun
 from slowfast_ext.engine.setup import build_training
 from slowfast_ext.engine.test import run_test
 from slowfast_ext.engine.train import seconds_per_step, train
+from slowfast_ext.files import remove_temporary, write_atomically
+from slowfast_ext.lock import only_run_in
 from slowfast_ext.loggers import Loggers, build_loggers
+from slowfast_ext.processes import StopRequest
 from slowfast_ext.screen import Screen, clock, open_screen
 
 logger = logging.getLogger(__name__)
@@ -32,16 +37,16 @@ DRY_STEPS = 2
 def train_and_test(cfg: CfgNode) -> None:
     """TRAIN.ENABLE and TEST.ENABLE, in this order; OUTPUT_DIR/config.yaml says how it was started last."""
     options = options_of(cfg, RunOptions)
-    with stop_on_signals() as stop, _world(cfg) as world:
+    with stop_on_signals(polled=False) as stop, _world(cfg) as world:
         screen = open_screen() if world.is_main else Screen()
-        try:
-            from_main(world, lambda: _prepare(cfg))
+        with ExitStack() as ends:
+            taken_over = from_main(world, lambda: _prepare(cfg, ends))
+            ends.callback(screen.clear)
             setup_logging(world, options.output_dir, screen)
             torch.use_deterministic_algorithms(options.deterministic, warn_only=True)
-            logger.info(environment(world))
+            for fact in filter(None, (environment(world), taken_over)):
+                logger.info(fact)
             _run(cfg, world, stop, screen)
-        finally:
-            screen.clear()
 
 
 def _run(cfg: CfgNode, world: World, stop: StopRequest, screen: Screen) -> None:
@@ -68,9 +73,16 @@ def _world(cfg: CfgNode) -> AbstractContextManager[World]:
     return joined_world(options_of(cfg, RunOptions), options_of(cfg, LoaderOptions).num_workers)
 
 
-def _prepare(cfg: CfgNode) -> None:
+def _prepare(cfg: CfgNode, ends: ExitStack) -> str:
+    """OUTPUT_DIR for this run alone until it `ends`, without rubbish of killed ones; says so if it takes one's place."""
     folder = prepare_output(cfg.OUTPUT_DIR)
-    (folder / CONFIG_FILE).write_text(cfg.dump(), encoding="utf-8")
+    taken_over = ends.enter_context(only_run_in(folder))
+    for part in (folder, folder / CHECKPOINTS, folder / RESULTS):
+        remove_temporary(part)
+    write_atomically(
+        folder / CONFIG_FILE, lambda path: path.write_text(cfg.dump(), encoding="utf-8")
+    )
+    return taken_over
 
 
 def dry_run(cfg: CfgNode) -> None:

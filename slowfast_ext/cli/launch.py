@@ -3,31 +3,40 @@
 Under torchrun or Slurm the processes exist already, and `run_everywhere` runs in each.
 """
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from torch.distributed import TCPStore
 
+from slowfast_ext.cli import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_KILLED,
+    EXIT_NOT_WRITTEN,
+    EXIT_OK,
+    EXIT_USER_ERROR,
+)
+from slowfast_ext.cli.signals import STOP_SIGNALS
 from slowfast_ext.engine.distributed import processes_on_this_node
 from slowfast_ext.engine.options import RunOptions
-from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted
+from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted, WriteError
+from slowfast_ext.processes import accept_signals, end_children, end_with_parent, shielded_children
 
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 75
-EXIT_KILLED = 130
+GRACE_SECONDS = 12.0
+"""From asking the rest to end to killing them. No process ends by a stop before the checkpoint is written."""
 
-GRACE_SECONDS = 20.0
-_ERROR_FILE = "SLOWFAST_ERROR_FILE"
+_LAUNCHER, _ERRORS = "SLOWFAST_LAUNCHER", "SLOWFAST_ERRORS"
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def run_everywhere(job: Callable[[], None], options: RunOptions, command: Sequence[str]) -> int:
@@ -52,52 +61,71 @@ def environment_pairs() -> list[str]:
 
 
 def run_here(job: Callable[[], None]) -> int:
-    """Run the job in this process and turn its end into an exit code and one message."""
+    """Run the job in this process and turn its end into an exit code and one message.
+
+    The process ends with its launcher, ours or torchrun's, however that ends.
+    """
+    # Taken out: what this process starts has another parent.
+    launcher, errors = os.environ.pop(_LAUNCHER, ""), os.environ.pop(_ERRORS, "")
+    if launcher or "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with_parent(int(launcher or os.getppid()))
+    code, text = _outcome(job)
+    if text and errors:  # the launcher prints the first failing rank's words first
+        os.write(int(errors), text.encode())
+    elif text:
+        print(text, file=sys.stderr, flush=True)
+    end_children()
+    return code
+
+
+def _outcome(job: Callable[[], None]) -> tuple[int, str]:
     try:
         job()
-        return EXIT_OK
+        return EXIT_OK, ""
     except Interrupted as stop:
-        _report(str(stop))
-        return EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED, str(stop)
+    except WriteError as error:
+        return EXIT_NOT_WRITTEN, f"{type(error).__name__}: {error}"
     except (ConfigError, DataError, CheckpointError) as error:
-        _report(f"{type(error).__name__}: {error}")
-        return EXIT_USER_ERROR
+        return EXIT_USER_ERROR, f"{type(error).__name__}: {error}"
     except KeyboardInterrupt:
-        _report("interrupted; the same command goes on from the last checkpoint, if there is one")
-        return EXIT_KILLED
-    except Exception:
-        _report(traceback.format_exc())
-        return EXIT_FAILED
-
-
-def _report(text: str) -> None:
-    """To the launcher if there is one, which prints the first failing rank's words first."""
-    error_file = os.environ.get(_ERROR_FILE)
-    if error_file:
-        Path(error_file).write_text(text, encoding="utf-8")
-    else:
-        print(text, file=sys.stderr, flush=True)
+        words = "interrupted; the same command goes on from the last checkpoint, if there is one"
+        return EXIT_KILLED, words
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            return EXIT_NOT_WRITTEN, f"a file was not written ({error}); free some space"
+        return EXIT_FAILED, traceback.format_exc()
 
 
 class _Workers:
     """Child processes with torchrun's environment, that meet at a port held open by this process.
 
-    With several nodes they meet at MASTER_ADDR:MASTER_PORT, where the first process listens.
+    With several nodes they meet at MASTER_ADDR:MASTER_PORT, where the first process listens. Signals that come while
+    they start reach them when they can tell what a signal means.
     """
 
     def __init__(self, options: RunOptions, command: Sequence[str], count: int) -> None:
         self._meeting, self._store = _meeting_point(options.num_shards)
-        self._errors = Path(tempfile.mkdtemp(prefix="slowfast_ext_"))
-        self._stopping = 0.0
-        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-            signal.signal(number, self._forward)
+        self._asked, self._ending_since = "", 0.0
+        self._children: dict[int, subprocess.Popen] = {}
         first, size = options.shard_id * count, options.num_shards * count
-        self._children = {
-            rank: subprocess.Popen(command, env=self._environment(rank, count, size))
+        # Files without a name: whatever ends this process leaves none behind.
+        self._errors: dict[int, IO[bytes]] = {
+            rank: tempfile.TemporaryFile()  # noqa: SIM115 - they live as long as this does
             for rank in range(first, first + count)
         }
+        with shielded_children():
+            for number in STOP_SIGNALS:
+                signal.signal(number, self._pass_on)
+            for rank, errors in self._errors.items():
+                self._children[rank] = subprocess.Popen(
+                    command,
+                    env=self._environment(rank, count, size, errors.fileno()),
+                    pass_fds=(errors.fileno(),),
+                )
+        accept_signals()
 
-    def _environment(self, rank: int, count: int, size: int) -> dict[str, str]:
+    def _environment(self, rank: int, count: int, size: int, errors: int) -> dict[str, str]:
         return {
             **os.environ,
             **self._meeting,
@@ -105,10 +133,15 @@ class _Workers:
             "LOCAL_RANK": str(rank % count),
             "WORLD_SIZE": str(size),
             "LOCAL_WORLD_SIZE": str(count),
-            _ERROR_FILE: str(self._errors / str(rank)),
+            _LAUNCHER: str(os.getpid()),
+            _ERRORS: str(errors),
         }
 
-    def _forward(self, number: int, _frame: FrameType | None = None) -> None:
+    def _pass_on(self, number: int, _frame: FrameType | None = None) -> None:
+        self._asked = self._asked or signal.Signals(number).name
+        self._send(number)
+
+    def _send(self, number: int) -> None:
         for child in self._children.values():
             if child.poll() is None:
                 child.send_signal(number)
@@ -125,37 +158,50 @@ class _Workers:
         return EXIT_OK if first is None else self._explain(first)
 
     def _first_ended_badly(self) -> int | None:
-        """Rank of a child that was killed, else ended with an error, else was interrupted."""
+        """Rank of a child that was interrupted, else was killed, else ended with an error.
+
+        Those that an interrupted one leaves alone in a collective fail, not the other way round.
+        """
         codes = {rank: child.poll() for rank, child in self._children.items()}
         failed = {rank: code for rank, code in codes.items() if code not in (None, EXIT_OK)}
         return min(
-            failed, key=lambda r: (failed[r] == EXIT_INTERRUPTED, failed[r] > 0), default=None
+            failed, key=lambda r: (failed[r] != EXIT_INTERRUPTED, failed[r] > 0), default=None
         )
 
     def _end_rest(self) -> None:
-        if not self._stopping:
-            self._stopping = time.monotonic()
-            self._forward(signal.SIGTERM)
-        elif time.monotonic() - self._stopping > GRACE_SECONDS:
-            self._forward(signal.SIGKILL)
+        if not self._ending_since:
+            self._ending_since = time.monotonic()
+            self._send(signal.SIGTERM)
+        elif time.monotonic() - self._ending_since > GRACE_SECONDS:
+            self._send(signal.SIGKILL)
 
     def _explain(self, rank: int) -> int:
         code = self._children[rank].returncode
-        error_file = self._errors / str(rank)
-        text = error_file.read_text(encoding="utf-8") if error_file.exists() else ""
+        self._errors[rank].seek(0)
+        text = self._errors[rank].read().decode(errors="replace")
+        if code in (EXIT_OK, EXIT_FAILED) or code < 0:
+            code = EXIT_INTERRUPTED if self._asked else code
         if code != EXIT_INTERRUPTED:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
             print(f"rank {rank} {how}; the other processes were stopped", file=sys.stderr)
+        text = text or (f"stopped by {self._asked}" if self._asked else "")
         print(text, file=sys.stderr, flush=True)
         return code if code > 0 else EXIT_FAILED
 
 
 def _meeting_point(nodes: int) -> tuple[dict[str, str], TCPStore | None]:
-    """Environment that tells the children where to meet, and the store behind it if it is ours."""
+    """Environment that tells the children where to meet, and the store behind it if it is ours.
+
+    On one node nothing listens where another machine could connect.
+    """
     if nodes == 1:
-        store = TCPStore("localhost", 0, is_master=True, wait_for_workers=False)
-        address = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(store.port)}
-        return address | {"TORCHELASTIC_USE_AGENT_STORE": "True"}, store
+        listener = socket.create_server(("127.0.0.1", 0))
+        host, port = listener.getsockname()
+        store = TCPStore(
+            host, port, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
+        )
+        address = {"MASTER_ADDR": host, "MASTER_PORT": str(port)}
+        return _loopback() | address | {"TORCHELASTIC_USE_AGENT_STORE": "True"}, store
     missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if name not in os.environ]
     if missing:
         raise ConfigError(
@@ -163,3 +209,11 @@ def _meeting_point(nodes: int) -> tuple[dict[str, str], TCPStore | None]:
             "the name of the first node and a free port there"
         )
     return {}, None
+
+
+def _loopback() -> dict[str, str]:
+    """Gloo's network interface, unless one is chosen."""
+    names = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
+    if "GLOO_SOCKET_IFNAME" in os.environ or not names:
+        return {}
+    return {"GLOO_SOCKET_IFNAME": names[0]}

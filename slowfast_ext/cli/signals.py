@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from slowfast_ext.engine.distributed import StopRequest
+from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted
+from slowfast_ext.processes import StopRequest, accept_signals
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -16,12 +17,14 @@ PATIENCE = 1.0
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[StopRequest]:
+def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
     """A request that SIGTERM, SIGUSR1 or SIGINT makes; afterwards these signals mean what they meant before.
 
-    A second SIGINT raises KeyboardInterrupt.
+    Where the request is not `polled` the signal raises Interrupted. So does an error after a signal that is none of the
+    user's: the signal came to other processes too, and took one away from under this. A second SIGINT raises
+    KeyboardInterrupt.
     """
-    request = StopRequest()
+    request = StopRequest(polled=polled)
     asked = time.monotonic()
 
     def remember(number: int, _frame: FrameType | None) -> None:
@@ -29,16 +32,28 @@ def stop_on_signals() -> Iterator[StopRequest]:
         if number == signal.SIGINT:
             if request and time.monotonic() - asked > PATIENCE:
                 raise KeyboardInterrupt
-            if not request and os.environ.get("RANK", "0") == "0":
+            if request.polled and not request and os.environ.get("RANK", "0") == "0":
                 # Not print: the signal may have come in the middle of one.
                 os.write(2, b"\nending after this step; Ctrl-C once more ends at once\n")
         if not request:
             asked = time.monotonic()
-        request.name = signal.Signals(number).name
+        first, request.name = not request, signal.Signals(number).name
+        if first and not request.polled:
+            raise Interrupted(f"stopped by {request.name}; the same command goes on")
 
     before = {number: signal.signal(number, remember) for number in STOP_SIGNALS}
     try:
+        accept_signals()
         yield request
+    except (ConfigError, DataError, CheckpointError, Interrupted):
+        raise
+    except Exception as error:
+        if not request:
+            raise
+        raise Interrupted(
+            f"stopped by {request.name}, and not at the end of a step ({type(error).__name__}: {error}); "
+            "the same command goes on from the last checkpoint, if there is one"
+        ) from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -2,7 +2,8 @@
 
 With --cfg, TEST.CHECKPOINT_FILE_PATH names the weights; without it they are the newest in OUTPUT_DIR. Public weights need
 no configuration: --weights FILE --data NAME ROOT tests them with their published input and views.
-Exit code: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 75 interrupted (start it again).
+Exit code: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 74 a file cannot be written (full disk), 75
+interrupted (start it again).
 """
 
 import argparse
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from slowfast_ext.cli import reported
+from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.cli.train import parser_of, run, start, worker_command
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.released import released
@@ -22,6 +24,11 @@ JOBS = ("TRAIN.ENABLE", "False", "TEST.ENABLE", "True")
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
     """Test as the configuration, or the weights, say."""
+    with stop_on_signals(polled=False):
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     parser = parser_of(__doc__)
     parser.add_argument(
         "--weights", nargs="+", default=[], metavar="FILE", help="of a known release; no --cfg"

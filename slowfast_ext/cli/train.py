@@ -1,30 +1,36 @@
 """Train, then test: slowfast-ext train --cfg FILE... [KEY VALUE ...].
 
 TRAIN.ENABLE False or TEST.ENABLE False leaves one of them out.
-Exit code: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 75 interrupted by a signal or Ctrl-C after a
-checkpoint (start it again to go on), 130 by a second Ctrl-C, at once.
+Exit code: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 74 a file cannot be written (full disk), 75
+interrupted by a signal or Ctrl-C after a checkpoint (start it again to go on), 130 by a second Ctrl-C, at once.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from functools import partial
-
-from yacs.config import CfgNode
+from typing import TYPE_CHECKING
 
 from slowfast_ext.cli import reported
-from slowfast_ext.config.command import add_config_arguments, config_of, refuse_mistakes
-from slowfast_ext.config.explain import describe, explain
+from slowfast_ext.cli.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from yacs.config import CfgNode
 
 
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and test as the configuration says."""
-    return run(parser_of(__doc__).parse_args(argv), worker_command(argv, "train"))
+    # Before anything that takes time is imported: a signal that comes then means "start again", too.
+    with stop_on_signals(polled=False):
+        return run(parser_of(__doc__).parse_args(argv), worker_command(argv, "train"))
 
 
 def run(args: argparse.Namespace, worker: Sequence[str], pairs: Sequence[str] = ()) -> int:
     """The jobs of a command line with `pairs` over it, in all processes of this node; `worker` starts further ones."""
+    from slowfast_ext.config.command import config_of, refuse_mistakes
+    from slowfast_ext.config.explain import explain
+
     if args.explain:
         print(explain(args.explain))
         return 0
@@ -37,8 +43,10 @@ def run(args: argparse.Namespace, worker: Sequence[str], pairs: Sequence[str] = 
     return start(args, config_of(args, CHECKS, [*pairs, *environment_pairs()]), worker)
 
 
-def start(args: argparse.Namespace, cfg: CfgNode, worker: Sequence[str]) -> int:
+def start(args: argparse.Namespace, cfg: "CfgNode", worker: Sequence[str]) -> int:
     """The jobs of a configuration, or what --print-cfg and --dry-run ask for instead."""
+    from slowfast_ext.config.explain import describe
+
     if args.print_cfg:
         print(describe(cfg))
         return 0
@@ -53,6 +61,8 @@ def start(args: argparse.Namespace, cfg: CfgNode, worker: Sequence[str]) -> int:
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
     """The command line; PySlowFast's --opts is accepted before the pairs."""
+    from slowfast_ext.config.command import add_config_arguments
+
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -5,7 +5,6 @@ leave signals to the training process.
 """
 
 import copy
-import signal
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,12 +25,10 @@ from slowfast_ext.data.samplers import Draw, eval_shard, steps_per_epoch, train_
 from slowfast_ext.data.sampling import View
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.options import Options, option, section
+from slowfast_ext.processes import serve_parent, shielded_children
 from slowfast_ext.tasks import Task
 
 __all__ = ["BadSample", "Batch", "EvalBatch", "EvalLoader", "LoaderOptions", "TrainLoader"]
-
-SHUTDOWN_SECONDS = 300
-"""Life of a worker after SIGTERM: longer than the last step and checkpoint of the training process."""
 
 
 @section("DATA_LOADER", "Loading processes")
@@ -224,7 +221,7 @@ def data_loader(
 ) -> DataLoader[Any]:
     """Items of `dataset` in the given batches, loaded by processes; a generator of batches is read as they are needed."""
     workers = options.num_workers
-    return DataLoader(
+    return _ShieldedLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
@@ -238,10 +235,16 @@ def data_loader(
     )
 
 
+class _ShieldedLoader(DataLoader[Any]):
+    """Its processes are born with signals blocked, for the training process decides what a signal means."""
+
+    def _get_iterator(self) -> Any:
+        with shielded_children():
+            return super()._get_iterator()
+
+
 def start_worker(_: int) -> None:
-    """Schedulers signal whole process groups; the training process decides what a signal means."""
+    """One thread, memory that stays small, no signals: see processes.py."""
     torch.set_num_threads(1)
     keep_freed_memory()
-    for ignored in (signal.SIGINT, signal.SIGUSR1):
-        signal.signal(ignored, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(SHUTDOWN_SECONDS))
+    serve_parent()

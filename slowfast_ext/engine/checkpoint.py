@@ -1,20 +1,22 @@
 """Checkpoints of a run: atomic writes, the last K and the best, damaged files passed over.
 
-A checkpoint is a dict of tensors and plain values: model_state, ema_state, optimizer_state, stepper_state, position,
-meter, best, evaluation_pending, class_names, cfg (TrainingRun.state_dict in run.py).
+A checkpoint is a dict of tensors and plain values: model_state, ema_state, optimizer_state, optimizer_names,
+stepper_state, position, meter, best, best_epoch, evaluation_pending, class_names, cfg (TrainingRun.state_dict in run.py).
 """
 
+import itertools
 import logging
 import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from slowfast_ext.errors import CheckpointError
 from slowfast_ext.files import read_torch_file, write_atomically
@@ -64,10 +66,19 @@ class CheckpointStore:
         path, self._saved_at = self.path(position), time.monotonic()
         write_atomically(path, lambda temporary: torch.save(state, temporary))
         # By age: another run may have left later positions here, and what was just written must stay.
-        by_age = sorted(self.newest_first(), key=lambda file: -file.stat().st_mtime_ns)
-        for old in by_age[self._keep :] if self._keep else []:
+        others = [file for file in self.newest_first() if file != path]
+        by_age = sorted(others, key=lambda file: -file.stat().st_mtime_ns)
+        for old in by_age[self._keep - 1 :] if self._keep else []:
             old.unlink(missing_ok=True)
         return path
+
+    def set_aside(self) -> Path | None:
+        """Move the checkpoints of earlier runs away, for a run that does not go on from them; returns where to."""
+        if not any(self.folder.glob("*.pyth")):
+            return None
+        numbers = itertools.count(1)
+        aside = next(p for n in numbers if not (p := Path(f"{self.folder}_before_{n}")).exists())
+        return self.folder.rename(aside)
 
     def mark_best(self, position: Position) -> None:
         """Keep a copy of the checkpoint of `position` as the best."""
@@ -85,27 +96,38 @@ class CheckpointStore:
         return [path for _, path in found]
 
     def newest_sound(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest checkpoint that can be read; each damaged one before it is reported."""
-        for path in self.newest_first():
+        """The newest checkpoint that a run can go on from, the best included; each damaged one before it is reported."""
+        best = self.folder / BEST
+        for path in [*self.newest_first(), *([best] if best.exists() else [])]:
             try:
-                return path, read_checkpoint(path)
+                return path, read_resumable(path)
             except CheckpointError as error:
                 logger.warning("damaged checkpoint passed over: %s", error)
         return None
 
     def find(self, choice: str) -> Path:
-        """TEST.CHECKPOINT_FILE_PATH as a file: "" the newest here, "best" the best here, or a name of weights.
+        """TEST.CHECKPOINT_FILE_PATH as a file: "" the newest sound one here, "best" the best here, or a name of weights.
 
         Raises CheckpointError where there is none.
         """
         if choice not in ("", "best"):
             return find_weights(choice, self.folder.parent)
-        path = self.folder / BEST if choice == "best" else next(iter(self.newest_first()), None)
+        path = self.folder / BEST if choice == "best" else self._newest_readable()
         if path is None or not path.exists():
             raise CheckpointError(
                 f"{self.folder}: no checkpoint to test; train first, or set TEST.CHECKPOINT_FILE_PATH"
             )
         return path
+
+    def _newest_readable(self) -> Path | None:
+        found = self.newest_first()
+        for path in found:
+            try:
+                read_checkpoint(path)
+                return path
+            except CheckpointError as error:
+                logger.warning("damaged checkpoint passed over: %s", error)
+        return next(iter(found), None)
 
 
 def _progress(match: re.Match[str]) -> tuple[int, int]:
@@ -124,6 +146,67 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """A checkpoint of ours, verified by its checksums. Raises CheckpointError saying what is wrong."""
     state = read_torch_file(Path(path))
     for key in ("model_state", "position"):
-        if not isinstance(state.get(key), Mapping):
+        if not _PARTS[key](state.get(key)):
             raise CheckpointError(f"{path}: is no training checkpoint, it has no {key}")
     return state
+
+
+def read_resumable(path: str | Path) -> dict[str, Any]:
+    """A checkpoint that training can go on from: every part is there and of its kind. Raises CheckpointError."""
+    state = read_checkpoint(path)
+    for key, is_sound in _PARTS.items():
+        if not is_sound(state.get(key)):
+            raise CheckpointError(f"{path}: no run can go on from it, its {key} is missing or odd")
+    return state
+
+
+def _are_tensors(found: Any) -> bool:
+    return isinstance(found, Mapping) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in found.items()
+    )
+
+
+def _is_position(found: Any) -> bool:
+    return isinstance(found, Mapping) and all(
+        isinstance(found.get(key), int) and found[key] >= 0 for key in ("epoch", "step")
+    )
+
+
+def _is_optimizer(found: Any) -> bool:
+    if not isinstance(found, Mapping) or not isinstance(found.get("state"), Mapping):
+        return False
+    groups, states = found.get("param_groups"), found["state"].values()
+    return (
+        all(isinstance(state, Mapping) for state in states)
+        and isinstance(groups, Sequence)
+        and all(isinstance(group, Mapping) and "params" in group for group in groups)
+    )
+
+
+def _is_stepper(found: Any) -> bool:
+    return (
+        isinstance(found, Mapping)
+        and isinstance(found.get("scaler"), Mapping)
+        and getattr(found.get("counts"), "shape", None) == (3,)
+    )
+
+
+def _are_sums(found: Any) -> bool:
+    return isinstance(found, Mapping) and all(
+        isinstance(sums, Mapping) and all(isinstance(value, float) for value in sums.values())
+        for sums in found.values()
+    )
+
+
+_PARTS: dict[str, Callable[[Any], bool]] = {
+    "model_state": _are_tensors,
+    "ema_state": lambda found: found is None or _are_tensors(found),
+    "optimizer_state": _is_optimizer,
+    "stepper_state": _is_stepper,
+    "position": _is_position,
+    "meter": _are_sums,
+    "best": lambda found: isinstance(found, float),
+    "evaluation_pending": lambda found: isinstance(found, bool),
+    "cfg": lambda found: isinstance(found, str),
+}
+"""What resuming reads of a checkpoint, and whether it is of its kind."""

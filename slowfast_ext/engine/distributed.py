@@ -174,13 +174,3 @@ class Vote:
         if self._pending is not None:
             self._pending[1].wait()
             self._pending = None
-
-
-@dataclass
-class StopRequest:
-    """Whether the run was asked to stop, and by what (`name`); nothing sets it but the command line's signals."""
-
-    name: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.name)

@@ -14,10 +14,11 @@ from slowfast_ext.data.loader import EvalBatch, EvalLoader
 from slowfast_ext.data.prefetch import on_device
 from slowfast_ext.data.seeds import view_rngs
 from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
-from slowfast_ext.engine.distributed import StopRequest, World, gather_objects
+from slowfast_ext.engine.distributed import World, gather_objects
 from slowfast_ext.engine.options import TestOptions
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.errors import DataError, Interrupted
+from slowfast_ext.processes import StopRequest
 from slowfast_ext.tasks import Evaluation, Task
 from slowfast_ext.tasks.base import Labels
 
@@ -45,12 +46,13 @@ def evaluate(
     many batches of this process are done, and of how many.
     """
     world = world or World.alone(next(model.parameters()).device)
+    stop = StopRequest() if stop is None else stop
     scores: Scores = {}
     errors: dict[int, str] = {}
     counts: Counter[str] = Counter()
     was_training = model.training
     model.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), stop.watched():
         for done, batch in enumerate(on_device(loader, world.device), start=1):
             if stop:
                 raise Interrupted(f"stopped by {stop.name} during an evaluation; start it again")

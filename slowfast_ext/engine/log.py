@@ -19,6 +19,7 @@ from slowfast_ext.engine.meter import EpochMeter, Sums
 from slowfast_ext.engine.read_errors import ReadErrors
 from slowfast_ext.engine.step import SafeStepper
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.files import append_text, writing
 from slowfast_ext.loggers import Loggers
 from slowfast_ext.screen import FILE_ONLY, STAMPED, STEP, Progress, Screen, clock, in_words
 
@@ -44,6 +45,17 @@ def prepare_output(output_dir: str | Path) -> Path:
     return folder
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written ends the run with a line, as any other file of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name that logging calls
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            return super().handleError(record)
+        with writing(Path(self.baseFilename)):
+            raise error
+
+
 def setup_logging(world: World, output_dir: str | Path, screen: Screen | None = None) -> None:
     """The main process logs to the screen and OUTPUT_DIR/stdout.log, the others only warnings to stderr."""
     root = logging.getLogger("slowfast_ext")
@@ -53,7 +65,7 @@ def setup_logging(world: World, output_dir: str | Path, screen: Screen | None = 
     written: logging.Handler = logging.StreamHandler(sys.stderr)
     if world.is_main:
         root.addHandler((screen or Screen()).handler())
-        written = logging.FileHandler(Path(output_dir) / "stdout.log", encoding="utf-8")
+        written = _LogFile(Path(output_dir) / "stdout.log", encoding="utf-8")
     written.setFormatter(STAMPED)
     root.addHandler(written)
 
@@ -78,8 +90,7 @@ class StatsWriter:
             {k: _rounded(v) for k, v in stats.items()}, sort_keys=True, ignore_nan=True
         )
         logger.info("json_stats: %s", line, extra=FILE_ONLY)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        append_text(self._path, line + "\n")
         scalars = {
             name: value
             for name, value in stats.items()

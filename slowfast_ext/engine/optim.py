@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -217,3 +217,32 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     """Give every group the rate times its factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["lr_scale"]
+
+
+def trained_names(optimizer: Optimizer, model: nn.Module) -> list[str]:
+    """Names of the parameters of an optimizer, in its order."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [names[id(p)] for group in optimizer.param_groups for p in group["params"]]
+
+
+def in_own_order(
+    optimizer: Optimizer, model: nn.Module, state: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, Any]:
+    """A state of an optimizer, saved in the order `names`, with the groups and options that this one has now.
+
+    So a weight decay, layer decay or momentum that was changed since is in effect. Raises ValueError where other
+    parameters are trained.
+    """
+    own = trained_names(optimizer, model)
+    if sorted(own) != sorted(names):
+        changed = sorted(set(own) ^ set(names))
+        raise ValueError(
+            f"{len(changed)} parameters are trained in one and not the other: {changed[:3]}"
+        )
+    number = {name: index for index, name in enumerate(names)}
+    moments = {
+        index: state["state"][number[name]]
+        for index, name in enumerate(own)
+        if number[name] in state["state"]
+    }
+    return {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}

@@ -1,6 +1,7 @@
 """What went wrong in reading training samples: counted, listed once a file, a reason to stop when much."""
 
 import csv
+import io
 import logging
 from collections import Counter
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from slowfast_ext.data.loader import BadSample, Batch
 from slowfast_ext.engine.distributed import World, gather_objects
 from slowfast_ext.errors import DataError
+from slowfast_ext.files import append_text
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +64,9 @@ class ReadErrors:
         if not found or not self._world.is_main:
             return
         logger.warning("%d training files could not be read, see %s", len(found), self._path)
-        is_new = not self._path.exists()
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file)
-            if is_new:
-                rows.writerow(("path", "listed at", "reason"))
-            rows.writerows((s.path, s.location, s.reason) for s in found.values())
+        text = io.StringIO(newline="")
+        rows = csv.writer(text, lineterminator="\n")
+        if not self._path.exists():
+            rows.writerow(("path", "listed at", "reason"))
+        rows.writerows((s.path, s.location, s.reason) for s in found.values())
+        append_text(self._path, text.getvalue())

@@ -19,13 +19,19 @@ from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.data.transforms.mixing import MixupOptions, mix_batch
 from slowfast_ext.data.transforms.pipeline import AugOptions
 from slowfast_ext.engine.checkpoint import CheckpointStore, Position
-from slowfast_ext.engine.distributed import StopRequest, Vote, World
+from slowfast_ext.engine.distributed import Vote, World
 from slowfast_ext.engine.log import TrainingLog
-from slowfast_ext.engine.optim import SolverOptions, learning_rate
+from slowfast_ext.engine.optim import (
+    SolverOptions,
+    in_own_order,
+    learning_rate,
+    trained_names,
+)
 from slowfast_ext.engine.options import RunOptions, TestOptions, TrainOptions
 from slowfast_ext.engine.sharding import load_whole, optimizer_state, whole
 from slowfast_ext.engine.step import SafeStepper, WeightAverage
 from slowfast_ext.models import VideoModel
+from slowfast_ext.processes import StopRequest
 from slowfast_ext.screen import in_words
 from slowfast_ext.tasks import METRICS, Task
 from slowfast_ext.tasks.base import ScoreOptions
@@ -148,6 +154,7 @@ class TrainingRun:
             "model_state": whole(self.model.state_dict(), keep),
             "ema_state": whole(average, keep),
             "optimizer_state": whole(self.optimizer.state_dict(), keep),
+            "optimizer_names": trained_names(self.optimizer, self.model),
             "stepper_state": self.stepper.state_dict(),
             "position": {"epoch": position.epoch, "step": position.step},
             "meter": meter,
@@ -163,13 +170,9 @@ class TrainingRun:
         load_whole(self.model, state["model_state"])
         if self.average:
             load_whole(self.average.model, state["ema_state"] or state["model_state"])
-        configured = [
-            {key: value for key, value in group.items() if key != "params"}
-            for group in self.optimizer.param_groups
-        ]
-        self.optimizer.load_state_dict(optimizer_state(self.optimizer, state["optimizer_state"]))
-        for group, now in zip(self.optimizer.param_groups, configured, strict=True):
-            group.update(now)  # a weight decay that was changed since is in effect
+        saved, names = state["optimizer_state"], state["optimizer_names"]
+        moments = in_own_order(self.optimizer, self.model, saved, names)
+        self.optimizer.load_state_dict(optimizer_state(self.optimizer, moments))
         self.stepper.load_state_dict(state["stepper_state"])
         self.position = Position(**state["position"])
         self.log.resume_with(state["meter"])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim import Optimizer
 from yacs.config import CfgNode
 
 from slowfast_ext.config import load_text, options_of
@@ -17,11 +18,11 @@ from slowfast_ext.data.loader import EvalLoader, LoaderOptions, TrainLoader
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.sampling import SamplingOptions, centre_view, clip_seconds
 from slowfast_ext.data.seeds import seed_model
-from slowfast_ext.engine.checkpoint import CheckpointStore
-from slowfast_ext.engine.distributed import StopRequest, Vote, World, from_main
+from slowfast_ext.engine.checkpoint import CheckpointStore, Position
+from slowfast_ext.engine.distributed import Vote, World, from_main
 from slowfast_ext.engine.load import load_initial_weights, start_weights
 from slowfast_ext.engine.log import StatsWriter, TrainingLog
-from slowfast_ext.engine.optim import build_optimizer, freeze
+from slowfast_ext.engine.optim import build_optimizer, freeze, trained_names
 from slowfast_ext.engine.options import (
     ReadErrorOptions,
     RunOptions,
@@ -35,6 +36,7 @@ from slowfast_ext.engine.step import SafeStepper, WeightAverage
 from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.models import VideoModel, build_model
 from slowfast_ext.models.weights import LoadOptions, current_names
+from slowfast_ext.processes import StopRequest
 from slowfast_ext.screen import Screen
 from slowfast_ext.tasks import Task, build_task
 
@@ -58,6 +60,8 @@ def build_training(
     task = build_task(cfg, (record.labels for record in videos))
     store = CheckpointStore(recipe.run.output_dir, options.keep_checkpoints)
     resumed = from_main(world, store.newest_sound) if options.auto_resume else None
+    if resumed is None and (aside := from_main(world, store.set_aside)):
+        logger.warning("checkpoints of an earlier run are in %s now", aside)
     model = prepare_model(cfg, world)
     model.class_names = videos.class_names
     if resumed is None and options.checkpoint_file_path and not options.from_scratch:
@@ -151,33 +155,57 @@ def prepare_model(cfg: CfgNode, world: World) -> VideoModel:
 def resume(run: TrainingRun, path: Path, state: dict[str, Any]) -> None:
     """Take over a checkpoint of this version or an earlier one, and say what is configured differently since.
 
-    Raises CheckpointError where the model or the optimizer is another.
+    Raises CheckpointError where the model or the optimizer is another, or more epochs are done than are asked for.
     """
     before, after = (load_text(text, str(path)) for text in (state["cfg"], run.config))
     changes = config_changes(before, after)
     try:
         if any(line.startswith("SOLVER.OPTIMIZING_METHOD") for line in changes):
             raise ValueError("its state is that of another optimizer")
-        run.load_state_dict(_with_current_names(state, run.model))
+        run.load_state_dict(_with_current_names(state, run.model, run.optimizer))
     except (ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path}: cannot be resumed ({error}); changed since: {', '.join(changes) or 'nothing'}. Undo that, or set "
-            "TRAIN.AUTO_RESUME False and start from it as TRAIN.CHECKPOINT_FILE_PATH"
+            f"{path}: cannot be resumed ({error}); changed since: {', '.join(changes) or 'nothing'}. "
+            f"Undo that, or start anew: OUTPUT_DIR another folder, TRAIN.CHECKPOINT_FILE_PATH {path}"
         ) from error
-    logger.info("resumed from %s: epoch %d, step %d", path, run.position.epoch, run.position.step)
+    run.position = _in_steps_of_now(run, before)
+    done, asked = run.position, run.recipe.solver.max_epoch
+    if (done.epoch, done.step) > (asked, 0):
+        raise CheckpointError(
+            f"{path}: {done.epoch} epochs and {done.step} steps are done, more than SOLVER.MAX_EPOCH = {asked}. "
+            "Raise it, train in another OUTPUT_DIR, or only test: TRAIN.ENABLE False"
+        )
+    logger.info("resumed from %s: epoch %d, step %d", path, done.epoch, done.step)
     for line in changes:
         logger.warning("changed since the checkpoint: %s", line)
 
 
-def _with_current_names(state: dict[str, Any], model: VideoModel) -> dict[str, Any]:
+def _in_steps_of_now(run: TrainingRun, before: CfgNode) -> Position:
+    """The position after the same videos of the epoch where a step takes more or fewer of them since."""
+    then = before.TRAIN.BATCH_SIZE * before.NUM_SHARDS * before.TRAIN.ACCUMULATE
+    now = run.loader.batch_size * run.recipe.train.accumulate
+    step = run.position.step * then // now
+    return Position(run.position.epoch, min(step, run.steps_per_epoch))
+
+
+def _with_current_names(
+    state: dict[str, Any], model: VideoModel, optimizer: Optimizer
+) -> dict[str, Any]:
     """The state with today's names of parameters and sums.
 
-    The optimizer knows parameters by their order: ValueError where it is not the model's.
+    Before 0.2 the optimizer knew parameters by their order: ValueError where it is not the model's.
     """
     weights, average = current_names(state["model_state"]), state["ema_state"]
     own = [name for name, _ in model.named_parameters()]
-    if [name for name in weights if name in set(own)] != own:
-        raise ValueError("it has other parameters than the model, or in another order")
+    if set(own) - set(weights) or set(weights) - set(model.state_dict()):
+        raise ValueError("it has other parameters than the model")
+    trained = state.get("optimizer_names")
+    if trained is None:
+        trained = trained_names(optimizer, model)
+        groups = state["optimizer_state"]["param_groups"]
+        sizes = [[len(g["params"]) for g in some] for some in (groups, optimizer.param_groups)]
+        if [name for name in weights if name in set(own)] != own or sizes[0] != sizes[1]:
+            raise ValueError("it has other parameters than the model, or in another order")
     meter = {
         part: sums | {f"{name}_acc": 100 * sums[name] for name in ("top1", "top5") if name in sums}
         for part, sums in state["meter"].items()
@@ -187,6 +215,7 @@ def _with_current_names(state: dict[str, Any], model: VideoModel) -> dict[str, A
         "meter": meter,
         "model_state": weights,
         "ema_state": current_names(average) if average else None,
+        "optimizer_names": trained,
     }
 
 

@@ -134,7 +134,8 @@ class SafeStepper:
         """Go on from `state_dict`."""
         self._in_a_row, self._worst, self._total = state["counts"].to(self._total.device).unbind()
         self._total = self._total.clone()
-        self._scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the precision was another than fp16
+            self._scaler.load_state_dict(state["scaler"])
         self._saved = _flat(self._buffers)
 
 

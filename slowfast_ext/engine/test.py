@@ -9,7 +9,7 @@ from slowfast_ext.data.loader import EvalLoader
 from slowfast_ext.data.sampling import ViewOptions, views
 from slowfast_ext.data.transforms.device import PixelOptions
 from slowfast_ext.engine.checkpoint import CheckpointStore
-from slowfast_ext.engine.distributed import StopRequest, World
+from slowfast_ext.engine.distributed import World
 from slowfast_ext.engine.evaluate import evaluate
 from slowfast_ext.engine.load import load_test_weights
 from slowfast_ext.engine.log import StatsWriter
@@ -17,6 +17,7 @@ from slowfast_ext.engine.options import RunOptions, TestOptions
 from slowfast_ext.engine.results import class_names, write_results
 from slowfast_ext.engine.setup import clip_in_words, prepare_model, read_everywhere
 from slowfast_ext.models.weights import LoadOptions
+from slowfast_ext.processes import StopRequest
 from slowfast_ext.screen import Screen
 from slowfast_ext.tasks import Metrics, build_task
 from slowfast_ext.tasks.base import ScoreOptions

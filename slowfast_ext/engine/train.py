@@ -9,6 +9,7 @@ from slowfast_ext.data.loader import Batch
 from slowfast_ext.data.prefetch import on_device
 from slowfast_ext.data.seeds import seed_step
 from slowfast_ext.engine.checkpoint import Position
+from slowfast_ext.engine.distributed import from_main
 from slowfast_ext.engine.evaluate import evaluate
 from slowfast_ext.engine.optim import set_learning_rate, training_mode
 from slowfast_ext.engine.precision import autocast, wait
@@ -24,13 +25,14 @@ def train(run: TrainingRun) -> None:
     Raises Interrupted after a checkpoint when a stop was asked for, DataError when too many samples or
     steps are bad.
     """
-    if run.evaluation_pending:
-        validate(run, run.position)
-        run.log.row(run.position.epoch, run.best_in_words())
-    for epoch in range(run.position.epoch, run.recipe.solver.max_epoch):
-        train_epoch(run, epoch, first_step=run.position.step)
-        end_epoch(run, epoch)
-        run.position = Position(epoch + 1)
+    with run.stop.watched():
+        if run.evaluation_pending:
+            validate(run, run.position)
+            run.log.row(run.position.epoch, run.best_in_words())
+        for epoch in range(run.position.epoch, run.recipe.solver.max_epoch):
+            train_epoch(run, epoch, first_step=run.position.step)
+            end_epoch(run, epoch)
+            run.position = Position(epoch + 1)
 
 
 def train_epoch(run: TrainingRun, epoch: int, first_step: int = 0) -> None:
@@ -134,18 +136,20 @@ def checkpoint_if_due(run: TrainingRun, position: Position) -> None:
 
 
 def save(run: TrainingRun, position: Position, evaluation_pending: bool = False) -> Path:
-    """Write the state reached at `position`; all join their parts and add up their meters, the main process writes."""
+    """Write the state reached at `position`; all join their parts and add up their meters, the main process writes.
+
+    Nobody goes on, or ends, before it is written; all raise WriteError where it cannot be.
+    """
     meter = run.log.meter_state() if position.step else {}
     state = run.state_dict(position, meter, evaluation_pending)
-    if run.world.is_main:
-        run.store.save(state, position)
-    return run.store.path(position)
+    return from_main(run.world, lambda: run.store.save(state, position))
 
 
 def stop_if_asked(run: TrainingRun, path: Path) -> None:
     """Raise Interrupted, now that `path` holds the state, if any process was asked to stop."""
     if run.stopping:
         name = run.stop.name or "a signal to another process"
-        raise Interrupted(
-            f"stopped by {name}; {path} is written, the same command goes on from there"
-        )
+        again = "the same command goes on from there"
+        if not run.recipe.train.auto_resume:
+            again = "TRAIN.AUTO_RESUME True goes on from there"
+        raise Interrupted(f"stopped by {name}; {path} is written, {again}")

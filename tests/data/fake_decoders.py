@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import time
 
 from slowfast_ext.data.decode.pyav_reader import PyAVReader
 
@@ -55,6 +56,15 @@ class CrashingReader(GoodReader):
 class BuggyReader(GoodReader):
     def frames(self, indices, out):
         self.no_such_attribute  # noqa: B018
+
+
+def answer_slowly(seconds):
+    time.sleep(seconds)
+    return "answer"
+
+
+def end_with_signal(number):
+    os.kill(os.getpid(), number)
 
 
 def process_id():

@@ -2,16 +2,20 @@
 
 import os
 import pickle
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import fake_decoders as fakes
 import numpy as np
+import process_tree
 import pytest
 
 from slowfast_ext.data.decode.base import read_frames
 from slowfast_ext.data.decode.decord_reader import DecordReader
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.errors import DataError
+from slowfast_ext.processes import SIGNALS
 
 LIMIT = 2.0
 SLACK = 20.0
@@ -87,6 +91,37 @@ def test_a_crash_is_told_and_the_next_call_works(watchdog):
     with pytest.raises(DataError, match=r"crashed \(exit code 3"):
         watchdog.call(fakes.end_with, 3)
     assert read(watchdog, fakes.GoodReader).shape == (2, 4, 6, 3)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_to_the_process_group_costs_no_call(number):
+    """Neither in the middle of one nor while the process starts."""
+    watchdog = Watchdog(30.0)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(watchdog.call, fakes.answer_slowly, 0.5)
+        while watchdog._child is None and not answer.done():
+            _signal_children(number)
+            time.sleep(0.02)
+        _signal_children(number)
+        assert answer.result() == "answer"
+    watchdog.close()
+
+
+def _signal_children(number):
+    for pid in process_tree.descendants():
+        os.kill(pid, number)
+
+
+def test_a_decoder_that_another_process_killed_is_asked_again(watchdog):
+    """The out-of-memory killer and `kill -9` say nothing about the file."""
+    child = watchdog.call(fakes.process_id)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(watchdog.call, fakes.answer_slowly, 0.5)
+        time.sleep(0.2)
+        os.kill(child, signal.SIGKILL)
+        assert answer.result() == "answer"
+    with pytest.raises(DataError, match="signal 9"):
+        watchdog.call(fakes.end_with_signal, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("limit", [LIMIT, 0])

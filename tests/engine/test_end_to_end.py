@@ -17,12 +17,12 @@ from slowfast_ext.data.annotations import read_videos
 from slowfast_ext.data.loader import EvalLoader
 from slowfast_ext.data.sampling import ViewOptions, views
 from slowfast_ext.engine.checkpoint import CheckpointStore, read_checkpoint
-from slowfast_ext.engine.distributed import StopRequest
 from slowfast_ext.engine.evaluate import evaluate
 from slowfast_ext.engine.log import read_stats
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted
 from slowfast_ext.hub import load_model
 from slowfast_ext.models.weights import current_names
+from slowfast_ext.processes import StopRequest
 from slowfast_ext.tasks import build_task
 
 STEPS = 4
@@ -88,7 +88,7 @@ def test_interrupted_and_resumed_equals_unbroken(settings, tmp_path, monkeypatch
     }
     unbroken = train({**settings, "OUTPUT_DIR": tmp_path / "unbroken"}, **more)
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "stop_on_signals", lambda: nullcontext(StopAfter(step)))
+        patch.setattr(jobs, "stop_on_signals", lambda **_: nullcontext(StopAfter(step)))
         with pytest.raises(Interrupted):
             train(settings, **more)
     resumed = train(settings, **more)

@@ -15,13 +15,13 @@ from slowfast_ext.data.annotations import read_videos
 from slowfast_ext.data.seeds import clip_rngs, view_rngs
 from slowfast_ext.engine.checkpoint import CheckpointStore, read_checkpoint
 from slowfast_ext.engine.checks import CHECKS
-from slowfast_ext.engine.distributed import StopRequest
 from slowfast_ext.engine.log import read_stats
 from slowfast_ext.errors import ConfigError, Interrupted
 from slowfast_ext.files import read_weights
 from slowfast_ext.models import build_model
 from slowfast_ext.models.masked import tubelets
 from slowfast_ext.models.weights import WEIGHTS, LoadOptions, load_weights
+from slowfast_ext.processes import StopRequest
 from slowfast_ext.tasks import build_task
 from slowfast_ext.tasks.masked import MaskedOptions, MaskedPretraining, split_tokens, tube_mask
 
@@ -232,7 +232,7 @@ def test_interrupted_and_resumed_equals_unbroken(run, tmp_path, monkeypatch):
     unbroken = {**run, **more, "OUTPUT_DIR": tmp_path / "unbroken"}
     jobs.train_and_test(configured(unbroken))
     with monkeypatch.context() as patch:
-        patch.setattr(jobs, "stop_on_signals", lambda: nullcontext(StopAfter(5)))
+        patch.setattr(jobs, "stop_on_signals", lambda **_: nullcontext(StopAfter(5)))
         with pytest.raises(Interrupted):
             jobs.train_and_test(configured({**run, **more}))
     jobs.train_and_test(configured({**run, **more}))

@@ -89,7 +89,6 @@ def limit_memory(more: int) -> None:
 
 def main() -> None:
     """Serve until the parent closes the socket."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     parent, memory = Connection(int(sys.argv[1])), SharedMemory(int(sys.argv[2]))
     limit_memory(int(sys.argv[3]))

@@ -9,6 +9,7 @@ costs one copy of the frames.
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,9 +30,14 @@ from slowfast_ext.data.decode.child import (
     reason_of,
 )
 from slowfast_ext.errors import DataError
+from slowfast_ext.processes import shielded_children
 
 START_LIMIT_S = 120.0
 CHILD = "slowfast_ext.data.decode.child"
+
+
+class _KilledError(DataError):
+    """The child was killed, not by us: by the out-of-memory killer or a person. It says nothing about the file."""
 
 
 class _Child:
@@ -42,7 +48,7 @@ class _Child:
         self.socket, theirs = Pipe()
         descriptor = _memory_descriptor()
         self.memory = SharedMemory(descriptor)
-        with theirs:
+        with theirs, shielded_children():
             handles = (theirs.fileno(), descriptor)
             self.process = subprocess.Popen(
                 [sys.executable, "-m", CHILD, *map(str, (*handles, memory))],
@@ -57,6 +63,13 @@ class _Child:
         self.end = weakref.finalize(self, _end, self.owner, self.process, self.socket, descriptor)
         self.receive(START_LIMIT_S)
 
+    def answer(self, request: tuple[Any, ...]) -> tuple[str, Any]:
+        """Verdict and value of a call, see child.py; as `receive`."""
+        with contextlib.suppress(ConnectionError):  # Dead between two calls: `receive` says how.
+            self.socket.send(request)
+        *_, limit = request
+        return self.receive(limit)
+
     def receive(self, limit: float) -> tuple[str, Any]:
         """The next answer. Raises DataError, and ends the child, where none comes."""
         try:
@@ -64,7 +77,9 @@ class _Child:
                 return self.socket.recv()
         except (EOFError, ConnectionError):
             self.end()
-            raise DataError(f"the decoder crashed ({_death(self.process.returncode)})") from None
+            code = self.process.returncode
+            kind = _KilledError if code == -signal.SIGKILL else DataError
+            raise kind(f"the decoder crashed ({_death(code)})") from None
         self.end()
         raise DataError(f"the decoder gave no answer within {limit:g} s and was killed")
 
@@ -85,14 +100,13 @@ class Watchdog:
         """`function(*arguments)`, both picklable. Raises DataError for a failure, a crash, a time-out."""
         if not self.limit:
             return call_here(function, *arguments)
-        return self._ask(self._running(), function, arguments, gives_array=False)
+        return self._ask(function, arguments, gives_array=False)[1]
 
     def call_for_array(self, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
         """The same for a function that gives a uint8 array in memory from its argument `allocate`."""
         if not self.limit:
             return call_here(function, *arguments)
-        child = self._running()
-        shape = self._ask(child, function, arguments, gives_array=True)
+        child, shape = self._ask(function, arguments, gives_array=True)
         return child.memory.array(shape).copy()
 
     def close(self) -> None:
@@ -108,15 +122,16 @@ class Watchdog:
         self.limit, self.memory, self._child = state["limit"], state["memory"], None
 
     def _ask(
-        self,
-        child: _Child,
-        function: Callable[..., Any],
-        arguments: tuple[Any, ...],
-        gives_array: bool,
-    ) -> Any:
-        with contextlib.suppress(ConnectionError):  # Dead between two calls: `receive` says how.
-            child.socket.send((function, arguments, gives_array, self.limit))
-        verdict, value = child.receive(self.limit)
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], gives_array: bool
+    ) -> tuple[_Child, Any]:
+        """The child that answered, and its answer; a killed one is replaced once."""
+        request = (function, arguments, gives_array, self.limit)
+        try:
+            child = self._running()
+            verdict, value = child.answer(request)
+        except _KilledError:
+            child = self._running()
+            verdict, value = child.answer(request)
         if verdict == FAILED:
             raise DataError(value)
         if verdict == FULL:
@@ -126,7 +141,7 @@ class Watchdog:
             )
         if verdict == BROKEN:
             raise RuntimeError(f"a decoder is at fault, not a file:\n{value}")
-        return value
+        return child, value
 
     def _running(self) -> _Child:
         child = self._child
