@@ -1,22 +1,36 @@
 import os
 import pickle
+import random
 import resource
+import time
 import zipfile
 
 import pytest
 import torch
 
 from slowfast_ext.engine.checkpoint import (
+    BEST,
     CheckpointStore,
     Position,
     read_checkpoint,
 )
 from slowfast_ext.errors import CheckpointError
-from slowfast_ext.files import read_torch_file, read_weights, write_atomically
+from slowfast_ext.files import read_torch_file, read_weights, remove_temporary, write_atomically
 
 
 def state(epoch=0, step=0):
-    return {"model_state": {"w": torch.arange(1000.0)}, "position": {"epoch": epoch, "step": step}}
+    moments = {"step": torch.tensor(1.0), "exp_avg": torch.zeros(1000)}
+    return {
+        "model_state": {"w": torch.arange(1000.0)},
+        "ema_state": None,
+        "optimizer_state": {"state": {0: moments}, "param_groups": [{"lr": 0.1, "params": [0]}]},
+        "stepper_state": {"counts": torch.zeros(3), "scaler": {}},
+        "position": {"epoch": epoch, "step": step},
+        "meter": {"epoch": {"loss": 1.0}},
+        "best": 0.0,
+        "evaluation_pending": False,
+        "cfg": "RNG_SEED: 1\n",
+    }
 
 
 def test_keeps_the_last_k_and_the_best(tmp_path):
@@ -39,6 +53,50 @@ def test_what_was_just_written_stays_beside_later_positions_of_another_run(tmp_p
     store = CheckpointStore(tmp_path, keep=2)
     paths = [store.save(state(epoch), Position(epoch)) for epoch in (1, 2, 3)]
     assert sorted(store.newest_first()) == paths[1:]
+
+
+def test_what_was_just_written_stays_whatever_the_clock_says(tmp_path):
+    """KEEP_CHECKPOINTS 1, a damaged newer one and files from the future: two machines' clocks may differ."""
+    store = CheckpointStore(tmp_path, keep=1)
+    path = store.save(state(5), Position(5))
+    os.utime(path, (time.time() + 1e6,) * 2)
+    path.write_bytes(b"damaged")
+    written = store.save(state(4), Position(4))
+    assert store.newest_first() == [written]
+    assert store.newest_sound()[0] == written
+
+
+def test_the_best_is_gone_on_from_where_nothing_else_is_sound(tmp_path):
+    store = CheckpointStore(tmp_path, keep=0)
+    store.save(state(1), Position(1))
+    store.mark_best(Position(1))
+    store.path(Position(1)).unlink()
+    store.save(state(2), Position(2)).write_bytes(b"damaged")
+    path, found = store.newest_sound()
+    assert (path.name, found["position"]["epoch"]) == (BEST, 1)
+
+
+def test_checkpoints_of_another_run_are_set_aside(tmp_path):
+    store = CheckpointStore(tmp_path, keep=0)
+    assert store.set_aside() is None
+    for number in (1, 2):
+        store.save(state(9), Position(9))
+        aside = store.set_aside()
+        assert aside == tmp_path / f"checkpoints_before_{number}"
+        assert [path.name for path in aside.iterdir()] == ["checkpoint_epoch_00009.pyth"]
+        assert store.newest_first() == []
+
+
+def test_nothing_stays_beside_a_file(tmp_path):
+    """Nor where the best is marked twice, nor of a process that was killed while it wrote."""
+    store = CheckpointStore(tmp_path, keep=0)
+    store.save(state(1), Position(1))
+    for _ in range(2):
+        store.mark_best(Position(1))
+    killed = store.folder / ".checkpoint_epoch_00002.pyth.123.tmp"
+    killed.write_bytes(b"half")
+    remove_temporary(store.folder)
+    assert {path.name for path in store.folder.iterdir()} == {BEST, "checkpoint_epoch_00001.pyth"}
 
 
 def test_a_step_comes_after_the_epochs_before_it(tmp_path):
@@ -71,6 +129,72 @@ def test_damaged_newest_is_reported_and_passed_over(tmp_path, damage, caplog):
     path, found = store.newest_sound()
     assert (path.name, found["position"]["epoch"]) == ("checkpoint_epoch_00001.pyth", 1)
     assert "checkpoint_epoch_00002.pyth" in caplog.text
+
+
+def small():
+    """The parts of a checkpoint, in few bytes."""
+    found = state(2)
+    found["model_state"]["w"] = torch.arange(20.0)
+    found["optimizer_state"]["state"][0]["exp_avg"] = torch.ones(2)
+    return found
+
+
+def same(one, two):
+    if isinstance(one, torch.Tensor):
+        return isinstance(two, torch.Tensor) and one.dtype == two.dtype and torch.equal(one, two)
+    if isinstance(one, dict):
+        return isinstance(two, dict) and [*one] == [*two] and all(same(one[k], two[k]) for k in one)
+    if isinstance(one, list):
+        return isinstance(two, list) and len(one) == len(two) and all(map(same, one, two))
+    return type(one) is type(two) and one == two
+
+
+def test_whatever_bit_is_flipped_the_content_is_the_same_or_refused(tmp_path):
+    """Headers, directory and content: every seventh byte, a bit by chance; and cuts."""
+    store, chance = CheckpointStore(tmp_path, keep=0), random.Random(0)
+    path, written = store.save(small(), Position(2)), small()
+    good, refused = path.read_bytes(), 0
+    variants = [(place, 1 << chance.randrange(8)) for place in range(0, len(good), 7)]
+    for place, bit in [*variants, *((cut, 0) for cut in range(0, len(good), 97))]:
+        data = bytearray(good if bit else good[:place])
+        if bit:
+            data[place] ^= bit
+        path.write_bytes(data)
+        try:
+            assert same(read_checkpoint(path), written), place
+        except CheckpointError:
+            refused += 1
+    assert refused > len(good) // 20
+
+
+WRONG = {
+    "model_state": [5, None, [], {"w": 5}, {1: torch.zeros(1)}],
+    "ema_state": [5, {"w": None}],
+    "optimizer_state": [5, None, {}, {"state": [], "param_groups": []}, {"state": {0: 1}, "param_groups": []},
+                        {"state": {}, "param_groups": [1]}, {"state": {}, "param_groups": [{}]}],
+    "stepper_state": [None, {}, {"counts": 1, "scaler": {}}, {"counts": torch.zeros(2), "scaler": {}},
+                      {"counts": torch.zeros(3), "scaler": 4}],
+    "position": [None, {}, {"epoch": 1}, {"epoch": "1", "step": 0}, {"epoch": -1, "step": 0}],
+    "meter": [None, {"epoch": 3}, {"epoch": {"loss": "x"}}],
+    "best": [None, "much"],
+    "evaluation_pending": [None, "no"],
+    "cfg": [None, {}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", WRONG)
+def test_a_part_of_a_wrong_kind_is_passed_over(tmp_path, key, caplog):
+    store = CheckpointStore(tmp_path, keep=0)
+    sound = store.save(state(1), Position(1))
+    for wrong in [*WRONG[key], "missing"]:
+        found = {**state(2), key: wrong}
+        if wrong == "missing" and key != "ema_state":
+            del found[key]
+        path = store.save(found, Position(2))
+        caplog.clear()
+        assert store.newest_sound()[0] == sound, wrong
+        assert path.name in caplog.text
+        assert key in caplog.text
 
 
 class Gadget:
