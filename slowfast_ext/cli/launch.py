@@ -26,7 +26,7 @@ from slowfast_ext.cli import (
     EXIT_OK,
     EXIT_USER_ERROR,
 )
-from slowfast_ext.cli.signals import STOP_SIGNALS
+from slowfast_ext.cli.signals import STOP_SIGNALS, end_if_asked
 from slowfast_ext.engine.distributed import processes_on_this_node
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted, WriteError
@@ -44,6 +44,7 @@ def run_everywhere(job: Callable[[], None], options: RunOptions, command: Sequen
 
     `command` makes a worker do the same: it starts the further processes.
     """
+    end_if_asked()
     count = processes_on_this_node(options)
     if "WORLD_SIZE" in os.environ or count * options.num_shards == 1:
         return run_here(job)

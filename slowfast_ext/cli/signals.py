@@ -16,6 +16,20 @@ PATIENCE = 1.0
 """Seconds after which a second Ctrl-C means it: with several processes each gets the first one twice."""
 
 
+_active: list[StopRequest] = []
+
+
+def end_if_asked() -> None:
+    """Raise Interrupted once more: while modules are imported, some of them catch any exception."""
+    for request in _active:
+        if request:
+            raise _interrupted(request)
+
+
+def _interrupted(request: StopRequest) -> Interrupted:
+    return Interrupted(f"stopped by {request.name}; the same command goes on")
+
+
 @contextmanager
 def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
     """A request that SIGTERM, SIGUSR1 or SIGINT makes; afterwards these signals mean what they meant before.
@@ -24,6 +38,7 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
     user's: the signal came to other processes too, and took one away from under this. A second SIGINT raises
     KeyboardInterrupt.
     """
+    end_if_asked()
     request = StopRequest(polled=polled)
     asked = time.monotonic()
 
@@ -39,9 +54,10 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
             asked = time.monotonic()
         first, request.name = not request, signal.Signals(number).name
         if first and not request.polled:
-            raise Interrupted(f"stopped by {request.name}; the same command goes on")
+            raise _interrupted(request)
 
     before = {number: signal.signal(number, remember) for number in STOP_SIGNALS}
+    _active.append(request)
     try:
         accept_signals()
         yield request
@@ -55,5 +71,6 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
             "the same command goes on from the last checkpoint, if there is one"
         ) from error
     finally:
+        _active.pop()
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -124,7 +124,6 @@ NAMED = {
     "depth": {"VIT__DEPTH": 3},
     "width": {"VIT__EMBED_DIM": 16},
     "patches": {"VIT__PATCH_SIZE": "[2, 16, 16]"},
-    "classes": {"MODEL__NUM_CLASSES": 15},
     "attention": {"ATTENTION__CYCLE": "[trajectory]"},
 }
 
