@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from slowfast_ext.config import legacy_uniformer
+from slowfast_ext.config import legacy_motionformer, legacy_uniformer, legacy_xvit
 from slowfast_ext.config.yaml_file import Origin
 from slowfast_ext.errors import ConfigError
 
@@ -12,8 +12,11 @@ logger = logging.getLogger(__name__)
 
 Mapped = dict[str, Any]
 
+FAMILIES = (legacy_uniformer, legacy_motionformer, legacy_xvit)
+
 RENAMED = {
-    "SOLVER.CLIP_GRADIENT": "SOLVER.CLIP_GRAD_L2NORM",
+    **legacy_motionformer.RENAMED,
+    **legacy_xvit.RENAMED,
     "DATA.NUM_CLASSES": "MODEL.NUM_CLASSES",
     "DATA.LABEL_PATH_TEMPLEATE": "DATA.LABEL_PATH_TEMPLATE",
     "AUG.RE_PROBABILITY": "AUG.RE_PROB",
@@ -25,25 +28,36 @@ RENAMED = {
 
 REWRITTEN: dict[str, Callable[[Any, Mapping[str, Any]], Mapped]] = {
     "TRAIN.MIXED_PRECISION": lambda on, values: {"TRAIN.PRECISION": "fp16" if on else "fp32"},
-    "DATA.REVERSE_INPUT_CHANNEL": lambda on, values: {"DATA.CHANNEL_ORDER": "bgr" if on else "rgb"},
+    "SOLVER.CLIP_GRADIENT": lambda norm, values: {"SOLVER.CLIP_GRAD_L2NORM": max(norm, 0.0)},
+    "TRAIN.CHECKPOINT_INFLATE": lambda how, values: {"TRAIN.CHECKPOINT_INFLATE": _inflation(how)},
+    "TRAIN.DATASET": lambda name, values: {"TRAIN.DATASET": _dataset(name)},
+    "TEST.DATASET": lambda name, values: {"TEST.DATASET": _dataset(name)},
     "DATA.ENSEMBLE_METHOD": lambda way, values: {"TEST.ENSEMBLE": "logits"} if way == "sum" else {},
     "MODEL.LOSS_FUNC": lambda name, values: _loss(name),
     "BN.USE_PRECISE_STATS": lambda on, values: _must_be_off(on),
     "BN.NUM_BATCHES_PRECISE": lambda batches, values: {},
     "TRAIN.CHECKPOINT_EPOCH_RESET": lambda on, values: {},
     **legacy_uniformer.REWRITTEN,
+    **legacy_motionformer.REWRITTEN,
+    **legacy_xvit.REWRITTEN,
 }
 
+BACKBONES = ("uniformer", "uniformerv2", "vit", "xvit")
+"""Architectures of published files that are here; a backbone of your own is named by MODEL.BACKBONE."""
 
-def translate(origins: dict[str, Origin]) -> dict[str, Origin]:
+
+def translate(origins: dict[str, Origin], told: bool = True) -> dict[str, Origin]:
     """One source's values under today's keys; a key that is set by its own name wins.
 
-    Keys that had no effect where they come from are left out, with a note in the log.
+    Keys that had no effect where they come from are left out, with a note in the log where `told`.
     """
     values = {dotted: origin.value for dotted, origin in origins.items()}
-    idle = legacy_uniformer.without_effect(values)
+    _refuse_foreign(origins)
+    idle = set().union(*(family.without_effect(values) for family in FAMILIES))
     translated: dict[str, Origin] = {}
     for dotted, origin in origins.items():
+        if dotted in idle:
+            continue
         if dotted in REWRITTEN:
             for key, value in _rewrite(dotted, origin, values).items():
                 place = origin.place if key == dotted else f"{origin.place} ({dotted})"
@@ -51,11 +65,13 @@ def translate(origins: dict[str, Origin]) -> dict[str, Origin]:
         elif dotted in RENAMED:
             place = f"{origin.place} ({dotted})"
             translated.setdefault(RENAMED[dotted], Origin(place, origin.value))
-        elif dotted not in idle:
+        else:
             translated[dotted] = origin
-    for key, value in legacy_uniformer.implied(values).items():
-        translated.setdefault(key, Origin("as published", value))
-    if idle:
+    for family in FAMILIES:
+        for key, value in family.implied(values).items():
+            if key in family.OVERRULES or key not in translated:
+                translated[key] = Origin("as published", value)
+    if idle and told:
         logger.warning("without effect, left out: %s", ", ".join(sorted(idle)))
     return translated
 
@@ -67,6 +83,32 @@ def _rewrite(dotted: str, origin: Origin, values: Mapping[str, Any]) -> Mapped:
         raise ConfigError(f"{origin.place}: {dotted} = {origin.value!r}: {error}") from error
 
 
+def _refuse_foreign(origins: Mapping[str, Origin]) -> None:
+    """One line for a whole file of an architecture that is not here, instead of one for each of its keys."""
+    arch, name = (origins.get(key) for key in ("MODEL.ARCH", "MODEL.MODEL_NAME"))
+    if name and str(name.value).startswith("Uniformer_light"):
+        raise ConfigError(
+            f"{name.place}: MODEL.MODEL_NAME = {name.value!r}: UniFormer's light models (XXS, XS) leave out tokens by the "
+            "weights of a class token, a backbone that is not here; uniformer (S, B, L) is"
+        )
+    is_vit = name and name.value == "VisionTransformer"
+    if arch and not is_vit and str(arch.value).lower() not in BACKBONES:
+        raise ConfigError(
+            f"{arch.place}: MODEL.ARCH = {arch.value!r}: an architecture that is not here; there is {', '.join(BACKBONES)} "
+            "(docs/migration.md). A backbone of your own: MODEL.BACKBONE and IMPORT (docs/extending)"
+        )
+
+
+def _dataset(name: Any) -> Any:
+    """Today's name of a data set: UniFormer's lists of frames, Motionformer's capitals."""
+    return legacy_uniformer.dataset(legacy_motionformer.dataset(name))
+
+
+def _inflation(how: Any) -> Any:
+    """PySlowFast has a switch; a word says how."""
+    return {True: "mean", False: ""}.get(how, how) if isinstance(how, bool) else how
+
+
 def _must_be_off(on: Any) -> Mapped:
     if on:
         raise ConfigError("precise BatchNorm statistics are not supported; leave the key out")
@@ -75,6 +117,8 @@ def _must_be_off(on: Any) -> Mapped:
 
 def _loss(name: Any) -> Mapped:
     """Soft or hard targets need no key here; several labels a video are a matter of the data."""
+    if legacy_xvit.loss(name) is not None:
+        return legacy_xvit.loss(name) or {}
     if name in ("bce", "bce_logit"):
         return {"DATA.MULTI_LABEL": True}
     if name not in ("cross_entropy", "soft_cross_entropy"):

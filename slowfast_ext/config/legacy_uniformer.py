@@ -11,11 +11,15 @@ Values = Mapping[str, Any]
 _EMIM_TYPES = ("extra_attn64", "extra_attn128")
 _FRAME_LISTS = {"sth": "segment", "hmdb": "dense"}
 
+OVERRULES: frozenset[str] = frozenset()
+"""What the code did whatever the file says."""
+
 NO_EFFECT = {
     *("MODEL.MODEL_NAME", "MODEL.SINGLE_PATHWAY_ARCH", "MODEL.MULTI_PATHWAY_ARCH"),
     *("DATA.INPUT_CHANNEL_NUM", "DATA.MC", "DATA.THREAD", "AUG.RE_SPLIT", "TRAIN.SAVE_LATEST"),
     *("UNIFORMER.STAGE_TYPE", "UNIFORMER.PRUNE_RATIO", "UNIFORMER.TRADE_OFF"),
     *("UNIFORMER.TEMPORAL_ATTN", "UNIFORMER.ATTN_DROP_PATH", "UNIFORMER.CONSENSUS"),
+    "UNIFORMER.HEAD_DROPOUT_RATE",
     *("UNIFORMER.SPECIAL_INIT", "UNIFORMER.LAYERNORM_INITIALIZATION"),
 }
 _NO_EFFECT_ON_UNIFORMER = {"MODEL.DROPOUT_RATE", "AUG.COLOR_JITTER"}
@@ -32,7 +36,12 @@ def implied(values: Values) -> Mapped:
     """What UniFormer's code did without a key for it."""
     mapped: Mapped = {}
     if _is_uniformer(values):
-        mapped |= {"DATA.FRAME_SPACING": "linspace", "TEST.ENSEMBLE": "logits"}
+        mapped |= {"DATA.FRAME_SPACING": "linspace", "DATA.ANTIALIAS": False}
+        mapped |= {
+            "TEST.ENSEMBLE": "logits",
+            "TRAIN.PRECISION": "fp16",
+            "SOLVER.CLIP_GRAD_L2NORM": 20.0,
+        }
     if values.get("TRAIN.DATASET", values.get("TEST.DATASET")) in _FRAME_LISTS:
         sampling = _FRAME_LISTS[values.get("TRAIN.DATASET", values.get("TEST.DATASET"))]
         mapped |= {"DATA.SAMPLING": sampling, "DATA.CHANNEL_ORDER": "bgr"}
@@ -86,8 +95,20 @@ def _recomputed(blocks: Any, values: Values) -> Mapped:
     return {"MODEL.CHECKPOINT_BLOCKS": blocks if values.get("MODEL.USE_CHECKPOINT", True) else [0]}
 
 
-def _dataset(key: str) -> Callable[[Any, Values], Mapped]:
-    return lambda name, values: {key: "frames" if name in _FRAME_LISTS else name}
+def dataset(name: Any) -> Any:
+    """Today's name of a data set."""
+    return "frames" if name in _FRAME_LISTS else name
+
+
+def _mlp_ratio(ratio: Any, values: Values) -> Mapped:
+    """A list has one value for each stage; here all stages have the same."""
+    if isinstance(ratio, list):
+        if len(set(ratio)) != 1:
+            raise ConfigError(
+                "stages of different ratios are not supported; no published model has them"
+            )
+        ratio = ratio[0]
+    return {"UNIFORMER.MLP_RATIO": ratio}
 
 
 REWRITTEN: dict[str, Callable[[Any, Values], Mapped]] = {
@@ -102,8 +123,7 @@ REWRITTEN: dict[str, Callable[[Any, Values], Mapped]] = {
     "UNIFORMER.PRETRAIN_NAME": _pretrained,
     "UNIFORMER.QKV_SCALE": _must_be_unset,
     "UNIFORMER.REPRESENTATION_SIZE": _must_be_unset,
-    "TRAIN.DATASET": _dataset("TRAIN.DATASET"),
-    "TEST.DATASET": _dataset("TEST.DATASET"),
+    "UNIFORMER.MLP_RATIO": _mlp_ratio,
     "TEST.TEST_BEST": lambda on, values: {"TEST.CHECKPOINT_FILE_PATH": "best"} if on else {},
     "TEST.ADD_SOFTMAX": lambda on, values: {"TEST.ENSEMBLE": "probs" if on else "logits"},
 }

@@ -64,7 +64,7 @@ def load_text(text: str, name: str, pairs: Sequence[str] = ()) -> CfgNode:
     values.pop("IMPORT", None)
     known = schema()
     kept = {key: origin for key, origin in translate(values).items() if key in known}
-    cfg, problems = _fitted({**kept, **translate(_read_pairs(pairs, known))}, known)
+    cfg, problems = _fitted({**kept, **translate(read_pairs(pairs, known))}, known)
     raise_problems(problems, kept)
     cfg.freeze()
     return cfg
@@ -98,15 +98,17 @@ def merge(
 def _refuse_mistakes(sources: Sequence[Values], pairs: Sequence[str]) -> None:
     """Raise ConfigError for mistakes in keys and values before the models, and with them torch, are loaded."""
     keys = known_keys()
-    origins = _origins(sources, pairs, keys)
+    origins = _origins(sources, pairs, keys, told=False)
     fitted = [_fit(dotted, origin.value, keys) for dotted, origin in origins.items()]
     raise_problems([problem for _, problem in fitted if problem], origins)
 
 
-def _origins(sources: Sequence[Values], pairs: Sequence[str], keys: Keys) -> Values:
+def _origins(
+    sources: Sequence[Values], pairs: Sequence[str], keys: Keys, told: bool = True
+) -> Values:
     origins: Values = {}
-    for source in [*sources, _read_pairs(pairs, keys)]:
-        origins.update(translate(source))
+    for source in [*sources, read_pairs(pairs, keys)]:
+        origins.update(translate(source, told))
     return origins
 
 
@@ -193,7 +195,8 @@ def _read_text(text: str) -> Any:
         return text
 
 
-def _read_pairs(pairs: Sequence[str], keys: Keys) -> Values:
+def read_pairs(pairs: Sequence[str], keys: Keys) -> Values:
+    """Values of the pairs of a command line."""
     return {
         key: Origin(COMMAND_LINE, text if _is_text(key, keys) else _read_text(text))
         for key, text in split_pairs(pairs)

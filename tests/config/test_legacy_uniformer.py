@@ -182,7 +182,7 @@ def test_todays_files_are_left_alone(load, caplog):
         ),
         ("UNIFORMER:\n  QKV_SCALE: 0.5\n", "not supported"),
         ("BN:\n  USE_PRECISE_STATS: True\n", "not supported"),
-        ("MODEL:\n  ARCH: slowfast\n", "BACKBONES has no 'slowfast'"),
+        ("MODEL:\n  ARCH: slowfast\n", "an architecture that is not here; there is uniformer"),
         ("MODEL:\n  LOSS_FUNC: hinge\n", "losses are"),
     ],
 )

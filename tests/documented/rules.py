@@ -89,6 +89,8 @@ RUN = [
     Run(r"(python )?tools/visualize.py --cfg exp/motion_vit_trajectory", replace={"CHECKPOINT": "trajectory.pyth"}, writes=["pictures/*.png"]),
     Run(r"slowfast-ext export --weights", ["--out", "exported.onnx"], replace={r"output/checkpoints/checkpoint_best\.pyth": "CHECKPOINT"}, says="error", writes=["exported.onnx"]),
     Run(r"(slowfast-ext lists|tools/make_lists.py) TREE LISTS", replace={"tools/make_lists.py": "slowfast-ext lists"}, says="train with: ", writes=["LISTS/train.csv", "LISTS/classes.txt"]),
+    Run(r"slowfast-ext migrate .*--out", writes=["OURS.yaml"], says="keys differ"),
+    Run(r"slowfast-ext migrate", says="the program's own, without a key"),
     Run(r"slowfast-ext doctor", ["--quick"], says="fit for training"),
     Run(r"(python )?tools/run_net.py --cfg configs/data/", [*SMALL_RUN, "OUTPUT_DIR", "published{number}"], replace={r"exp/<name>/config.yaml": "tiny.yaml"}, says="top1|map|action"),
     Run(r"bash exp/motion_vit_joint/run.sh", [*MOTION, "SOLVER.MAX_EPOCH", "5", "TRAIN.EVAL_PERIOD", "5"], writes=["output/motion_vit_joint/checkpoints/*.pyth"]),

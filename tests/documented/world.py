@@ -37,6 +37,7 @@ def furnish(folder: Path) -> None:
         for index in range(2):
             write_clip(folder / name / f"{index}.mp4", index, index)
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY_YAML))
+    (folder / "THEIRS.yaml").write_text(yaml.safe_dump({"MODEL": {"ARCH": "uniformer"}}))
     for name, write in WRITERS.items():
         (folder / "data" / name).mkdir(parents=True)
         write(folder / "data" / name)
