@@ -6,7 +6,17 @@ The exit code is 0 where the measurement reaches its targets.
 import importlib
 import sys
 
-NAMES = ("attention", "data", "engine", "exports", "growth", "model", "soak", "throughput")
+NAMES = (
+    "attention",
+    "data",
+    "engine",
+    "exports",
+    "growth",
+    "launches",
+    "model",
+    "soak",
+    "throughput",
+)
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in NAMES:

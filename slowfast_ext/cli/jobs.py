@@ -44,6 +44,7 @@ def train_and_test(cfg: CfgNode) -> None:
             ends.callback(screen.clear)
             setup_logging(world, options.output_dir, screen)
             torch.use_deterministic_algorithms(options.deterministic, warn_only=True)
+            torch.set_float32_matmul_precision(options.matmul_precision)
             for fact in filter(None, (environment(world), taken_over)):
                 logger.info(fact)
             _run(cfg, world, stop, screen)

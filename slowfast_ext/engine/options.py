@@ -42,6 +42,11 @@ class RunOptions(Options):
         600, "longest wait of a collective before the job fails", unit="s", low=1
     )
     deterministic: bool = option(False, "ask torch for deterministic kernels (slower on CUDA)")
+    matmul_precision: str = option(
+        "highest",
+        "products of fp32 matrices: highest is fp32; high is TF32 on an NVIDIA GPU, several times faster there, with 10 bits after the point; medium may be bf16",
+        choices=("highest", "high", "medium"),
+    )
 
 
 @section("TRAIN", "Training")

@@ -5,11 +5,9 @@ Shapes: B batch, N tokens, C channels.
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
 from torch.utils.checkpoint import checkpoint
 
 from slowfast_ext.models.attention import Grid
@@ -37,23 +35,8 @@ def drop_path_rates(last: float, depth: int) -> list[float]:
     return torch.linspace(0, last, depth, device="cpu").tolist()
 
 
-class QuickGELU(nn.Module):
-    """x * sigmoid(1.702 x), CLIP's approximation of the GELU; as a SiLU it saves one tensor for the backward pass."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..] -> [..]."""
-        return silu(1.702 * x) / 1.702
-
-
 NORMS: dict[str, Callable[..., nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
 """Norms by name, constructed with a width and `eps`."""
-
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "gelu": nn.GELU,
-    "gelu_tanh": partial(nn.GELU, approximate="tanh"),
-    "quick_gelu": QuickGELU,
-}
-"""Activations of an MLP by name."""
 
 
 class Mlp(nn.Module):

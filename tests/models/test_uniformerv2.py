@@ -10,6 +10,7 @@ from slowfast_ext.analysis.cost import cost_of
 from slowfast_ext.analysis.maps import attention_map, record
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import build_model
+from slowfast_ext.models.activations import QuickGELU
 from slowfast_ext.models.attention import AttentionOptions
 from slowfast_ext.models.attention.frames import by_frame, prefix_first
 from slowfast_ext.models.attention.grid import Grid
@@ -17,7 +18,7 @@ from slowfast_ext.models.backbones import BackboneSpec
 from slowfast_ext.models.backbones.uniformerv2 import UniFormerV2, UniformerV2Options
 from slowfast_ext.models.backbones.uniformerv2_blocks import GlobalBlock
 from slowfast_ext.models.build import ModelOptions
-from slowfast_ext.models.layers import DropPath, QuickGELU
+from slowfast_ext.models.layers import DropPath
 
 OPTIONS = UniformerV2Options(
     patch_size=8, embed_dim=24, depth=3, num_heads=3, global_layers=(1, 2), global_heads=2

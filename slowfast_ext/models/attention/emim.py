@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from slowfast_ext.models.activations import QuickGELU
 from slowfast_ext.models.attention.base import ATTENTION, Attention, AttentionSpec
 from slowfast_ext.models.attention.emim_window import (
     explicit_window_attention,
@@ -50,14 +51,6 @@ class EmimOptions(Options):
             raise self.error("window", "has no centre", "give two odd sizes, e.g. [7, 7]")
 
 
-class QuickGelu(nn.Module):
-    """x * sigmoid(1.702 x)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..] -> [..]."""
-        return x * torch.sigmoid(1.702 * x)
-
-
 @ATTENTION.register("emim", EmimOptions)
 class Emim(Attention):
     """Appearance (softmax of the affinities with the window, on values) plus motion (an MLP of the affinities).
@@ -79,7 +72,7 @@ class Emim(Attention):
         index_SK = window_index(self.size, options.window)
         self.register_buffer("index", index_SK, persistent=False)
         first, last = nn.Linear(cells, 4 * cells), nn.Linear(4 * cells, spec.head_dim)
-        self.motion = nn.Sequential(first, QuickGelu(), last)
+        self.motion = nn.Sequential(first, QuickGELU(), last)
         channels = options.context_channels
         self.context_channels = (
             min(channels, spec.head_dim) if isinstance(channels, int) else spec.head_dim

@@ -35,7 +35,7 @@ def temporal_shift(x_BNC: Tensor, grid: Grid, fold: int, group: int = 0) -> Tens
     moved = _shift_frames(patches.unflatten(1, (grid.t, grid.space)), fold, group).flatten(1, 2)
     if grid.framewise:
         prefix = _shift_frames(prefix.unflatten(1, (grid.t, -1)), fold, group).flatten(1, 2)
-    return torch.cat([prefix, moved], dim=1)
+    return torch.cat([prefix, moved], dim=1) if grid.prefix else moved
 
 
 def _shift_frames(x_BTMC: Tensor, fold: int, group: int) -> Tensor:
@@ -43,7 +43,7 @@ def _shift_frames(x_BTMC: Tensor, fold: int, group: int) -> Tensor:
     for frames in x_BTMC.split(group or x_BTMC.shape[1], dim=1):
         ahead, behind, own = frames.split([fold, fold, frames.shape[-1] - 2 * fold], dim=-1)
         parts.append(torch.cat([shifted(ahead, 1, 1), shifted(behind, 1, -1), own], dim=-1))
-    return torch.cat(parts, dim=1)
+    return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
 
 def spatial_shift(x_BNC: Tensor, grid: Grid, fold: int, start: int) -> Tensor:
@@ -59,5 +59,5 @@ def spatial_shift(x_BNC: Tensor, grid: Grid, fold: int, start: int) -> Tensor:
         shifted(below, 2, 1),
         shifted(above, 2, -1),
     ]
-    x_BTHWC = torch.cat([before, *moved, after], dim=-1)
-    return torch.cat([prefix, x_BTHWC.flatten(1, 3)], dim=1)
+    patches = torch.cat([before, *moved, after], dim=-1).flatten(1, 3)
+    return torch.cat([prefix, patches], dim=1) if grid.prefix else patches

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from slowfast_ext.models.activations import QuickGELU
 from slowfast_ext.models.attention import AttentionSpec, Grid
 from slowfast_ext.models.backbones.base import BACKBONES, Backbone, BackboneSpec
 from slowfast_ext.models.backbones.uniformerv2_blocks import FrameEmbed, GlobalBlock, SpaceBlock
 from slowfast_ext.models.backbones.vit_positions import resize_space
 from slowfast_ext.models.blocks import BlockSpec
-from slowfast_ext.models.layers import QuickGELU, drop_path_rates, init_transformer, run_blocks
+from slowfast_ext.models.layers import drop_path_rates, init_transformer, run_blocks
 from slowfast_ext.options import Options, Problem, option, pair, section
 
 _EPS = 1e-5

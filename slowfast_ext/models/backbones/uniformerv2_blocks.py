@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.models.activations import QuickGELU
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.attention.frames import by_frame, prefix_first
 from slowfast_ext.models.attention.softmax import explicit_softmax
@@ -19,7 +20,7 @@ from slowfast_ext.models.attention.space import Space
 from slowfast_ext.models.backbones.uniformer_blocks import norm_linear
 from slowfast_ext.models.blocks import Block, BlockSpec, build_block
 from slowfast_ext.models.depthwise import DepthwiseConv3d
-from slowfast_ext.models.layers import DropPath, Mlp, QuickGELU
+from slowfast_ext.models.layers import DropPath, Mlp
 
 
 class FrameEmbed(nn.Module):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from slowfast_ext.models.activations import ACTIVATIONS
 from slowfast_ext.models.attention import AttentionSpec, Grid
 from slowfast_ext.models.backbones.base import BACKBONES, Backbone, BackboneSpec
 from slowfast_ext.models.backbones.vit_embed import PatchEmbed
@@ -17,7 +18,6 @@ from slowfast_ext.models.backbones.vit_pool import POOLS, Pool, PoolSpec
 from slowfast_ext.models.backbones.vit_positions import POSITIONS, RESIZES
 from slowfast_ext.models.blocks import Block, BlockSpec, build_block
 from slowfast_ext.models.layers import (
-    ACTIVATIONS,
     NORMS,
     drop_path_rates,
     init_transformer,
