@@ -88,7 +88,12 @@ class TrainOptions(Options):
     precision: str = option(
         "fp32", "autocast precision of the forward pass", choices=("fp32", "bf16", "fp16")
     )
-    compile: bool = option(False, "torch.compile the model")
+    compile: bool | str = option(
+        False,
+        "torch.compile the model: True as a whole, blocks one block for all that are alike, which takes seconds instead of minutes",
+        choices=(False, True, "blocks"),
+        types=(bool, str),
+    )
     sharding: str = option(
         "none",
         "what each process holds of the model: none: all of it; fsdp: a part of every parameter, its gradient, its optimizer state and its moving average, for models beyond the memory of a GPU",

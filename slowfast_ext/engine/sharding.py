@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from slowfast_ext.engine.distributed import World
 from slowfast_ext.engine.options import TrainOptions
+from slowfast_ext.models.compile import blocks_of, compile_blocks
 
 _SYNC_BUFFERS = next(
     name
@@ -41,18 +42,11 @@ def shard(model: nn.Module, options: TrainOptions, world: World) -> None:
     fully_shard(model, mesh=mesh)
 
 
-def blocks_of(model: nn.Module) -> Iterator[nn.Module]:
-    """The members of the outermost module lists: the blocks of transformers, the blocks of stages."""
-    for child in model.children():
-        if isinstance(model, nn.ModuleList) and not isinstance(child, nn.ModuleList):
-            yield child
-        else:
-            yield from blocks_of(child)
-
-
 def as_called(model: nn.Module, options: TrainOptions, world: World) -> nn.Module:
     """The model as the loop calls it: compiled where asked for, gradients averaged over processes."""
-    called: Any = torch.compile(model) if options.compile else model
+    called: Any = torch.compile(model) if options.compile is True else model
+    if options.compile == "blocks":
+        compile_blocks(model)
     if world.size == 1 or isinstance(model, FSDPModule):
         return called
     settings: dict[str, Any] = {

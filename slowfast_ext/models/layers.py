@@ -14,19 +14,28 @@ from slowfast_ext.models.attention import Grid
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training a sample's residual branch is dropped with probability `rate`, else scaled up."""
+    """Stochastic depth: in training a sample's residual branch is dropped with probability `rate`, else scaled up.
+
+    A compiler sees the rate as a tensor, so that blocks which differ in nothing else share a program.
+    """
+
+    survival: Tensor
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.rate = rate
+        self.rate, self.is_active = rate, rate > 0
+        self.register_buffer("survival", torch.tensor(1.0 - rate), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, ..] -> [B, ..]."""
-        if not self.training or self.rate == 0.0:
+        if not (self.training and self.is_active):
             return x
+        shape = [x.shape[0]] + [1] * (x.ndim - 1)
+        if torch.compiler.is_compiling():
+            survives = torch.rand(shape, device=x.device) < self.survival
+            return x * (survives / self.survival.clamp(min=1e-6)).to(x.dtype)
         survival = 1.0 - self.rate
-        noise = torch.empty([len(x)] + [1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
-        noise = noise.bernoulli_(survival)
+        noise = torch.empty(shape, dtype=x.dtype, device=x.device).bernoulli_(survival)
         return x * (noise.div_(survival) if survival > 0 else noise)
 
 
