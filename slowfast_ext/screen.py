@@ -16,10 +16,21 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from slowfast_ext.safe_text import visible
+
 FILE_ONLY = {"screen": "never"}
 STEP = {"screen": "plain"}
 
-STAMPED = logging.Formatter("[%(asctime)s] %(message)s", "%m/%d %H:%M:%S")
+
+class _Visible(logging.Formatter):
+    """Lines of text alone: nothing in a name or message moves the cursor or breaks the encoding."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(visible, super().format(record).split("\n")))
+
+
+PLAIN = _Visible()
+STAMPED = _Visible("[%(asctime)s] %(message)s", "%m/%d %H:%M:%S")
 REDRAW_SECONDS = 0.1
 
 _BAR = 16
@@ -139,6 +150,7 @@ class LiveScreen(Screen):
 class _LiveHandler(logging.Handler):
     def __init__(self, screen: LiveScreen) -> None:
         super().__init__()
+        self.setFormatter(PLAIN)
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -9,7 +9,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "slowfast_ext"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 FLOORS = (
-    {"errors", "options", "registry", "files", "screen", "released", "processes", "lock"},
+    {
+        "errors",
+        "options",
+        "registry",
+        "files",
+        "safe_text",
+        "screen",
+        "released",
+        "processes",
+        "lock",
+    },
     {"config"},
     {"tasks", "loggers"},
     {"data", "models"},

@@ -3,6 +3,7 @@
 import ast
 import functools
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from slowfast_ext.errors import (
     WriteError,
 )
 from slowfast_ext.registry import unknown_name
+from slowfast_ext.safe_text import visible
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -32,6 +34,8 @@ Main = Callable[[Sequence[str] | None], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 2 for a name that is none. Only the module of the command is imported."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
     name, *rest = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     found = commands()
     if name in ("-h", "--help"):
@@ -77,7 +81,7 @@ def reported(main: Main) -> Main:
             print(error, file=sys.stderr)
             return EXIT_NOT_WRITTEN
         except (ConfigError, DataError, CheckpointError, ExportError) as error:
-            print(error, file=sys.stderr)
+            print("\n".join(map(visible, str(error).split("\n"))), file=sys.stderr)
             return EXIT_USER_ERROR
         except (
             BrokenPipeError

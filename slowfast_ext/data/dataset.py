@@ -294,13 +294,14 @@ def _read(source: Source, record: VideoRecord, indices: np.ndarray, short_side: 
     _, height, width, _ = frames_THWC.shape
     if max(height, width) > MAX_ASPECT * min(height, width):
         raise DataError(
-            f"{record.path} ({record.location}): frames are {width}x{height}: no crop of such a strip has a meaning"
+            f"{record.shown}: frames are {width}x{height}: no crop of such a strip has a meaning"
         )
     return frames_THWC.permute(0, 3, 1, 2)
 
 
 def _bad(index: int, record: VideoRecord, error: DataError) -> BadSample:
-    return BadSample(index, record.path, record.location, str(error))
+    reason = str(error).removeprefix(f"{record.shown}: ")
+    return BadSample(index, record.path, record.location, reason)
 
 
 def _give_up(bad: Sequence[BadSample]) -> str:

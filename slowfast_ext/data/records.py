@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from slowfast_ext.registry import Registry
+from slowfast_ext.safe_text import visible
 
 DATASETS = Registry("DATASETS")
 
@@ -33,6 +34,11 @@ class VideoRecord:
     start_frame: int | None = None
     end_frame: int | None = None
     fps: float | None = None
+
+    @property
+    def shown(self) -> str:
+        """Path and location for a message, whatever bytes are in them."""
+        return f"{visible(self.path)} ({visible(self.location)})"
 
 
 @dataclass(frozen=True)

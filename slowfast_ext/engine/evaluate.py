@@ -19,6 +19,7 @@ from slowfast_ext.engine.options import TestOptions
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.errors import DataError, Interrupted
 from slowfast_ext.processes import StopRequest
+from slowfast_ext.safe_text import visible
 from slowfast_ext.tasks import Evaluation, Task
 from slowfast_ext.tasks.base import Labels
 
@@ -58,7 +59,7 @@ def evaluate(
                 raise Interrupted(f"stopped by {stop.name} during an evaluation; start it again")
             counts += batch.counts
             for bad in batch.bad:
-                errors[bad.index] = f"{bad.path} ({bad.location}): {bad.reason}"
+                errors[bad.index] = f"{visible(bad.path)} ({visible(bad.location)}): {bad.reason}"
                 if on_decode_error == "error":
                     raise DataError(f"{errors[bad.index]}; TEST.ON_DECODE_ERROR is error")
             if len(batch.index_B):

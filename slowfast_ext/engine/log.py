@@ -213,6 +213,7 @@ class TrainingLog:
         """The means of the epoch that is the `done`th to be done, and what could not be read in it."""
         sums = self._meter.read_epoch()
         reading = {"bad_samples": int(sums["bad"]), "reading": dict(self._errors.report())}
+        self._errors.check(sums["bad"], sums["videos"], whole_epoch=True)
         where = {"epoch": f"{done}/{self._max_epoch}"}
         means = self._meter.means(sums)
         self._stats.write({"_type": "train_epoch", **where, **means, **reading}, done)

@@ -1,6 +1,5 @@
 """What went wrong in reading training samples: counted, listed once a file, a reason to stop when much."""
 
-import csv
 import io
 import logging
 from collections import Counter
@@ -10,11 +9,12 @@ from slowfast_ext.data.loader import BadSample, Batch
 from slowfast_ext.engine.distributed import World, gather_objects
 from slowfast_ext.errors import DataError
 from slowfast_ext.files import append_text
+from slowfast_ext.safe_text import write_rows
 
 logger = logging.getLogger(__name__)
 
 FILE = "bad_videos.csv"
-_ENOUGH_SAMPLES = 100
+_ENOUGH_READS = 100
 
 
 class ReadErrors:
@@ -33,13 +33,19 @@ class ReadErrors:
             if sample.path not in self._reported:
                 self._new.setdefault(sample.path, sample)
 
-    def check(self, bad: float, read: float) -> None:
-        """Raise DataError when more than DATA.MAX_BAD_SHARE of the samples read were bad."""
-        if read >= _ENOUGH_SAMPLES and bad / read > self._max_share:
-            raise DataError(
-                f"{bad:.0f} of {read:.0f} training samples could not be read, more than DATA.MAX_BAD_SHARE "
-                f"= {self._max_share}; they are listed in {self._path}. Run tools/data.py check, or raise the share"
-            )
+    def check(self, bad: float, good: float, whole_epoch: bool = False) -> None:
+        """Raise DataError when more than DATA.MAX_BAD_SHARE of all reads failed (all processes take part).
+
+        Within an epoch a share is told from chance only after some reads; at its end it is what it is.
+        """
+        reads = bad + good
+        if bad <= self._max_share * reads or (reads < _ENOUGH_READS and not whole_epoch):
+            return
+        self._list_files()
+        raise DataError(
+            f"{bad:.0f} of {reads:.0f} reads of training samples failed, more than DATA.MAX_BAD_SHARE = "
+            f"{self._max_share:g}; the files are listed in {self._path}. Run slowfast-ext data check, or raise the share"
+        )
 
     def report(self) -> Counter[str]:
         """List the files that are new since the last report, once each (all processes take part).
@@ -65,8 +71,7 @@ class ReadErrors:
             return
         logger.warning("%d training files could not be read, see %s", len(found), self._path)
         text = io.StringIO(newline="")
-        rows = csv.writer(text, lineterminator="\n")
         if not self._path.exists():
-            rows.writerow(("path", "listed at", "reason"))
-        rows.writerows((s.path, s.location, s.reason) for s in found.values())
+            write_rows(text, [("path", "listed at", "reason")])
+        write_rows(text, ((s.path, s.location, s.reason) for s in found.values()))
         append_text(self._path, text.getvalue())

@@ -1,6 +1,5 @@
 """What a test leaves in OUTPUT_DIR/results: scores, metrics, predictions, unreadable videos and the tables of the task."""
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from safetensors.torch import save_file
 
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.files import write_atomically
+from slowfast_ext.safe_text import write_rows
 from slowfast_ext.tasks import Evaluation, Metrics, Task
 
 FOLDER = "results"
@@ -62,7 +62,7 @@ def _write_scores(path: Path, evaluation: Evaluation) -> None:
 def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(rows)
+            write_rows(file, rows)
 
     write_atomically(path, write)
 

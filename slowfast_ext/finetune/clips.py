@@ -13,6 +13,7 @@ from slowfast_ext.data.annotations.media import VIDEO_SUFFIXES, is_video, some
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import SPLITS
 from slowfast_ext.errors import DataError
+from slowfast_ext.safe_text import visible
 
 COLUMNS = {
     "path": ("path", "video", "file"),
@@ -169,7 +170,11 @@ def _split_named(word: str, location: str) -> str:
 
 
 def _require_files(path: Path, clips: Sequence[Clip]) -> None:
-    missing = [f"{clip.path} ({clip.location})" for clip in clips if not os.path.isfile(clip.path)]
+    missing = [
+        f"{visible(clip.path)} ({visible(clip.location)})"
+        for clip in clips
+        if not os.path.isfile(clip.path)
+    ]
     if missing:
         raise DataError(
             f"{path}: {len(missing)} of {len(clips)} files are not there: {some(missing)}; paths start from the "

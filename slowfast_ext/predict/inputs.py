@@ -128,7 +128,7 @@ class Inputs:
 
 def reason_of(error: DataError, record: VideoRecord) -> str:
     """An error without the path and location before it, in one line."""
-    text = str(error).removeprefix(f"{record.path} ({record.location}): ")
+    text = str(error).removeprefix(f"{record.shown}: ")
     return " ".join(text.split())
 
 

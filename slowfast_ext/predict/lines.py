@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from slowfast_ext.errors import DataError
 from slowfast_ext.files import write_atomically
 from slowfast_ext.predict.prediction import Classes, Prediction
+from slowfast_ext.safe_text import guarded, unguarded
 
 Key = tuple[str, str]
 """Video and start of the window ("" where it is whole)."""
@@ -29,13 +31,13 @@ class AppendedFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab", buffering=0)
             self._trim()
-            self.text = self.path.read_text(encoding="utf-8")
+            self.text = _text_of(self.path)
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{self.path}: cannot be written to: {_reason(error)}") from error
 
     def append(self, text: str) -> None:
         """Add lines; all of them or, on a full disk, none."""
-        before, rest = os.fstat(self._file.fileno()).st_size, text.encode()
+        before, rest = os.fstat(self._file.fileno()).st_size, _bytes_of(text)
         try:
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
@@ -113,14 +115,13 @@ class Lines:
             if self._csv:
                 rows: Iterable[dict[str, Any]] = csv.DictReader(io.StringIO(text))
             else:
-                rows = (json.loads(line) for line in text.splitlines())
+                rows = (json.loads(line) for line in text.split("\n") if line)
             for row in rows:
                 start = row.get("start")
-                self.done.add(
-                    (row["video"], f"{float(start):.3f}" if start not in (None, "") else "")
-                )
+                video = unguarded(row["video"]) if self._csv else row["video"]
+                self.done.add((video, f"{float(start):.3f}" if start not in (None, "") else ""))
                 if row.get("error"):
-                    self.failed.add(row["video"])
+                    self.failed.add(video)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{self.path}: has lines that are no predictions; name another file, or remove this one"
@@ -170,10 +171,19 @@ def without_errors(path: Path, is_error: Callable[[str], bool]) -> None:
     """Take the lines out of a file that tell of errors."""
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    lines = re.findall(r"[^\n]*\n|[^\n]+", _text_of(path))
     kept = [line for line in lines if not (line.endswith("\n") and is_error(line))]
     if len(kept) < len(lines):
-        write_atomically(path, lambda target: target.write_text("".join(kept), encoding="utf-8"))
+        write_atomically(path, lambda target: target.write_bytes(_bytes_of("".join(kept))))
+
+
+def _text_of(path: Path) -> str:
+    """With names in it that are no UTF-8 as Python has them."""
+    return path.read_bytes().decode("utf-8", "surrogateescape")
+
+
+def _bytes_of(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def csv_error(line: str) -> bool:
@@ -246,7 +256,7 @@ def _start(window: tuple[float, float] | None) -> str:
 
 def _csv_line(row: Sequence[object]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(row)
+    csv.writer(text, lineterminator="\n").writerow([guarded(cell) for cell in row])
     return text.getvalue()
 
 

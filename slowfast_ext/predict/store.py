@@ -13,6 +13,7 @@ from slowfast_ext.errors import DataError
 from slowfast_ext.files import write_atomically
 from slowfast_ext.predict.features import Features
 from slowfast_ext.predict.lines import AppendedFile, csv_error, remember, without_errors
+from slowfast_ext.safe_text import guarded, unguarded, visible
 
 SETTINGS = "settings.json"
 COLUMNS = ("video", "file", "shape", "fps", "seconds", "error")
@@ -49,10 +50,12 @@ class FeatureFolder:
         if not self._index.text:
             self._index.append(",".join(COLUMNS) + "\n")
         for path in sorted(self.folder.glob("index*.csv")):
-            for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
-                self._files[row["video"]] = row["file"]
+            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+            for row in csv.DictReader(io.StringIO(text)):
+                video = unguarded(row["video"])
+                self._files[video] = row["file"]
                 if row["error"]:
-                    self.failed.add(row["video"])
+                    self.failed.add(video)
 
     @property
     def done(self) -> set[str]:
@@ -78,7 +81,7 @@ class FeatureFolder:
                     np.savez(file, **arrays)
             else:
                 whole = {key: value.contiguous() for key, value in tensors.items()}
-                save_file(whole, target, metadata={"video": features.video})
+                save_file(whole, target, metadata={"video": visible(features.video)})
 
         write_atomically(self.folder / name, save)
         shape = "x".join(map(str, features.features.shape))
@@ -102,5 +105,5 @@ class FeatureFolder:
 
     def _note(self, row: Sequence[object]) -> None:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(row)
+        csv.writer(text, lineterminator="\n").writerow([guarded(cell) for cell in row])
         self._index.append(text.getvalue())

@@ -214,9 +214,14 @@ class Task:
     def best_by(self, wanted: str) -> str:
         """The metric that chooses the best checkpoint: TEST.METRIC, or the first where its default is none of ours.
 
-        Raises ConfigError for any other name.
+        Raises ConfigError for any other name, and for a task that has no metric at all.
         """
         names = self.metric_names
+        if not names:
+            raise ConfigError(
+                f"{self.name} has no metric to choose the best checkpoint by; "
+                f"list one in its `metrics`, or register one with tasks=('{self.name}',)"
+            )
         if wanted in names:
             return wanted
         if wanted != ScoreOptions().metric:

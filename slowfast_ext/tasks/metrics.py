@@ -25,12 +25,19 @@ class Evaluation:
     """Scores [M, K] of each head for every video of a set, in list order; 0 for one that could not be decoded.
 
     `labels` is what the task makes of the videos' labels, `decoded` is bool [M], `errors` says by video what failed.
+    Metrics count a video that is not `scored` as wrong, whatever its scores are.
     """
 
     scores: tuple[Tensor, ...]
     labels: Tensor
     decoded: Tensor
     errors: dict[int, str]
+
+    @property
+    def scored(self) -> Tensor:
+        """Videos that were decoded and whose scores are numbers, bool [M]."""
+        are_numbers = [~scores_MK.isnan().any(1) for scores_MK in self.scores]
+        return torch.stack([self.decoded, *are_numbers]).all(0)
 
     def counted(self, policy: str) -> "Evaluation":
         """The videos that metrics are taken over: all, or only the decoded where `policy` is `skip`."""
@@ -91,34 +98,34 @@ def top5_acc(evaluation: Evaluation) -> float:
 def mean_class_acc(evaluation: Evaluation) -> float:
     """Mean over the classes that occur of their top-1 accuracy."""
     (scores_MK,), label_M = evaluation.scores, evaluation.labels[:, 0]
-    hit_M = hits(scores_MK, label_M, evaluation.decoded, 1)
+    hit_M = hits(scores_MK, label_M, evaluation.scored, 1)
     return mean_class_accuracy(hit_M, label_M, scores_MK.shape[1])
 
 
 @metric("map")
 def mean_ap(evaluation: Evaluation) -> float:
     """Mean average precision; `labels` are multi-hot [M, K]."""
-    return mean_average_precision(evaluation.scores[0], evaluation.labels)
+    return mean_average_precision(evaluation.scores[0], evaluation.labels, evaluation.scored)
 
 
 def top_k_accuracy(evaluation: Evaluation, k: int) -> float:
     """Videos whose label is among the k best in every head."""
     per_head = [
-        hits(scores_MK, evaluation.labels[:, head], evaluation.decoded, k)
+        hits(scores_MK, evaluation.labels[:, head], evaluation.scored, k)
         for head, scores_MK in enumerate(evaluation.scores)
     ]
     return 100.0 * torch.stack(per_head).all(0).double().mean().item()
 
 
-def hits(scores_MK: Tensor, label_M: Tensor, decoded_M: Tensor, k: int) -> Tensor:
-    """Whether the label is among the k best, bool [M]. A tie counts against the video.
+def hits(scores_MK: Tensor, label_M: Tensor, scored_M: Tensor, k: int) -> Tensor:
+    """Whether the label is among the k best, bool [M]. A tie counts against the video, as does a missing score.
 
     The rank of the label is the number of classes that score at least as much, so the answer does not
-    depend on how a sort breaks ties. A video that was not decoded, or whose scores are NaN, is never right.
+    depend on how a sort breaks ties.
     """
     own_M1 = scores_MK.gather(1, label_M[:, None])
     rank_M = (scores_MK >= own_M1).sum(1)
-    return (rank_M >= 1) & (rank_M <= k) & decoded_M
+    return (rank_M <= k) & scored_M
 
 
 def mean_class_accuracy(hit_M: Tensor, label_M: Tensor, num_classes: int) -> float:
@@ -129,16 +136,32 @@ def mean_class_accuracy(hit_M: Tensor, label_M: Tensor, num_classes: int) -> flo
     return 100.0 * (right_K[present_K] / sizes_K[present_K]).double().mean().item()
 
 
-def mean_average_precision(scores_MK: Tensor, target_MK: Tensor) -> float:
-    """Mean over the classes that occur of the average precision (area of the step curve)."""
-    order_MK = scores_MK.argsort(dim=0, descending=True, stable=True)
-    ranked_MK = target_MK.gather(0, order_MK).double()
-    found_MK = ranked_MK.cumsum(0)
-    position_M1 = torch.arange(1, len(ranked_MK) + 1, dtype=torch.float64)[:, None]
-    positives_K = ranked_MK.sum(0)
-    present_K = positives_K > 0
-    precision_K = (ranked_MK * found_MK / position_M1).sum(0)[present_K] / positives_K[present_K]
-    return 100.0 * precision_K.mean().item()
+def mean_average_precision(scores_MK: Tensor, target_MK: Tensor, scored_M: Tensor) -> float:
+    """Mean over the classes that occur of the average precision (area of the step curve), as scikit-learn defines it.
+
+    Videos of equal score are found together. One that is not `scored` is never found: it has no place in the
+    ranking, and the classes that it shows lose its share. NaN where no class occurs.
+    """
+    positives_K = target_MK.sum(0)
+    found = zip(scores_MK[scored_M].T, target_MK[scored_M].T, positives_K, strict=True)
+    precisions = [
+        _average_precision(scores_M, target_M, positives)
+        for scores_M, target_M, positives in found
+        if positives > 0
+    ]
+    return 100.0 * torch.stack(precisions).mean().item() if precisions else float("nan")
+
+
+def _average_precision(scores_M: Tensor, target_M: Tensor, positives: Tensor) -> Tensor:
+    """Sum over the thresholds of the precision there, times the recall that they add."""
+    score_M, order_M = scores_M.sort(descending=True)
+    found_M = target_M[order_M].double().cumsum(0)
+    last_of_ties = torch.ones_like(score_M, dtype=torch.bool)
+    last_of_ties[:-1] = score_M[1:] < score_M[:-1]
+    found_T = found_M[last_of_ties]
+    position_T = 1 + last_of_ties.nonzero()[:, 0]
+    added_T = found_T.diff(prepend=found_T.new_zeros(1))
+    return (added_T * found_T / position_T).sum() / positives
 
 
 def confusion(scores_MK: Tensor, label_M: Tensor) -> Tensor:

@@ -55,4 +55,5 @@ class MultiLabel(Task):
         (logits_BK,), target_BK = heads_of(output), targets[0]
         best_B1 = logits_BK.detach().argmax(-1, keepdim=True)
         right_B = target_BK.gather(1, best_B1)[:, 0] >= target_BK.amax(-1)
+        right_B &= ~logits_BK.isnan().any(-1)
         return (100 * right_B.sum().double(),)

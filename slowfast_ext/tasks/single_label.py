@@ -59,11 +59,9 @@ class SingleLabel(Task):
         """Percent of clips whose heaviest target class is the best, and among the five best, in every head."""
         right1 = right5 = torch.ones((), dtype=torch.bool, device=targets[0].device)
         for logits_BK, target_BK in zip(heads_of(output), targets, strict=True):
-            label_B1 = target_BK.argmax(-1, keepdim=True)
-            best_BK = logits_BK.detach().topk(min(5, logits_BK.shape[-1])).indices
-            hit_BK = best_BK == label_B1
-            right1 = right1 & hit_BK[:, :1].any(1)
-            right5 = right5 & hit_BK.any(1)
+            label_B, are_numbers_B = target_BK.argmax(-1), ~logits_BK.isnan().any(-1)
+            right1 = right1 & hits(logits_BK, label_B, are_numbers_B, 1)
+            right5 = right5 & hits(logits_BK, label_B, are_numbers_B, 5)
         return 100 * right1.sum().double(), 100 * right5.sum().double()
 
     def tables(self, evaluation: Evaluation, names: Sequence[Sequence[str]]) -> Iterator[Table]:
@@ -76,20 +74,16 @@ class SingleLabel(Task):
 
 
 def _confusion_rows(evaluation: Evaluation, names: Sequence[str]) -> Iterator[Sequence[object]]:
-    (scores_MK,), decoded_M, label_M = (
-        evaluation.scores,
-        evaluation.decoded,
-        evaluation.labels[:, 0],
-    )
+    (scores_MK,), scored_M, label_M = evaluation.scores, evaluation.scored, evaluation.labels[:, 0]
     yield ["label \\ predicted", *names]
-    table_KK = confusion(scores_MK[decoded_M], label_M[decoded_M])
+    table_KK = confusion(scores_MK[scored_M], label_M[scored_M])
     for name, row in zip(names, table_KK.tolist(), strict=True):
         yield [name, *row]
 
 
 def _class_rows(evaluation: Evaluation, names: Sequence[str]) -> Iterable[Sequence[object]]:
     label_M = evaluation.labels[:, 0]
-    hit_M = hits(evaluation.scores[0], label_M, evaluation.decoded, 1)
+    hit_M = hits(evaluation.scores[0], label_M, evaluation.scored, 1)
     yield "class", "name", "videos", "right", "accuracy"
     for index, name in enumerate(names):
         own_M = label_M == index

@@ -1,5 +1,7 @@
 """Class-folder trees: three ways of naming splits, and lists that carry the same labels."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,3 +126,28 @@ def test_real_actions(video_dir):
     assert len(clips) == 249
     assert len(tree_classes(clips)) == 7
     assert sum(clip.split == "val" for clip in clips) == 85
+
+
+HOSTILE = (b"caf\xe9.mp4", b"\x1b[31mred.mp4", b"=1+1.mp4", b" -x.mp4", "ümlaut é.mp4".encode())
+
+
+def test_names_of_any_bytes(tmp_path):
+    """Of videos and classes: from the tree itself and from the lists that are made of it."""
+    tree, lists = tmp_path / "tree", tmp_path / "lists"
+    for folder in (b"a", b"b\xff\x1b"):
+        os.makedirs(os.path.join(os.fsencode(tree), b"train", folder))
+        for name in HOSTILE:
+            shutil.copy(__file__, os.path.join(os.fsencode(tree), b"train", folder, name))
+    read_class_folders = DATASETS.get("class_folders")
+    tree_set = read_class_folders(Lists(str(tree)), "train")
+    assert tree_set.class_names == (("a", "b\\udcff\\x1b"),)
+    assert write_lists(str(tree), str(lists)) == {"train.csv": 2 * len(HOSTILE)}
+    list_set = DATASETS.get("kinetics")(Lists(str(lists), str(tree)), "train")
+    assert list_set.class_names == tree_set.class_names
+    for videos in (tree_set, list_set):
+        assert {os.path.basename(os.fsencode(r.path)) for r in videos} == set(HOSTILE)
+        assert all(os.path.isfile(r.path) and r.shown.isprintable() for r in videos)
+    (tree / "train" / "a" / "two\nlines.mp4").touch()
+    with pytest.raises(DataError, match=r"two\\nlines.mp4 0': a name with a line break"):
+        write_lists(str(tree), str(lists))
+    assert len(read_class_folders(Lists(str(tree)), "train")) == 2 * len(HOSTILE) + 1

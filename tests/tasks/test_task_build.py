@@ -3,6 +3,8 @@ import pytest
 from slowfast_ext.config import load_config
 from slowfast_ext.engine.checks import CHECKS
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.tasks import METRICS, TASKS, Task
+from slowfast_ext.tasks.base import ScoreOptions
 
 
 @pytest.mark.parametrize(
@@ -27,3 +29,24 @@ def test_what_does_not_fit_the_task_is_said_at_the_start(pairs, words):
 
 def test_multi_label_takes_its_own_metric_for_the_default():
     load_config([], ["DATA.MULTI_LABEL", "True"], CHECKS)
+
+
+def test_every_task_has_a_metric_that_can_be_best():
+    for name, kind in TASKS:
+        task = kind(() if name == "masked_pretraining" else [3] * len(kind.head_names))
+        first = task.metric_names[0]
+        assert task.best_by(ScoreOptions().metric) in task.metric_names
+        assert task.best_by(first) == first
+        assert first in METRICS
+        with pytest.raises(ConfigError, match=f"{name} has no metric 'f2'"):
+            task.best_by("f2")
+
+
+def test_a_task_without_a_metric_is_told_at_the_start(monkeypatch):
+    class Silent(Task):
+        metrics = ()
+
+    monkeypatch.setitem(TASKS._things, "silent", Silent)
+    monkeypatch.setitem(TASKS._options, "silent", ())
+    with pytest.raises(ConfigError, match=r"TEST.METRIC.*silent has no metric"):
+        load_config([], ["TASK", "silent"], CHECKS)

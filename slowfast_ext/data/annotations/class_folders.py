@@ -18,6 +18,7 @@ from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import DATASETS, SPLITS, VideoRecord, VideoSet
 from slowfast_ext.data.storage.pack import INDEX_FILE
 from slowfast_ext.errors import DataError
+from slowfast_ext.safe_text import visible
 
 TABLE = "clips.tsv"
 COLUMNS = ("path", "class", "split")
@@ -88,7 +89,14 @@ def write_lists(root: str, folder: str) -> dict[str, int]:
         by_file.setdefault(f"{clip.split}.csv", []).append(line)
     os.makedirs(folder, exist_ok=True)
     for name, lines in {**by_file, "classes.txt": list(names)}.items():
-        Path(folder, name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        broken = [line for line in lines if "\n" in line or "\r" in line]
+        if broken:
+            raise DataError(
+                f"'{visible(broken[0])}': a name with a line break has no place in a list; rename it, or train on the "
+                "tree itself (TRAIN.DATASET class_folders)"
+            )
+        text = "\n".join(lines) + "\n"
+        Path(folder, name).write_text(text, encoding="utf-8", errors="surrogateescape")
     return {name: len(lines) for name, lines in sorted(by_file.items())}
 
 
@@ -108,7 +116,9 @@ def _read_table(path: str) -> Iterator[TreeClip]:
                 f"{location}: {len(fields)} fields where the header names {len(columns)}"
             )
         row = dict(zip(columns, fields, strict=True))
-        yield TreeClip(row["path"], row["class"], _split_named(row["split"], location), location)
+        yield TreeClip(
+            row["path"], visible(row["class"]), _split_named(row["split"], location), location
+        )
 
 
 def _split_named(word: str, location: str) -> str:
@@ -144,11 +154,11 @@ def _videos(root: str, part: str) -> Iterator[tuple[str, str]]:
     """Path from the root and class of every video in the class folders of `root/part`."""
     for video in sorted(Path(root, part).glob("*/*")):
         if is_video(video.name) and not video.name.startswith("."):
-            yield str(video.relative_to(root)), video.parent.name
+            yield str(video.relative_to(root)), visible(video.parent.name)
 
 
 def _every_fifth(paths: list[str]) -> frozenset[str]:
     """A fifth of a class's videos, at least one of two: those whose names hash lowest, on any machine."""
-    ranked = sorted(paths, key=lambda path: hashlib.sha1(path.encode()).hexdigest())
+    ranked = sorted(paths, key=lambda path: hashlib.sha1(os.fsencode(path)).hexdigest())
     count = max(round(len(paths) / VAL_PART), 1) if len(paths) > 1 else 0
     return frozenset(ranked[:count])

@@ -97,7 +97,7 @@ def keep_present(video_set: VideoSet, allow_missing: float) -> VideoSet:
         for record, path in found
         if path
     ]
-    missing = [f"{record.path} ({record.location})" for record, path in found if not path]
+    missing = [record.shown for record, path in found if not path]
     note = f"{video_set.split}: {len(present)} of {len(found)} listed files present"
     if len(missing) > allow_missing * len(found) or not present:
         raise DataError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.errors import DataError
 from slowfast_ext.options import Options, option, section
+from slowfast_ext.safe_text import visible
 
 
 @section("DATA", "Videos, clips and views")
@@ -127,7 +128,7 @@ class Lists:
 
 def read_names(path: str) -> tuple[str, ...]:
     """A class name a line, in the order of the labels."""
-    names = tuple(text.strip() for _, text in read_lines(path))
+    names = tuple(visible(text.strip()) for _, text in read_lines(path))
     twice = (
         {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()
     )

@@ -9,24 +9,28 @@ from slowfast_ext.errors import DataError
 
 Row = dict[str, str]
 
+_OTHER_ENCODINGS = ("\udcff\udcfe", "\udcfe\udcff")
+"""How UTF-16 begins."""
+
 
 def read_lines(path: str) -> Iterator[tuple[str, str]]:
     """("file:line", text) of each line that is not blank; a byte-order mark and CRLF are dropped.
 
-    Raises DataError for a file that is missing or not text.
+    Names may be any bytes, as on disk: those that are no UTF-8 come as Python has them in paths. Raises DataError for a
+    file that is missing or not text.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
             for number, line in enumerate(file, 1):
+                if "\0" in line or (number == 1 and line.startswith(_OTHER_ENCODINGS)):
+                    raise DataError(
+                        f"{path}:{number}: not a text file in UTF-8; save it as UTF-8, or point the configuration at "
+                        "the right file"
+                    )
                 if line.strip():
                     yield f"{path}:{number}", line.strip("\r\n")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not a text file in UTF-8 (byte {error.start} is {error.object[error.start]:#x});"
-            " save it as UTF-8, or point the configuration at the right file"
-        ) from error
 
 
 def read_table(path: str, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:

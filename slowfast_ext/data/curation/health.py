@@ -4,7 +4,6 @@ Each is opened and decoded to its last frame by the reader of training, which ou
 crash their decoder. Verdicts are saved by path, size and time of change, so a second run looks only at what is new.
 """
 
-import csv
 import json
 import os
 from collections import Counter
@@ -19,6 +18,7 @@ from slowfast_ext.data.dataset import Source, recounted
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
+from slowfast_ext.safe_text import visible, write_rows
 
 OK, SHORT, MISSING, UNREADABLE, EMPTY = "ok", "short", "missing", "unreadable", "empty"
 VERDICTS = (OK, SHORT, MISSING, UNREADABLE, EMPTY)
@@ -70,7 +70,7 @@ def inspect(record: VideoRecord, source: CheckedSource, every_frame: bool = True
         found = recounted(partial(_decoded, source=source, every_frame=every_frame), record)
         claimed = max(_claimed_frames(record, source), promised)
     except DataError as error:
-        reason = str(error).removeprefix(f"{record.path} ({record.location}): ")
+        reason = str(error).removeprefix(f"{record.shown}: ")
         return Verdict(UNREADABLE, reason, num_bytes=num_bytes)
     if claimed <= found.num_frames:
         return replace(found, num_bytes=num_bytes)
@@ -172,13 +172,13 @@ def write_report(found: Sequence[Found], path: str) -> None:
     """A tab-separated row a video, the ones with a fault first."""
     columns = [field.name for field in fields(Verdict)]
     with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t")
-        writer.writerow(["path", "location", *columns])
+        rows: list[list[object]] = [["path", "location", *columns]]
         for record, verdict in sorted(
             found, key=lambda pair: (pair[1].verdict == OK, pair[0].path)
         ):
-            row = [str(getattr(verdict, column)).replace("\n", " ") for column in columns]
-            writer.writerow([record.path, record.location, *row])
+            row = [" ".join(str(getattr(verdict, column)).split()) for column in columns]
+            rows.append([record.path, record.location, *row])
+        write_rows(file, rows, delimiter="\t")
 
 
 def summary(video_set: VideoSet, found: Sequence[Found]) -> list[str]:
@@ -187,6 +187,6 @@ def summary(video_set: VideoSet, found: Sequence[Found]) -> list[str]:
     lines = [f"{video_set.split}: {counts[OK]} of {len(found)} videos are sound"]
     for kind in (SHORT, MISSING, UNREADABLE, EMPTY):
         if counts[kind]:
-            paths = sorted(f"{r.path} ({v.detail})" for r, v in found if v.verdict == kind)
+            paths = sorted(f"{visible(r.path)} ({v.detail})" for r, v in found if v.verdict == kind)
             lines.append(f"  {kind}: {counts[kind]}: {some(paths)}")
     return lines

@@ -24,6 +24,9 @@ MAX_PIXELS = 2**26
 _LIMITS = {"max_pixels": str(MAX_PIXELS)}
 _MANY_STREAMS = 64
 
+_STRICT = {"mjpeg": {"err_detect": "explode"}}
+"""Decoders that fill what is damaged with whatever the memory held before, and do not say so, are to give nothing."""
+
 _ANY_TEXT = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
@@ -87,7 +90,7 @@ def _decodable(stream: VideoStream) -> VideoStream:
             f"has frames of {codec.width}x{codec.height} pixels; at most {MAX_PIXELS} are decoded"
         )
     codec.thread_count = 1
-    codec.options = {**codec.options, **_LIMITS}
+    codec.options = {**codec.options, **_LIMITS, **_STRICT.get(codec.name, {})}
     return stream
 
 

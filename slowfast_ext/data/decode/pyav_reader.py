@@ -99,6 +99,9 @@ class PyAVReader:
         for picture in self._from_key(key, set(stamps)):
             if picture.pts is None or picture.pts > last:
                 return False
+            # What covers up damage depends on all that was decoded before: only a read from the start is sure.
+            if picture.is_corrupt:
+                return False
             # h264 may refresh the picture in strips: then what is marked as a key frame is none.
             begun |= picture.pts == key and picture.pict_type == PictureType.I
             # Two packets may make an interlaced picture: neither is safely left out.
@@ -125,7 +128,10 @@ class PyAVReader:
             if self.lean and self.index.codec in SKIPPING_CODECS:
                 decode.codec.skip_frame = "DEFAULT" if packet.pts in ahead else "NONREF"
             ahead.discard(packet.pts)
-            yield from decode(packet)
+            pictures = decode(packet)
+            if decode.damaged:
+                return
+            yield from pictures
             if self.lean and not ahead:
                 yield from decode(Packet())
                 return

@@ -246,4 +246,4 @@ def _named(record: VideoRecord) -> Iterator[None]:
     except (DataError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         kind = type(error) if isinstance(error, DataError) else DataError
-        raise kind(f"{record.path} ({record.location}): {reason}") from error
+        raise kind(f"{record.shown}: {reason}") from error
