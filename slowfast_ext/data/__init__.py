@@ -1,0 +1,1 @@
+"""Videos -> clips: annotations, decoding, sampling, augmentation, loading."""
