@@ -1,14 +1,15 @@
 """Writes docs/first_five_minutes.md anew: the first commands of a newcomer and all that they print, word for word.
 
-    python examples/record_first_minutes.py
+    python examples/record_first_minutes.py [KEY VALUE ...]
 
-The commands run in a scratch folder with a terminal of 100 columns. Paths of the scratch folder are left out, and of a
+Pairs are shown and given to the training and the test: a slow machine may record a shorter run. The commands run in a scratch folder with a terminal of 100 columns. Paths of the scratch folder are left out, and of a
 progress line that redraws itself the last state is kept.
 """
 
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,10 +35,15 @@ COMMANDS = [
 HEAD = """# The first five minutes, recorded
 
 All commands and all of their output, as a terminal of {columns} columns shows them: {cores} CPU cores, no GPU, torch {torch}. Written by
-`python examples/record_first_minutes.py`; {minutes} in all, on a machine that had other work too. The package was installed before.
+`python examples/record_first_minutes.py`; {minutes} in all. The package was installed before.{shortened}
 
 ![The terminal at the end of training](pictures/terminal.svg)
 """
+
+SHORTENED = """
+
+**This recording is of a shortened run**: the pairs behind `run.sh` make it so small that it learns nothing yet. Without them the same
+command reaches 85.6 to 92.5 %."""
 
 
 def run(command: str, folder: Path) -> str:
@@ -109,24 +115,32 @@ def main() -> None:
     """Run all, write page and picture."""
     import torch
 
+    pairs = sys.argv[1:]
     folder = Path(tempfile.mkdtemp(prefix="first_minutes_"))
     furnish(folder)
     parts, started, coloured = [], time.monotonic(), ""
+    training = ""
     for command in COMMANDS:
         if "CLIP" in command:
             clip = next(iter(sorted(folder.glob("datasets/**/val/**/*.mp4"))))
             command = command.replace("datasets/CLIP.mp4", str(clip.relative_to(folder)))
+        if command.endswith(".sh"):
+            command = shlex.join([*command.split(), *pairs])
         shown = settled(run(command, folder))
-        if command.endswith("run.sh"):
-            coloured = shown
+        if "run.sh" in command:
+            coloured, training = shown, command
         parts.append(f"```console\n$ {command}\n{plain(shown, folder)}\n```")
     minutes = f"{(time.monotonic() - started) / 60:.0f} minutes"
     head = HEAD.format(
-        columns=COLUMNS, cores=os.cpu_count(), torch=torch.__version__, minutes=minutes
+        columns=COLUMNS,
+        cores=os.cpu_count(),
+        torch=torch.__version__,
+        minutes=minutes,
+        shortened=SHORTENED if pairs else "",
     )
     PAGE.write_text("\n".join([head, *parts]) + "\n", encoding="utf-8")
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115
-    console.print(Text("$ bash exp/motion_uniformer_joint/run.sh", style="bold"))
+    console.print(Text(f"$ {training}", style="bold"))
     console.print(Text.from_ansi(plain_paths(coloured, folder)))
     console.save_svg(str(PICTURE), title="slowfast-ext")
     shutil.rmtree(folder)

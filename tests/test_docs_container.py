@@ -29,8 +29,13 @@ def test_every_line_is_an_instruction_that_docker_knows(parsed):
 @pytest.mark.parametrize("base", ["debian:bookworm-slim", "nvidia/cuda:12.8.1-base-ubuntu24.04"])
 def test_the_base_is_an_argument(parsed, base):
     parsed.build_args = {"BASE": base}
-    assert parsed.structure[[s["instruction"] for s in parsed.structure].index("FROM")]["value"] == "${BASE}"
-    built = dockerfile_parse.DockerfileParser(fileobj=io.BytesIO(TEXT.encode()), build_args={"BASE": base})
+    assert (
+        parsed.structure[[s["instruction"] for s in parsed.structure].index("FROM")]["value"]
+        == "${BASE}"
+    )
+    built = dockerfile_parse.DockerfileParser(
+        fileobj=io.BytesIO(TEXT.encode()), build_args={"BASE": base}
+    )
     assert built.baseimage == base
     assert base in TEXT
 
@@ -47,7 +52,10 @@ def test_it_installs_as_install_md_says(parsed):
 
 def test_what_it_starts_is_the_console_command(parsed):
     assert steps(parsed, "ENTRYPOINT") == ['["slowfast-ext"]']
-    assert '[project.scripts]\nslowfast-ext = "slowfast_ext.cli:main"' in (ROOT / "pyproject.toml").read_text()
+    assert (
+        '[project.scripts]\nslowfast-ext = "slowfast_ext.cli:main"'
+        in (ROOT / "pyproject.toml").read_text()
+    )
     folder = steps(parsed, "WORKDIR")[0]
     assert f"{folder}/.venv/bin" in steps(parsed, "ENV")[0]  # where setup.sh puts it
     assert ".venv/bin" in (ROOT / "tools/setup.sh").read_text()

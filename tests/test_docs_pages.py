@@ -45,7 +45,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_links_lead_somewhere(path):
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", re.sub(r"```.*?```", "", text_of(path), flags=re.S)):
+    for target in re.findall(
+        r"\]\(([^)#\s]+)(?:#[^)]*)?\)", re.sub(r"```.*?```", "", text_of(path), flags=re.S)
+    ):
         if not re.match(r"[a-z]+:", target):
             assert (path.parent / target).exists(), target
 
@@ -59,7 +61,9 @@ def test_keys_and_experiments_exist(path):
     sections = {key.rsplit(".", n)[0] for key in known for n in range(1, key.count(".") + 1)}
     own = ("LRA.", "README.", "CONTRIBUTING.", "INSTALL.", "CHANGELOG.")
     for key in re.findall(r"(?<![\w./])[A-Z][A-Z0-9]+(?:\.[A-Z][A-Z0-9_]+)+(?![\w.]*\w)", text):
-        foreign = key.startswith(own) or path.name == "migration.md" or key.split(".")[1] in MADE_THERE
+        foreign = (
+            key.startswith(own) or path.name == "migration.md" or key.split(".")[1] in MADE_THERE
+        )
         names = {key, f"ATTENTION.{key}"}  # a table of attention leaves the section out
         assert names & known.keys() or names & sections or foreign, f"no key {key}"
     for name in re.findall(r"exp/([a-z]\w*[a-zA-Z0-9])(?![\w.*{$]|_[*{$])", text):

@@ -26,7 +26,7 @@ PROGRAMS = (
     "tools/compare.py", "tools/report.py", "tools/convert_weights.py", "tools/make_lists.py", "tools/profile_net.py",
 )  # fmt: skip
 
-NO_COMMAND = r"(pip|torchrun) \(?(for|or) .*|python -c .*"
+NO_COMMAND = r"(pip|torchrun) \(?(for|or) .*|python -c .*|docker limits .*"
 """Sentences that begin like a command, and Python inside a command."""
 
 _PROGRAM = "|".join(re.escape(program) for program in sorted(PROGRAMS, key=len, reverse=True))

@@ -81,7 +81,7 @@ RUN = [
     Run(r"slowfast-ext train --cfg exp/motion_vit_joint/config.yaml IMPORT", [*MOTION, "OUTPUT_DIR", "pooled"], writes=["pooled/results/metrics.json"]),
     Run(r"slowfast-ext data check", ["MOTION.NUM_TRAIN", "24", "MOTION.NUM_VAL", "12", "OUTPUT_DIR", "checked"], replace={"NAME": "motion_uniformer_joint"}, says="usable videos"),
     Run(r"python tools/data.py check", says="usable videos", writes=["out/data/report_train.tsv", "out/data/clean/*.csv"]),
-    Run(r"python tools/data.py (stats|transcode|browse)", [*SMALL_RUN, "OUTPUT_DIR", "looked_at"], says="picture: |copied; set DATA.PATH_PREFIX|browse_0.png"),
+    Run(r"python tools/data.py (stats|transcode|browse|pack)", [*SMALL_RUN, "OUTPUT_DIR", "looked_at"], says="picture: |copied; set DATA.PATH_PREFIX|DATA.PATH_PREFIX|browse_0.png"),
     Run(r"slowfast-ext profile", ["--no-time"], replace={"NAME": "motion_uniformer_joint"}, says=r"parameters +\d"),
     Run(r"slowfast-ext convert --cfg exp/NAME/config.yaml IN OUT", replace={"exp/NAME/": "runs/mine/"}, says="written: ", writes=["OUT"]),
     Run(r"slowfast-ext visualize", writes=["{--html}"]),
@@ -95,9 +95,16 @@ RUN = [
     Run(r"(python )?tools/run_net.py --cfg configs/data/", [*SMALL_RUN, "OUTPUT_DIR", "published{number}"], replace={r"exp/<name>/config.yaml": "tiny.yaml"}, says="top1|map|action"),
     Run(r"bash exp/motion_vit_joint/run.sh", [*MOTION, "SOLVER.MAX_EPOCH", "5", "TRAIN.EVAL_PERIOD", "5"], writes=["output/motion_vit_joint/checkpoints/*.pyth"]),
     Run(r"OUTPUT_ROOT=output/seed\$seed bash exp/motion_vit_\$name/\$script.sh", [*MOTION, "RNG_SEED", "0"], replace={r"\$seed": "0", r"\$name": "divided", r"\$script": "run"}),
+    Run(r"slowfast-ext train --cfg (FILE|exp/NAME/config.yaml) --print-cfg", replace={"NAME": "motion_vit_joint", "FILE": "exp/motion_vit_joint/config.yaml"}, says="SOLVER.BASE_LR: "),
 ]  # fmt: skip
 
 NOT_RUN = {
+    r"docker ": "no docker here; tests/test_docs_container.py reads the Dockerfile",
+    r"mkdocs build": "tests/test_docs_pages.py builds the site into a scratch folder",
+    r"slowfast-ext data pack|slowfast-ext train --cfg exp/NAME/config.yaml .*_packed": "tests/data/test_pack.py packs and trains from packs",
+    r"python docs/pictures/who_meets_whom.py": "writes a picture of the pages",
+    r"python examples/record_first_minutes.py": "writes a page, in as many minutes as it tells",
+    r"bash exp/my_experiment/": "a folder that the reader makes",
     r"bash tools/setup.sh|PYTHON=\S+ bash tools/setup.sh|PIP_ARGS=": "makes an environment from the package index: the first step of .ci/run",
     r"source .venv/bin/activate": "that environment",
     r"pip install": "changes the environment; tests/test_package.py installs the wheel",
@@ -114,7 +121,7 @@ NOT_RUN = {
     r"slowfast-ext test --weights": "public weights; tests/engine/test_public_weights.py tests small files of each layout",
     r"slowfast-ext predict --model": "public weights; tests/predict runs the same on small ones",
     r"slowfast-ext export --model": "public weights",
-    r"slowfast-ext convert --cfg CONFIG --to videomae": "tests/models/test_masked.py writes and reads such a file",
+    r"slowfast-ext convert --cfg \S+ --to videomae": "public weights of another layout; tests/tools/test_convert_weights.py converts small ones",
     r"python tools/visualize.py --cfg exp/motionformer_ssv2": "a full-size model on 16 x 224 x 224; the other pages draw small ones",
     r"(OUTPUT_ROOT=\S+ )?bash exp/motion_videomae": "tests/engine/test_end_to_end.py pre-trains and finetunes",
 }
