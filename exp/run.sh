@@ -11,7 +11,8 @@
 #                    SIGUSR1 (or SIGTERM) makes the run finish its step, write a checkpoint and end with code 75;
 #                    the job then puts itself back in the queue and goes on from that checkpoint.
 #
-# Exit codes: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 75 interrupted after a checkpoint.
+# Exit codes: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 74 a file cannot be written (full disk),
+#             75 interrupted after a checkpoint.
 # Environment: PYTHON (interpreter; .venv of the checkout if there is one), OUTPUT_ROOT (results, default output/).
 set -uo pipefail
 

@@ -108,5 +108,10 @@ def end_children(seconds: float = 3.0) -> None:
     deadline = time.monotonic() + seconds
     for child in children:
         child.join(max(0.0, deadline - time.monotonic()))
+    for child in children:
         if child.is_alive():
-            child.kill()
+            with contextlib.suppress(
+                RuntimeError
+            ):  # torch tells of a loader process that is killed
+                child.kill()
+                child.join()

@@ -75,13 +75,13 @@ def run_here(job: Callable[[], None]) -> int:
         os.write(int(errors), text.encode())
     elif text:
         print(text, file=sys.stderr, flush=True)
-    end_children()
     return code
 
 
 def _outcome(job: Callable[[], None]) -> tuple[int, str]:
+    """Exit code and words."""
     try:
-        job()
+        _run_to_its_end(job)
         return EXIT_OK, ""
     except Interrupted as stop:
         return EXIT_INTERRUPTED, str(stop)
@@ -96,6 +96,14 @@ def _outcome(job: Callable[[], None]) -> tuple[int, str]:
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
             return EXIT_NOT_WRITTEN, f"a file was not written ({error}); free some space"
         return EXIT_FAILED, traceback.format_exc()
+
+
+def _run_to_its_end(job: Callable[[], None]) -> None:
+    try:
+        job()
+    finally:
+        # Before the loaders are dropped, which would wait for each of their processes in turn.
+        end_children()
 
 
 class _Workers:
