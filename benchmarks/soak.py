@@ -91,6 +91,15 @@ class Run:
         except subprocess.TimeoutExpired:
             return None, ""
 
+    def is_gone(self) -> bool:
+        """Whether all its processes end by themselves."""
+        deadline = time.monotonic() + PATIENCE
+        while _group(self.process.pid):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
+
     def kill(self) -> None:
         """End all that is left of it."""
         with suppress(ProcessLookupError):
@@ -181,6 +190,8 @@ class Soak:
     def _judge(self, run: Run, fault: str, allowed: set[int]) -> int | None:
         before = time.monotonic()
         code, errors = run.ended()
+        if not run.is_gone():
+            self.surprises.append(f"{fault}: processes outlive the run")
         run.kill()
         if code not in allowed or (code in (74, 75) and "Traceback" in errors):
             took = time.monotonic() - before
@@ -278,14 +289,26 @@ def _flip_entry(index: Path, chance: random.Random) -> bool:
     return False
 
 
+def _processes() -> list[tuple[int, str, int, int]]:
+    """Process, state, parent and group of all there are."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, parent, group = stat.read_text().rpartition(")")[2].split()[:3]
+            found.append((int(stat.parent.name), state, int(parent), int(group)))
+    return found
+
+
+def _group(number: int) -> list[int]:
+    """The living members of a process group."""
+    return [pid for pid, state, _, group in _processes() if group == number and state != "Z"]
+
+
 def _children(root: int) -> dict[int, list[int]]:
     """Parent -> children, from a process downwards."""
     below: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            below.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(
-                int(stat.parent.name)
-            )
+    for pid, _, parent, _ in _processes():
+        below.setdefault(parent, []).append(pid)
     found, todo = {}, [root]
     while todo:
         parent = todo.pop()
