@@ -1,5 +1,6 @@
 """Shared fixtures: folders of reference data that a checkout may lack."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def pytest_collection_modifyitems(items):
         quick = inside[0] in QUICK and item.path.name not in NOT_QUICK
         if quick and not item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.quick)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a run keeps in the user's cache goes to a folder of the tests, in the processes that they start too."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 def _folder(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """Keys of PySlowFast and its descendants that have another name or form here."""
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -71,9 +72,14 @@ def translate(origins: dict[str, Origin], told: bool = True) -> dict[str, Origin
         for key, value in family.implied(values).items():
             if key in family.OVERRULES or key not in translated:
                 translated[key] = Origin("as published", value)
-    if idle and told:
+    if idle and told and _speaks():
         logger.warning("without effect, left out: %s", ", ".join(sorted(idle)))
     return translated
+
+
+def _speaks() -> bool:
+    """Whether this process is the one of a run that says what all of them find: not one that a launcher started."""
+    return os.environ.get("RANK", "0") == "0" and "SLOWFAST_LAUNCHER" not in os.environ
 
 
 def _rewrite(dotted: str, origin: Origin, values: Mapping[str, Any]) -> Mapped:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import torch
 from yacs.config import CfgNode
 
 from slowfast_ext.config import Problem, options_of
@@ -37,8 +38,16 @@ def check_run(cfg: CfgNode) -> Iterable[Problem]:
     """Batches that the processes cannot share, and options that exclude each other."""
     processes = processes_on_this_node(options_of(cfg, RunOptions))
     if cfg.TRAIN.ENABLE and cfg.TRAIN.BATCH_SIZE % processes:
+        gpus = torch.cuda.device_count()
+        here = (
+            f" on a machine with {gpus or 'no'} GPU{'s' if gpus > 1 else ''}"
+            if processes > gpus
+            else ""
+        )
         yield Problem(
-            "TRAIN.BATCH_SIZE", f"does not divide among {processes} processes", "use a multiple"
+            "TRAIN.BATCH_SIZE",
+            f"does not divide among the {processes} processes that NUM_GPUS = {cfg.NUM_GPUS} starts{here}",
+            "use a multiple, or NUM_GPUS 1 (-1: one for each GPU)",
         )
     if cfg.SHARD_ID >= cfg.NUM_SHARDS:
         yield Problem(

@@ -57,11 +57,12 @@ class _LogFile(logging.FileHandler):
 
 
 def setup_logging(world: World, output_dir: str | Path, screen: Screen | None = None) -> None:
-    """The main process logs to the screen and OUTPUT_DIR/stdout.log, the others only warnings to stderr."""
+    """The main process logs to the screen and OUTPUT_DIR/stdout.log, the others only errors to stderr."""
     root = logging.getLogger("slowfast_ext")
     root.handlers.clear()
     root.propagate = False
-    root.setLevel(logging.INFO if world.is_main else logging.WARNING)
+    # What processes say of readers, checkpoints and settings is the same in all: one of them says it.
+    root.setLevel(logging.INFO if world.is_main else logging.ERROR)
     written: logging.Handler = logging.StreamHandler(sys.stderr)
     if world.is_main:
         root.addHandler((screen or Screen()).handler())

@@ -73,5 +73,10 @@ class ReadErrors:
         text = io.StringIO(newline="")
         if not self._path.exists():
             write_rows(text, [("path", "listed at", "reason")])
-        write_rows(text, ((s.path, s.location, s.reason) for s in found.values()))
+        write_rows(
+            text,
+            (
+                (s.path, s.location, s.reason.removeprefix(f"{s.path}: ")) for s in found.values()
+            ),
+        )
         append_text(self._path, text.getvalue())

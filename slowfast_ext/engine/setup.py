@@ -251,6 +251,12 @@ def _facts(run: TrainingRun) -> Iterator[str]:
         f"training set: {len(run.loader.videos)} videos, {run.steps_per_epoch} steps per epoch, "
         f"{solver.max_epoch} epochs"
     )
+    batch = train.batch_size * recipe.run.num_shards
+    if batch > len(run.loader.videos):
+        yield (
+            f"a batch of {batch} videos is larger than the training set: videos are repeated to fill it "
+            "(lower TRAIN.BATCH_SIZE)"
+        )
     yield (
         f"effective batch: {recipe.effective_batch} clips = {train.batch_size // world.local_size} videos "
         f"x {world.size} processes x {recipe.repeats} repeats x {train.accumulate} accumulated"

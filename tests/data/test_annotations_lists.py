@@ -199,11 +199,16 @@ def test_image_template(cfg, tmp_path, template):
     cfg.TRAIN.DATASET = "frames"
     frame_folder(tmp_path / "100", 0, template.replace("{name}", "100"))
     write(tmp_path / "train.txt", "100 8 1")
-    assert "DATA.IMAGE_TEMPLATE" in error(cfg)
+    assert f"asks for '{template}'" in error(cfg)
     cfg.DATA.IMAGE_TEMPLATE = template
     assert read_videos(cfg, "train").records[0].num_frames == 8
     cfg.DATA.IMAGE_TEMPLATE = "{:05d}{:03d}.jpg"
-    assert "img_{:05d}.jpg" in error(cfg)
+    assert f"asks for '{template}'" in error(cfg)
+
+
+def test_a_list_without_videos_is_named(cfg, tmp_path):
+    write(tmp_path / "train.csv", "")
+    assert str(tmp_path) in error(cfg)
 
 
 def test_official_kinetics_csv(cfg, tmp_path):

@@ -11,10 +11,12 @@ import zlib
 import pytest
 import video_makers as makers
 
+from slowfast_ext.config import load_config
 from slowfast_ext.data.decode.index import VideoIndex
 from slowfast_ext.data.decode.index_cache import _TABLE, FILE_NAME, IndexCache
 from slowfast_ext.data.decode.piece import piece_of
 from slowfast_ext.data.decode.scan import scan_video
+from slowfast_ext.data.decode.source import VideoSource
 from slowfast_ext.data.records import VideoRecord
 from slowfast_ext.data.storage.store import ENDS, facts
 from slowfast_ext.errors import DataError
@@ -274,3 +276,17 @@ assert not cache.counts, cache.counts
     paths = [str(p) for p in tmp_path.glob("*.mp4")]
     assert len(paths) == 90
     assert all(cache.get(path) == an_index() for path in paths)
+
+
+def test_the_index_of_a_data_set_is_never_among_its_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("SLOWFAST_EXT_CACHE", raising=False)
+    data, output = tmp_path / "data", tmp_path / "output"
+    pairs = ["DATA.PATH_TO_DATA_DIR", str(data), "OUTPUT_DIR", str(output)]
+    files = VideoSource.from_cfg(load_config([], pairs)).cache.files
+    assert files[0].is_relative_to(tmp_path / "cache/slowfast_ext")
+    assert files[1:] == [output / FILE_NAME]
+    other = VideoSource.from_cfg(load_config([], [*pairs, "DATA.PATH_PREFIX", "/elsewhere"]))
+    assert other.cache.files[0] != files[0]
+    told = VideoSource.from_cfg(load_config([], [*pairs, "DATA.INDEX_DIR", str(data)]))
+    assert told.cache.files[0] == data / FILE_NAME

@@ -19,6 +19,7 @@ from slowfast_ext.data.annotations.list_checks import (
 from slowfast_ext.data.annotations.lists import ClassNameOptions, ListOptions, Lists
 from slowfast_ext.data.annotations.packed import PackedRecords
 from slowfast_ext.data.records import DATASETS, SPLITS, VideoSet
+from slowfast_ext.errors import DataError
 from slowfast_ext.registry import import_submodules
 from slowfast_ext.tasks import Task, build_task
 
@@ -42,7 +43,13 @@ def read_listed(cfg: CfgNode, split: str) -> VideoSet:
     `split` is "train" (TRAIN.DATASET) or "val" or "test" (TEST.DATASET). Raises DataError with file and
     line for what cannot be read, labels out of MODEL.NUM_CLASSES and videos with two labels.
     """
-    return checked(read_unchecked(cfg, split), build_task(cfg))
+    video_set = read_unchecked(cfg, split)
+    if not video_set.records:
+        raise DataError(
+            f"DATA.PATH_TO_DATA_DIR {cfg.DATA.PATH_TO_DATA_DIR}: the {split} list of {video_set.name} has no videos; "
+            "each line is a path and a label"
+        )
+    return checked(video_set, build_task(cfg))
 
 
 def read_unchecked(cfg: CfgNode, split: str) -> VideoSet:

@@ -1,5 +1,6 @@
 """What must hold of a list before training starts: labels in range, nothing twice, files there."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -123,9 +124,10 @@ def look_into_folders(
         try:
             count = len(scan_folder(record.path, template, image_fps))
         except (DataError, LookupError, ValueError) as error:
+            image = _an_image(record.path)
             raise DataError(
-                f"{record.location}: {record.path}: {error}; it holds {_an_image(record.path)}."
-                f" DATA.IMAGE_TEMPLATE is '{image_template}': write it like img_{{:05d}}.jpg"
+                f"{record.location}: {record.path}: {error}; it holds {image or 'no images'}."
+                f" DATA.IMAGE_TEMPLATE is '{image_template}'{_suggested(image, record.path)}"
             ) from error
         if record.num_frames not in (None, count):
             other.append(f"{record.path}: {record.num_frames} listed, {count} there")
@@ -139,7 +141,21 @@ def look_into_folders(
 def _an_image(folder: str) -> str:
     names = sorted(store.names(folder))
     images = (name for name in names if name.lower().endswith((".jpg", ".jpeg", ".png")))
-    return next(images, "no images")
+    return next(images, "")
+
+
+def _suggested(image: str, folder: str) -> str:
+    """The template that the name of an image follows: its last number is that of the frame."""
+    number = re.search(r"\d+(?=\D*$)", image)
+    if not number:
+        return ""
+    digits = number[0]
+    form = f"{{:0{len(digits)}d}}" if digits.startswith("0") else "{:d}"
+    name = folder.rstrip("/").rpartition("/")[2]
+    before = image[: number.start()]
+    if name and before.startswith(name):
+        before = f"{{name}}{before.removeprefix(name)}"
+    return f"; the name of this image asks for '{before}{form}{image[number.end() :]}'"
 
 
 def missing_classes(video_set: VideoSet, task: Task) -> tuple[str, ...]:

@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from slowfast_ext.data.curation.health import USABLE, Found
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.tasks import Task
 
 Counts = list[tuple[str, int]]
+
+NAMED_CLASSES = 30
 
 
 @dataclass(frozen=True)
@@ -89,14 +92,7 @@ def picture(stats: Stats, path: str) -> None:
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     axes = figure.subplots(2, 2)
-    for head, counts in enumerate(stats.classes):
-        ordered = sorted((count for _, count in counts), reverse=True)
-        axes[0, 0].step(range(len(ordered)), ordered, where="mid", label=f"head {head}")
-    if len(stats.classes) > 1:
-        axes[0, 0].legend()
-    axes[0, 0].set(
-        title="Videos a class", xlabel="rank of the class", ylabel="videos", ylim=(0, None)
-    )
+    _draw_classes(axes[0, 0], stats.classes)
     axes[0, 1].hist(stats.seconds, bins=40)
     axes[0, 1].set(title="Length", xlabel="s", ylabel="videos")
     axes[1, 0].hist(stats.fps, bins=40)
@@ -106,3 +102,21 @@ def picture(stats: Stats, path: str) -> None:
     axes[1, 1].set(title="Most frequent sizes [px]", xlabel="videos")
     figure.suptitle(f"{stats.split}: {stats.num_listed} videos")
     figure.savefig(path, dpi=110)
+
+
+def _draw_classes(axes: Any, classes: Sequence[Counts]) -> None:
+    """Videos a class, most first: a bar with its name for a few classes, a line by rank for many."""
+    if len(classes) == 1 and len(classes[0]) <= NAMED_CLASSES:
+        ordered = sorted(classes[0], key=lambda item: item[1])
+        axes.barh([name for name, _ in ordered], [count for _, count in ordered])
+        axes.set(title="Videos a class", xlabel="videos")
+        axes.tick_params(axis="y", labelsize=7)
+        return
+    for head, counts in enumerate(classes):
+        ordered = sorted(counts, key=lambda item: -item[1])
+        axes.step(range(len(ordered)), [n for _, n in ordered], where="mid", label=f"head {head}")
+        for rank in (0, len(ordered) - 1):
+            axes.annotate(ordered[rank][0], (rank, ordered[rank][1]), fontsize=7)
+    if len(classes) > 1:
+        axes.legend()
+    axes.set(title="Videos a class", xlabel="rank of the class", ylabel="videos", ylim=(0, None))

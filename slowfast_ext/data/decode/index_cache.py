@@ -1,4 +1,4 @@
-"""Indices saved on disk: one SQLite file beside the videos, or in OUTPUT_DIR where that cannot be written.
+"""Indices saved on disk: one SQLite file for each data set in the user's cache, or in OUTPUT_DIR where that cannot be written.
 
 Any number of processes may use it. It is a cache: an entry counts only while the file's size and stamp
 (`storage.store.facts`) are the same, and a cache that is locked or broken, in whole or in one entry, costs a

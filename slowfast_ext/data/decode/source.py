@@ -4,10 +4,13 @@ T frames, H W pixels, 3 colours (RGB).
 """
 
 import dataclasses
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -28,6 +31,7 @@ from slowfast_ext.data.storage import store
 from slowfast_ext.errors import ConfigError, DataError
 from slowfast_ext.options import Options, option, section
 from slowfast_ext.registry import import_submodules
+from slowfast_ext.released.registry import cache_folder
 
 __all__ = ["DECODERS", "ClipInfo", "DecodeOptions", "LengthChangedError", "VideoSource"]
 
@@ -50,6 +54,10 @@ class DecodeOptions(Options):
     decoding_backend: str = option(
         "auto",
         "video reader; auto: the fastest exact one, PyAV; decord and torchcodec read the files they are exact on",
+    )
+    index_dir: str = option(
+        "",
+        "folder for what is known of files once they are read (lengths, key frames); empty: one for each data set in the user's cache (SLOWFAST_EXT_CACHE, XDG_CACHE_HOME), where that cannot be written OUTPUT_DIR",
     )
     decode_timeout: float = option(
         60.0,
@@ -82,6 +90,12 @@ class LengthChangedError(DataError):
     """Decoding showed that a file is shorter than its packets promised: ask `info` again, sample again."""
 
 
+def index_folder(root: str) -> str:
+    """Where indices of the files below `root` are kept: in the user's cache, never among the data."""
+    name = hashlib.sha256(os.path.abspath(root).encode(errors="surrogateescape")).hexdigest()[:12]
+    return str(cache_folder() / "video_index" / f"{Path(root).name or 'videos'}-{name}")
+
+
 class VideoSource:
     """Lengths and frames of records, exact, whatever the file. Picklable; one thread at a time.
 
@@ -104,10 +118,12 @@ class VideoSource:
 
     @classmethod
     def from_cfg(cls, cfg: CfgNode) -> "VideoSource":
-        """The reader of a configuration, with its index beside the lists or in OUTPUT_DIR."""
-        folder = cfg.DATA.PATH_TO_DATA_DIR
-        root = cfg.DATA.PATH_PREFIX or folder
-        return cls(options_of(cfg, DecodeOptions), (folder, cfg.OUTPUT_DIR), root)
+        """The reader of a configuration, with its index in DATA.INDEX_DIR, else in the user's cache or OUTPUT_DIR."""
+        options, root = (
+            options_of(cfg, DecodeOptions),
+            cfg.DATA.PATH_PREFIX or cfg.DATA.PATH_TO_DATA_DIR,
+        )
+        return cls(options, (options.index_dir or index_folder(root), cfg.OUTPUT_DIR), root)
 
     @property
     def counts(self) -> Counter[str]:
