@@ -34,8 +34,11 @@ logger = logging.getLogger(__name__)
 DRY_STEPS = 2
 
 
-def train_and_test(cfg: CfgNode) -> None:
-    """TRAIN.ENABLE and TEST.ENABLE, in this order; OUTPUT_DIR/config.yaml says how it was started last."""
+def train_and_test(cfg: CfgNode, published: str = "") -> None:
+    """TRAIN.ENABLE and TEST.ENABLE, in this order; OUTPUT_DIR/config.yaml says how it was started last.
+
+    `published` is what the recipe's paper reports, to be said beside the result.
+    """
     options = options_of(cfg, RunOptions)
     with stop_on_signals(polled=False) as stop, _world(cfg) as world:
         screen = open_screen() if world.is_main else Screen()
@@ -47,10 +50,10 @@ def train_and_test(cfg: CfgNode) -> None:
             torch.set_float32_matmul_precision(options.matmul_precision)
             for fact in filter(None, (environment(world), taken_over)):
                 logger.info(fact)
-            _run(cfg, world, stop, screen)
+            _run(cfg, world, stop, screen, published)
 
 
-def _run(cfg: CfgNode, world: World, stop: StopRequest, screen: Screen) -> None:
+def _run(cfg: CfgNode, world: World, stop: StopRequest, screen: Screen, published: str) -> None:
     loggers = build_loggers(cfg) if world.is_main else Loggers()
     stats = StatsWriter(cfg.OUTPUT_DIR, world.is_main, loggers)
     best, result, metrics = "", {}, {}
@@ -66,7 +69,8 @@ def _run(cfg: CfgNode, world: World, stop: StopRequest, screen: Screen) -> None:
     finally:
         stats.close()
     if world.is_main:
-        for line in ending(cfg.OUTPUT_DIR, best, metrics, cfg.TEST.CHECKPOINT_FILE_PATH):
+        tested = cfg.TEST.CHECKPOINT_FILE_PATH
+        for line in ending(cfg.OUTPUT_DIR, best, metrics, tested, published):
             logger.info(line)
 
 
@@ -119,5 +123,11 @@ def _measure(run: TrainingRun) -> Iterator[str]:
     speed = run.recipe.effective_batch / seconds
     yield f"peak memory: {peak_bytes(device) / 2**20:.0f} MiB on {device} (this process)"
     yield f"step: {seconds:.3f} s, {speed:.1f} clips/s over all processes, loading included"
-    whole = clock(seconds * run.steps_per_epoch * epochs)
-    yield f"whole run: {whole} for {epochs} epochs of {run.steps_per_epoch} steps, evaluation aside"
+    whole = seconds * run.steps_per_epoch * epochs
+    hours = (
+        f"{whole * run.world.size / 3600:.3g} {'GPU' if device.type == 'cuda' else 'process'}-hours"
+    )
+    yield (
+        f"whole run: {clock(whole)}, {hours}, for {epochs} epochs of {run.steps_per_epoch} steps, "
+        "evaluation aside"
+    )

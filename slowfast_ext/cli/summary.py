@@ -1,8 +1,10 @@
 """The first and the last lines of a run: what it runs on, what came of it, where that lies, what to do next."""
 
 import platform
+import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -38,17 +40,59 @@ def environment(world: World) -> str:
     return " | ".join(parts)
 
 
+TOLERANCE = 0.5
+"""Points that a repetition of a published result may well differ by: seeds and missing videos make as much."""
+
+
+def published_of(files: Sequence[str | Path]) -> str:
+    """What the header of the last configuration file with one says was published: "top-1 79.7, top-5 94.2; ..."."""
+    found = ""
+    for file in files:
+        comments = takewhile(lambda line: line.startswith("#"), Path(file).read_text().splitlines())
+        text = " ".join(line.lstrip("# ") for line in comments)
+        match = re.search(r"Published: (.*?\([^)]*\))", text)
+        found = match[1] if match else found
+    return found
+
+
+def beside_published(published: str, metrics: Mapping[str, float]) -> str:
+    """A line that compares the measured top-1 accuracy with that of a recipe; empty where either has none."""
+    match = re.search(r"top-1 (\d+(?:\.\d+)?)", published)
+    if not match or "top1_acc" not in metrics:
+        return ""
+    off = metrics["top1_acc"] - float(match[1])
+    verdict = (
+        f"within {TOLERANCE:g} points"
+        if abs(off) <= TOLERANCE
+        else f"{abs(off):.1f} points {'above' if off > 0 else 'below'}"
+    )
+    hint = (
+        ""
+        if off >= -TOLERANCE
+        else "; look at missing videos, class order, views, and the batch that the rate is for"
+    )
+    return f"published: {published}; measured top-1 {metrics['top1_acc']:.1f}: {verdict}{hint}"
+
+
 def ending(
-    output_dir: str, best: str = "", metrics: Mapping[str, float] | None = None, tested: str = ""
+    output_dir: str,
+    best: str = "",
+    metrics: Mapping[str, float] | None = None,
+    tested: str = "",
+    published: str = "",
 ) -> Iterator[str]:
     """The result, where it lies and the next commands.
 
-    `best` is the best validation in words, `metrics` those of a test, `tested` its TEST.CHECKPOINT_FILE_PATH.
+    `best` is the best validation in words, `metrics` those of a test, `tested` its TEST.CHECKPOINT_FILE_PATH,
+    `published` what the recipe's header says of its paper.
     """
     if best:
         yield f"best validation: {best}"
     if metrics:
         yield f"test: {', '.join(in_words(*item) for item in metrics.items())}"
+        beside = beside_published(published, metrics)
+        if beside:
+            yield beside
     folder, store = Path(output_dir), CheckpointStore(output_dir, 0)
     made = [
         path.name

@@ -52,10 +52,13 @@ def start(args: argparse.Namespace, cfg: "CfgNode", worker: Sequence[str]) -> in
         return 0
     from slowfast_ext.cli.jobs import dry_run, train_and_test
     from slowfast_ext.cli.launch import run_everywhere
+    from slowfast_ext.cli.summary import published_of
     from slowfast_ext.config import options_of
+    from slowfast_ext.config.command import files_and_pairs
     from slowfast_ext.engine.options import RunOptions
 
-    job = partial(dry_run if args.dry_run else train_and_test, cfg)
+    published = published_of(files_and_pairs(args)[0])
+    job = partial(dry_run, cfg) if args.dry_run else partial(train_and_test, cfg, published)
     return run_everywhere(job, options_of(cfg, RunOptions), worker)
 
 

@@ -38,13 +38,14 @@ def evaluate(
     on_decode_error: str = "wrong",
     world: World | None = None,
     stop: StopRequest | None = None,
+    central_view: int | None = None,
     on_batch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Scores of all videos of the loader, means over their views; `task.evaluate` makes metrics of them.
 
     Without a `world` this process evaluates alone, on the model's device. Raises DataError for a video that cannot
     be decoded when `on_decode_error` is `error`, Interrupted between batches once `stop` is true. `on_batch` is told how
-    many batches of this process are done, and of how many.
+    many batches of this process are done, and of how many. `central_view`: the view whose own scores are kept too.
     """
     world = world or World.alone(next(model.parameters()).device)
     stop = StopRequest() if stop is None else stop
@@ -63,7 +64,9 @@ def evaluate(
                 if on_decode_error == "error":
                     raise DataError(f"{errors[bad.index]}; TEST.ON_DECODE_ERROR is error")
             if len(batch.index_B):
-                scores.update(_score_batch(model, batch, task, pixels, options, world.device))
+                scores |= _score_batch(
+                    model, batch, task, pixels, options, world.device, central_view
+                )
             on_batch(done, len(loader))
     model.train(was_training)
     for what, times in sum(gather_objects(world, counts), Counter()).items():
@@ -78,9 +81,14 @@ def _score_batch(
     pixels: PixelOptions,
     options: TestOptions,
     device: torch.device,
+    central_view: int | None,
 ) -> Scores:
+    """Means over the views by head, behind them those of the central view."""
     videos = batch.index_B.tolist()
-    heads = mean_scores(model, task, batch.clip_BVTCHW, pixels, options, device, videos)
+    views = view_scores(model, task, batch.clip_BVTCHW, pixels, options, device, videos)
+    heads = [head_BVK.mean(1).cpu() for head_BVK in views]
+    if central_view is not None:
+        heads += [head_BVK[:, central_view].cpu() for head_BVK in views]
     return {int(index): tuple(own) for index, *own in zip(batch.index_B, *heads, strict=True)}
 
 
@@ -95,8 +103,24 @@ def mean_scores(
 ) -> list[Tensor]:
     """Scores [B, K] of each head, means over the views of each video, on the CPU.
 
-    `videos` are their numbers in the set, for what a task draws for a view. Testing and predicting share this, so that
-    they agree to the last bit.
+    Testing and predicting share `view_scores`, so that they agree to the last bit.
+    """
+    views = view_scores(model, task, clip_BVTCHW, pixels, options, device, videos)
+    return [head_BVK.mean(1).cpu() for head_BVK in views]
+
+
+def view_scores(
+    model: nn.Module,
+    task: Task,
+    clip_BVTCHW: Tensor,
+    pixels: PixelOptions,
+    options: TestOptions,
+    device: torch.device,
+    videos: Sequence[int] | None = None,
+) -> list[Tensor]:
+    """Scores [B, V, K] of each head for every view.
+
+    `videos` are their numbers in the set, for what a task draws for a view.
     """
     B, V = clip_BVTCHW.shape[:2]
     rngs = view_rngs(range(B) if videos is None else videos, V)
@@ -107,8 +131,7 @@ def mean_scores(
             output = model(*inputs)
         return task.scores(output)
 
-    heads = over_views(scores, clip_BVTCHW, pixels, options.view_batch, device)
-    return [head_BVK.mean(1).cpu() for head_BVK in heads]
+    return over_views(scores, clip_BVTCHW, pixels, options.view_batch, device)
 
 
 def over_views(
@@ -135,9 +158,15 @@ def _merge(
         raise RuntimeError("a video was evaluated twice or not at all")
     all_scores = {index: own for share, _ in shares for index, own in share.items()}
     all_errors = {index: error for _, share in shares for index, error in sorted(share.items())}
-    heads = tuple(torch.zeros(len(labels), size) for size in task.output_sizes)
+    count = len(task.output_sizes)
+    central = any(len(own) > count for own in all_scores.values())
+    heads = [
+        torch.zeros(len(labels), size)
+        for size in (*task.output_sizes, *task.output_sizes * central)
+    ]
     for index, own in all_scores.items():
         for scores_MK, scores_K in zip(heads, own, strict=True):
             scores_MK[index] = scores_K
     decoded_M = torch.tensor([index in all_scores for index in range(len(labels))])
-    return Evaluation(heads, task.labels(labels), decoded_M, all_errors)
+    means, middle = tuple(heads[:count]), tuple(heads[count:])
+    return Evaluation(means, task.labels(labels), decoded_M, all_errors, middle)

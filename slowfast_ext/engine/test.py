@@ -1,12 +1,13 @@
 """Multi-view testing of trained weights."""
 
 import logging
+from collections.abc import Sequence
 
 from yacs.config import CfgNode
 
 from slowfast_ext.config import options_of
 from slowfast_ext.data.loader import EvalLoader
-from slowfast_ext.data.sampling import ViewOptions, views
+from slowfast_ext.data.sampling import View, ViewOptions, views
 from slowfast_ext.data.transforms.device import PixelOptions
 from slowfast_ext.engine.checkpoint import CheckpointStore
 from slowfast_ext.engine.distributed import World
@@ -18,8 +19,8 @@ from slowfast_ext.engine.results import class_names, write_results
 from slowfast_ext.engine.setup import clip_in_words, prepare_model, read_everywhere
 from slowfast_ext.models.weights import LoadOptions
 from slowfast_ext.processes import StopRequest
-from slowfast_ext.screen import Screen
-from slowfast_ext.tasks import Metrics, build_task
+from slowfast_ext.screen import Screen, in_words
+from slowfast_ext.tasks import Evaluation, Metrics, Task, build_task
 from slowfast_ext.tasks.base import ScoreOptions
 
 logger = logging.getLogger(__name__)
@@ -62,19 +63,42 @@ def run_test(
         on_decode_error=scores.on_decode_error,
         world=world,
         stop=stop,
+        central_view=_central(clips),
         on_batch=screen.counter("test"),
     )
-    metrics = task.evaluate(evaluation.counted(scores.on_decode_error))
+    counted = evaluation.counted(scores.on_decode_error)
+    metrics = task.evaluate(counted)
     if world.is_main:
         policy = scores.on_decode_error
         results = write_results(folder, videos, evaluation, metrics, task, policy)
         logger.info("results: %s", results)
     done = int(evaluation.decoded.sum())
     counts = {"evaluated": done, "videos": len(videos), "views": len(clips)}
-    stats.write({"_type": "test_final", "split": "test_final", **counts, **metrics}, 0)
+    one_view = _one_view(evaluation, task, scores.on_decode_error)
+    single = {f"one_view_{name}": value for name, value in one_view.items()}
+    stats.write({"_type": "test_final", "split": "test_final", **counts, **metrics, **single}, 0)
     names = [class_names(videos, head, count) for head, count in enumerate(task.num_classes)]
-    stats.loggers.tables(task.tables(evaluation.counted(scores.on_decode_error), names))
+    stats.loggers.tables(task.tables(counted, names))
     undecoded = _POLICIES[scores.on_decode_error]
     words = "evaluated %d of %d videos, %d views each (undecoded: %s)"
     logger.info(words, *counts.values(), undecoded)
+    for remark in task.remarks(counted, names):
+        logger.info(remark)
+    if one_view:
+        logger.info(
+            "the middle view alone: %s", ", ".join(in_words(*item) for item in one_view.items())
+        )
     return metrics
+
+
+def _central(views: Sequence[View]) -> int | None:
+    """Number of the middle clip's central crop; none where there is only one view."""
+    middle = views[len(views) // 2].clip
+    own = [number for number, view in enumerate(views) if view.clip == middle]
+    return own[len(own) // 2] if len(views) > 1 else None
+
+
+def _one_view(evaluation: Evaluation, task: Task, policy: str) -> Metrics:
+    if not evaluation.central:
+        return {}
+    return task.evaluate(evaluation.of_central_view().counted(policy))

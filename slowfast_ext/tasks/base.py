@@ -239,6 +239,10 @@ class Task:
                 " ".join(f"{float(head.values[video]):.6f}" for head in best),
             )
 
+    def remarks(self, evaluation: Evaluation, names: Sequence[Sequence[str]]) -> Iterator[str]:
+        """What the last lines of a test say besides its metrics."""
+        yield from ()
+
     def tables(self, evaluation: Evaluation, names: Sequence[Sequence[str]]) -> Iterator[Table]:
         """Further csv files of a test; `names` are the class names of each head."""
         yield from ()

@@ -9,7 +9,7 @@ Shapes: M videos, K classes of a head.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import update_wrapper
 
 import torch
@@ -26,12 +26,18 @@ class Evaluation:
 
     `labels` is what the task makes of the videos' labels, `decoded` is bool [M], `errors` says by video what failed.
     Metrics count a video that is not `scored` as wrong, whatever its scores are.
+    `central`: scores of the middle view alone, where those of several are averaged.
     """
 
     scores: tuple[Tensor, ...]
     labels: Tensor
     decoded: Tensor
     errors: dict[int, str]
+    central: tuple[Tensor, ...] = ()
+
+    def of_central_view(self) -> "Evaluation":
+        """The same videos as the middle view alone shows them."""
+        return replace(self, scores=self.central, central=())
 
     @property
     def scored(self) -> Tensor:
@@ -162,6 +168,21 @@ def _average_precision(scores_M: Tensor, target_M: Tensor, positives: Tensor) ->
     position_T = 1 + last_of_ties.nonzero()[:, 0]
     added_T = found_T.diff(prepend=found_T.new_zeros(1))
     return (added_T * found_T / position_T).sum() / positives
+
+
+def confused_pairs(
+    scores_MK: Tensor, label_M: Tensor, most: int
+) -> list[tuple[int, int, int, int]]:
+    """(class, what it was taken for, how often, videos of the class) of the pairs that were confused most often."""
+    table_KK = confusion(scores_MK, label_M)
+    videos_K = table_KK.sum(1)
+    wrong_KK = table_KK - table_KK.diag().diag()
+    counts, cells = wrong_KK.flatten().topk(min(most, wrong_KK.numel()))
+    pairs = [
+        (*divmod(cell, len(table_KK)), count)
+        for cell, count in zip(cells.tolist(), counts.tolist(), strict=True)
+    ]
+    return [(true, taken, count, int(videos_K[true])) for true, taken, count in pairs if count]
 
 
 def confusion(scores_MK: Tensor, label_M: Tensor) -> Tensor:

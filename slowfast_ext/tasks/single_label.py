@@ -11,7 +11,9 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, one_hot
 
 from slowfast_ext.tasks.base import TASKS, Output, Table, Task, heads_of
-from slowfast_ext.tasks.metrics import Evaluation, confusion, hits
+from slowfast_ext.tasks.metrics import Evaluation, confused_pairs, confusion, hits
+
+WORST_PAIRS = 5
 
 
 @TASKS.register("single_label")
@@ -63,6 +65,18 @@ class SingleLabel(Task):
             right1 = right1 & hits(logits_BK, label_B, are_numbers_B, 1)
             right5 = right5 & hits(logits_BK, label_B, are_numbers_B, 5)
         return 100 * right1.sum().double(), 100 * right5.sum().double()
+
+    def remarks(self, evaluation: Evaluation, names: Sequence[Sequence[str]]) -> Iterator[str]:
+        """The classes that are confused most often."""
+        for head, head_name in enumerate(self.head_names):
+            own = evaluation.of_head(head)
+            scores_MK, label_M = own.scores[0][own.scored], own.labels[own.scored, 0]
+            pairs = [
+                f"{names[head][true]} -> {names[head][taken]} {count} of {videos}"
+                for true, taken, count, videos in confused_pairs(scores_MK, label_M, WORST_PAIRS)
+            ]
+            if pairs:
+                yield f"confused most{f' ({head_name})' if head_name else ''}: {', '.join(pairs)}"
 
     def tables(self, evaluation: Evaluation, names: Sequence[Sequence[str]]) -> Iterator[Table]:
         """Confusion and accuracy of each class, for each head."""

@@ -41,6 +41,8 @@ def test_train_and_test_leave_everything_a_user_looks_for(settings, caplog):
     assert load_config([out / "config.yaml"], []) == config(settings)
     log = (out / "stdout.log").read_text()
     assert "evaluated 13 of 13 videos, 6 views each" in log
+    assert 0 <= final["one_view_top1_acc"] <= 100
+    assert all(words in log for words in ("the middle view alone: top1", "confused most: "))
     assert "effective batch: 6 clips" in log
     with (out / "results/predictions.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 13
