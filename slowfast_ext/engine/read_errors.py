@@ -75,8 +75,6 @@ class ReadErrors:
             write_rows(text, [("path", "listed at", "reason")])
         write_rows(
             text,
-            (
-                (s.path, s.location, s.reason.removeprefix(f"{s.path}: ")) for s in found.values()
-            ),
+            ((s.path, s.location, s.reason.removeprefix(f"{s.path}: ")) for s in found.values()),
         )
         append_text(self._path, text.getvalue())
