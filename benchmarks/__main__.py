@@ -14,6 +14,7 @@ NAMES = (
     "growth",
     "launches",
     "model",
+    "packs",
     "soak",
     "throughput",
 )

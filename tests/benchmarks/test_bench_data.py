@@ -5,7 +5,7 @@ import time
 import pytest
 
 from benchmarks import data as bench_data
-from benchmarks import data_ways
+from benchmarks import data_ways, packs
 from benchmarks.sample_clip import render_clip
 from slowfast_ext.data.decode.decord_reader import DecordReader
 from slowfast_ext.data.sampling import ViewOptions
@@ -49,3 +49,9 @@ def test_views_show_the_same(path):
     assert (ours[0].float() - sensible.float()).abs().mean() < 0.5
     difference = (ours[0].float() - levels.view(6, 16, 3, 224, 224)).abs()
     assert difference.mean() < 2
+
+
+def test_packs_are_compared_with_loose_files(tmp_path, capsys):
+    assert packs.main(["--videos", "3", "--passes", "1", "--folder", str(tmp_path)]) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| clips")]
+    assert len(rows) == 4

@@ -116,6 +116,15 @@ def packed(path: str) -> io.BufferedIOBase | None:
     return found[0].open(found[1]) if found else None
 
 
+def close() -> None:
+    """Close the packs that this process has open; they open again when they are asked."""
+    global _packs
+    if _packs.pid == os.getpid():
+        for pack in _packs.open.values():
+            pack.close()
+    _packs = _Packs()
+
+
 def absolute(path: str) -> str:
     """The absolute path, or the address as it is."""
     return path if is_address(path) else os.path.abspath(path)
