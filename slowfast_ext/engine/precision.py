@@ -1,10 +1,16 @@
 """Arithmetic and memory of a device: autocast, loss scaling, waiting for it, the most it has held."""
 
+import logging
 import resource
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch.amp import GradScaler
+
+from slowfast_ext.models.attention.fused import cpu_computes
+
+logger = logging.getLogger(__name__)
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _STATUS = Path("/proc/self/status")
@@ -12,8 +18,21 @@ _STATUS = Path("/proc/self/status")
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Context of the forward pass; fp32 leaves everything as it is."""
-    return torch.autocast(device.type, _DTYPES[precision], enabled=precision != "fp32")
+    """Context of the forward pass; fp32 leaves everything as it is, and so does a CPU that could only emulate."""
+    half = precision != "fp32" and not (device.type == "cpu" and _is_emulated(precision))
+    return torch.autocast(device.type, _DTYPES[precision], enabled=half)
+
+
+@cache
+def _is_emulated(precision: str) -> bool:
+    """Whether this CPU has no arithmetic of a precision; says so once, and what is done instead."""
+    emulated = not cpu_computes(_DTYPES[precision])
+    if emulated:
+        logger.warning(
+            "this CPU has no %s arithmetic and would be some hundred times slower with it: computing in fp32",
+            precision,
+        )
+    return emulated
 
 
 def loss_scaler(device: torch.device, precision: str) -> GradScaler:

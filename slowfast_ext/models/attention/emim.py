@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from slowfast_ext.models.activations import QuickGELU
 from slowfast_ext.models.attention.base import ATTENTION, Attention, AttentionSpec
@@ -20,6 +19,7 @@ from slowfast_ext.models.attention.emim_window import (
     window_attention,
     window_index,
 )
+from slowfast_ext.models.attention.fused import fused_attention
 from slowfast_ext.models.attention.grid import Grid
 from slowfast_ext.options import Options, option, section
 
@@ -98,7 +98,7 @@ class Emim(Attention):
         y_BhND = torch.cat([y_BhTSD, y_BhTSD[:, :, -1:][:, :, :repeated]], dim=2).flatten(2, 3)
         if grid.prefix:
             q_BhPD, drop = q[:, :, : grid.prefix], self.dropout if self.training else 0.0
-            prefix_BhPD = scaled_dot_product_attention(q_BhPD, k, v, dropout_p=drop)
+            prefix_BhPD = fused_attention(q_BhPD, k, v, dropout=drop)
             y_BhND = torch.cat([prefix_BhPD, y_BhND], dim=2)
         return self.merge_heads(y_BhND)
 

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel
+from slowfast_ext.models.attention.fused import fused_attention
 from slowfast_ext.options import Options, option, section
 
 
@@ -60,7 +60,7 @@ class Linformer(Kernel):
         self._check(k_BhMD)
         k, v = self.key_mix @ k_BhMD, self.value_mix @ v_BhMD
         dropout = self.dropout if self.training else 0.0
-        return scaled_dot_product_attention(q_BhND, k, v, dropout_p=dropout)
+        return fused_attention(q_BhND, k, v, dropout=dropout)
 
     def weights(
         self,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import (
@@ -19,6 +18,7 @@ from slowfast_ext.models.attention.base import (
     fp32,
     without_autocast,
 )
+from slowfast_ext.models.attention.fused import fused_attention
 from slowfast_ext.models.attention.landmarks import position_major, segment_means
 from slowfast_ext.models.attention.softmax import key_mask, key_softmax
 from slowfast_ext.options import Options, option, section
@@ -78,9 +78,9 @@ class Nystrom(Kernel):
         """Weighted values [B, h, N, D]."""
         q, q_means, k_means, inverse = self._segments(q_BhND, k_BhMD, q_grid, k_grid)
         mask = key_mask(valid_BM)
-        gathered_BhRD = scaled_dot_product_attention(q_means, k_BhMD, v_BhMD, mask, scale=1.0)
+        gathered_BhRD = fused_attention(q_means, k_BhMD, v_BhMD, mask, scale=1.0)
         mixed_BhRD = _mixed(inverse, gathered_BhRD)
-        y_BhND = scaled_dot_product_attention(q, k_means, mixed_BhRD, scale=1.0)
+        y_BhND = fused_attention(q, k_means, mixed_BhRD, scale=1.0)
         return y_BhND if self.conv is None else y_BhND + self._beside(v_BhMD, q_grid, k_grid)
 
     def weights(
@@ -111,7 +111,7 @@ class Nystrom(Kernel):
         q, q_means, k_means, inverse = self._segments(q_BhND, k_BhTSD.flatten(2, 3), q_grid, q_grid)
         rows = q_means[:, :, None].expand(-1, -1, T, -1, -1)
         rows_TR, keys_TS, values_TS = (x.flatten(1, 2) for x in (rows, k_BhTSD, v_BhTSD))
-        gathered = scaled_dot_product_attention(rows_TR, keys_TS, values_TS, scale=1.0)
+        gathered = fused_attention(rows_TR, keys_TS, values_TS, scale=1.0)
         gathered_BhTRD = gathered.unflatten(1, (-1, T))
         mixed_BhRE = _mixed(inverse, gathered_BhTRD.transpose(2, 3).flatten(3))
         weights_BhNR = (q @ k_means.mT).softmax(-1).to(mixed_BhRE.dtype)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel
+from slowfast_ext.models.attention.fused import fused_attention
 from slowfast_ext.models.attention.landmarks import (
     gather_tokens,
     orthogonal_tokens,
@@ -73,10 +73,8 @@ class Orthoformer(Kernel):
         """Weighted values [B, h, N, D]."""
         q, k = self._scaled(q_BhND, k_BhMD)
         landmarks_BhRD = self.landmarks(q, q_grid, valid_BM)
-        gathered_BhRD = scaled_dot_product_attention(
-            landmarks_BhRD, k, v_BhMD, key_mask(valid_BM), scale=1.0
-        )
-        return scaled_dot_product_attention(q, landmarks_BhRD, gathered_BhRD, scale=1.0)
+        gathered_BhRD = fused_attention(landmarks_BhRD, k, v_BhMD, key_mask(valid_BM), scale=1.0)
+        return fused_attention(q, landmarks_BhRD, gathered_BhRD, scale=1.0)
 
     def weights(
         self,
@@ -111,7 +109,7 @@ class Orthoformer(Kernel):
         landmarks_BhRD = self.landmarks(q, q_grid)
         rows = landmarks_BhRD[:, :, None].expand(-1, -1, T, -1, -1)
         rows_TR, keys_TS, values_TS = (x.flatten(1, 2) for x in (rows, k, v))
-        gathered = scaled_dot_product_attention(rows_TR, keys_TS, values_TS, scale=1.0)
+        gathered = fused_attention(rows_TR, keys_TS, values_TS, scale=1.0)
         gathered_BhTRD = gathered.unflatten(1, (-1, T))
         gathered_BhRE = gathered_BhTRD.transpose(2, 3).flatten(3)
         weights_BhNR = (q @ landmarks_BhRD.mT).softmax(-1).to(gathered_BhRE.dtype)

@@ -5,9 +5,9 @@ Shapes: B batch, N queries, M keys, h heads, E = B*h, D head dim, T frames, S to
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel
+from slowfast_ext.models.attention.fused import fused_attention
 
 
 @KERNELS.register("softmax")
@@ -25,7 +25,7 @@ class Softmax(Kernel):
     ) -> Tensor:
         """Weighted values; dropout of the weights in training only."""
         dropout = self.dropout if self.training else 0.0
-        return scaled_dot_product_attention(q_BhND, k_BhMD, v_BhMD, key_mask(valid_BM), dropout)
+        return fused_attention(q_BhND, k_BhMD, v_BhMD, key_mask(valid_BM), dropout)
 
     def attend_frames(
         self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from slowfast_ext.models.attention.base import ATTENTION, Attention, AttentionSpec
+from slowfast_ext.models.attention.fused import fused_attention
 from slowfast_ext.models.attention.grid import Grid
 from slowfast_ext.models.attention.softmax import explicit_softmax
 from slowfast_ext.models.attention.structsa_map import correlation_map_attention
@@ -124,7 +124,7 @@ class Struct(Attention):
             return self.merge_heads(self._reference(q, k, v, grid))
         drop = self.dropout if self.training else 0.0
         k, v = self._structured(self.keys, k, grid), self._structured(self.values, v, grid)
-        return self.merge_heads(scaled_dot_product_attention(q, k, v, dropout_p=drop))
+        return self.merge_heads(fused_attention(q, k, v, dropout=drop))
 
     def weights(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """Attention of the patches to structures [B, h, N, N', E], what prefix keys take left out."""

@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.checkpoint import checkpoint
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention.base import ATTENTION, AttentionSpec, Grid, KernelAttention
+from slowfast_ext.models.attention.fused import fused_attention
 from slowfast_ext.models.attention.softmax import Softmax, softmax_weights
 from slowfast_ext.options import Options, option, section
 
@@ -152,7 +152,7 @@ def frame_shares(q_BhND: Tensor, k_BhTSD: Tensor) -> Tensor:
     T, S, D = k_BhTSD.shape[2:]
     marks_TSE = torch.eye(T, max(T, D), dtype=q_BhND.dtype, device=q_BhND.device)[:, None]
     marks_BhME = marks_TSE.expand(T, S, -1).flatten(0, 1).expand(*q_BhND.shape[:2], -1, -1)
-    return scaled_dot_product_attention(q_BhND, k_BhTSD.flatten(2, 3), marks_BhME)[..., :T]
+    return fused_attention(q_BhND, k_BhTSD.flatten(2, 3), marks_BhME)[..., :T]
 
 
 def explicit_shares(q_BhND: Tensor, k_BhND: Tensor, v_BhTSD: Tensor) -> Tensor:

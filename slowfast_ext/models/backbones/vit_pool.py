@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from slowfast_ext.models.attention import AttentionSpec, Grid
+from slowfast_ext.models.attention.fused import fused_attention
 from slowfast_ext.models.blocks import BlockSpec, build_block
 from slowfast_ext.models.layers import Mlp, run_blocks
 
@@ -146,4 +146,4 @@ POOLS: dict[str, type[Pool]] = {
 def attend(q_BQC: Tensor, k_BNC: Tensor, v_BNC: Tensor, num_heads: int) -> Tensor:
     """Multi-head softmax attention of a few queries, [B, Q, C]."""
     q, k, v = (x.unflatten(-1, (num_heads, -1)).transpose(1, 2) for x in (q_BQC, k_BNC, v_BNC))
-    return scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+    return fused_attention(q, k, v).transpose(1, 2).flatten(2)
