@@ -8,9 +8,11 @@ import sys
 
 NAMES = (
     "attention",
+    "beside",
     "data",
     "engine",
     "exports",
+    "gpu",
     "growth",
     "launches",
     "model",

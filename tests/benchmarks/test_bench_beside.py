@@ -1,0 +1,111 @@
+"""A published program that is a stand-in: the same transformer, written down plainly in a checkout of its own."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import beside
+from benchmarks.published import Published, build_published
+
+SOURCE = '''
+import torch
+from torch import nn
+
+class Plain(nn.Module):
+    """Says of a clip what its mean says."""
+    def __init__(self, cfg):
+        super().__init__()
+        self.head = nn.Linear(3, cfg.MODEL.NUM_CLASSES)
+    def forward(self, x):
+        return self.head(x[0].mean((2, 3, 4)))
+'''
+DEFAULTS = """
+from yacs.config import CfgNode
+
+def get_cfg():
+    cfg = CfgNode()
+    cfg.MODEL = CfgNode({"NUM_CLASSES": 2})
+    return cfg
+"""
+ENTRY = Published(
+    "plain",
+    ".",
+    "slowfast.models.plain",
+    "Plain",
+    "plain.yaml",
+    "uniformer_s16x4_k400",
+    {"MODEL.NUM_CLASSES": 5},
+)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """Its packages fail where they are imported as a whole, as do those that want a data set's library."""
+    files = {
+        "slowfast/__init__.py": "import a_library_that_nobody_has",
+        "slowfast/models/__init__.py": "import a_library_that_nobody_has",
+        "slowfast/models/plain.py": SOURCE,
+        "slowfast/config/defaults.py": DEFAULTS,
+        "plain.yaml": "MODEL: {NUM_CLASSES: 3}",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    return tmp_path
+
+
+def test_a_module_is_imported_without_its_packages(checkout):
+    model = build_published(ENTRY, checkout)
+    assert model([torch.zeros(2, 3, 4, 8, 8)]).shape == (2, 5)
+
+
+def test_what_is_no_checkout_is_named(tmp_path):
+    with pytest.raises(ImportError, match="no folder slowfast"):
+        build_published(ENTRY, tmp_path)
+
+
+def sides(batch, *_):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 8 * 8, 5))
+    clip = torch.randn(batch, 3, 4, 8, 8)
+    return beside.Side(model, clip, model), beside.Side(model, clip, lambda x: model(x) + 0.5)
+
+
+def test_both_are_timed_and_a_difference_is_seen():
+    found = beside.measure(beside.How(rounds=2, batch=2, threads=1), sides)
+    assert found.difference > beside.TOLERANCE["fp32"]
+    assert all(seconds >= 0 for seconds in (*found.forward_s, *found.training_s))
+    assert found.gmacs == (3840 / 1e9, 3840 / 1e9)
+    assert found.memory[0] == found.memory[1] == 2 * 3 * 4 * 8 * 8 * 4
+
+
+def test_turns_change_places():
+    calls = []
+    beside.in_turn(
+        [lambda: calls.append("theirs"), lambda: calls.append("ours")], 2, torch.device("cpu")
+    )
+    assert calls == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+
+
+def test_reference_form_has_the_weights_of_the_fast_one(monkeypatch):
+    small = ["VIT.EMBED_DIM", "32", "VIT.DEPTH", "1", "VIT.NUM_HEADS", "2", "DATA.TRAIN_CROP_SIZE", "32",
+             "DATA.TEST_CROP_SIZE", "32", "DATA.NUM_FRAMES", "4"]  # fmt: skip
+    monkeypatch.setattr(beside, "PLAIN", (*beside.PLAIN, *small))
+    found = beside.measure(
+        beside.How(rounds=1, threads=1), beside.beside_reference, "motionformer_joint_k400"
+    )
+    assert found.difference < beside.TOLERANCE["fp32"]
+
+
+def test_programs_name_experiments_of_ours():
+    for entries in beside.PROGRAMS.values():
+        for entry in entries:
+            assert (beside.EXP / entry.ours / "config.yaml").is_file()
+
+
+def test_a_wrong_program_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit):
+        beside.main(["--program", f"unknown={Path.cwd()}"])
+    assert "NAME one of uniformer" in capsys.readouterr().err
