@@ -26,16 +26,18 @@ from slowfast_ext.cli import (
     EXIT_OK,
     EXIT_USER_ERROR,
 )
-from slowfast_ext.cli.signals import STOP_SIGNALS, end_if_asked
+from slowfast_ext.cli.signals import LAUNCHER, STOP_SIGNALS, end_if_asked
 from slowfast_ext.engine.distributed import processes_on_this_node
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted, WriteError
-from slowfast_ext.processes import accept_signals, end_children, end_with_parent, shielded_children
+from slowfast_ext.processes import accept_signals, end_children, shielded_children
 
 GRACE_SECONDS = 12.0
 """From asking the rest to end to killing them. No process ends by a stop before the checkpoint is written."""
 
-_LAUNCHER, _ERRORS = "SLOWFAST_LAUNCHER", "SLOWFAST_ERRORS"
+_ERRORS = "SLOWFAST_ERRORS"
+"""In the environment of a rank: the file that its launcher reads its last words from."""
+
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
@@ -62,14 +64,8 @@ def environment_pairs() -> list[str]:
 
 
 def run_here(job: Callable[[], None]) -> int:
-    """Run the job in this process and turn its end into an exit code and one message.
-
-    The process ends with its launcher, ours or torchrun's, however that ends.
-    """
-    # Taken out: what this process starts has another parent.
-    launcher, errors = os.environ.pop(_LAUNCHER, ""), os.environ.pop(_ERRORS, "")
-    if launcher or "TORCHELASTIC_RUN_ID" in os.environ:
-        end_with_parent(int(launcher or os.getppid()))
+    """Run the job in this process and turn its end into an exit code and one message."""
+    errors = os.environ.pop(_ERRORS, "")
     code, text = _outcome(job)
     if text and errors:  # the launcher prints the first failing rank's words first
         os.write(int(errors), text.encode())
@@ -85,17 +81,25 @@ def _outcome(job: Callable[[], None]) -> tuple[int, str]:
         return EXIT_OK, ""
     except Interrupted as stop:
         return EXIT_INTERRUPTED, str(stop)
-    except WriteError as error:
-        return EXIT_NOT_WRITTEN, f"{type(error).__name__}: {error}"
     except (ConfigError, DataError, CheckpointError) as error:
-        return EXIT_USER_ERROR, f"{type(error).__name__}: {error}"
+        full = isinstance(error, WriteError) or _is_full_disk(error)
+        return EXIT_NOT_WRITTEN if full else EXIT_USER_ERROR, f"{type(error).__name__}: {error}"
     except KeyboardInterrupt:
         words = "interrupted; the same command goes on from the last checkpoint, if there is one"
         return EXIT_KILLED, words
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        if _is_full_disk(error):
             return EXIT_NOT_WRITTEN, f"a file was not written ({error}); free some space"
         return EXIT_FAILED, traceback.format_exc()
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, says that a file could not become longer."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            return True
+        error = error.__cause__
+    return False
 
 
 def _run_to_its_end(job: Callable[[], None]) -> None:
@@ -142,7 +146,7 @@ class _Workers:
             "LOCAL_RANK": str(rank % count),
             "WORLD_SIZE": str(size),
             "LOCAL_WORLD_SIZE": str(count),
-            _LAUNCHER: str(os.getpid()),
+            LAUNCHER: str(os.getpid()),
             _ERRORS: str(errors),
         }
 

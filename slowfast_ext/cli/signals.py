@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted
-from slowfast_ext.processes import StopRequest, accept_signals
+from slowfast_ext.processes import StopRequest, accept_signals, end_with_parent
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -16,7 +16,18 @@ PATIENCE = 1.0
 """Seconds after which a second Ctrl-C means it: with several processes each gets the first one twice."""
 
 
+LAUNCHER = "SLOWFAST_LAUNCHER"
+"""In the environment of a process that a launcher of ours has started: the launcher's process id."""
+
 _active: list[StopRequest] = []
+
+
+def end_with_launcher() -> None:
+    """Have this process end with the one that started it, ours or torchrun, however that ends."""
+    # Taken out: what this process starts has another parent.
+    launcher = os.environ.pop(LAUNCHER, "")
+    if launcher or "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with_parent(int(launcher or os.getppid()))
 
 
 def end_if_asked() -> None:

@@ -1,5 +1,6 @@
 """A disk that is full, wherever the run meets it: one line, an exit code of its own, and nothing older is lost."""
 
+import errno
 import os
 import resource
 import signal
@@ -9,8 +10,9 @@ import torch
 from tiny_run import config, losses, run_command, train
 
 from slowfast_ext.cli import jobs
+from slowfast_ext.cli.launch import run_here
 from slowfast_ext.engine.checkpoint import CheckpointStore, read_checkpoint
-from slowfast_ext.errors import WriteError
+from slowfast_ext.errors import DataError, WriteError
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 
@@ -85,3 +87,30 @@ def test_a_checkpoint_that_does_not_fit_and_the_run_after_the_disk_was_freed(set
     resumed = train(settings)
     assert resumed[0] == unbroken[0] == losses(settings)
     assert all(torch.equal(resumed[1][name], tensor) for name, tensor in unbroken[1].items())
+
+
+def no_space():
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def data_error():
+    try:
+        no_space()
+    except OSError as error:
+        raise DataError("cannot be rendered there") from error
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "words"),
+    [
+        (no_space, 74, "No space left"),
+        (data_error, 74, "cannot be rendered"),
+        (lambda: 1 / 0, 1, "Zero"),
+    ],
+)
+def test_a_full_disk_anywhere_has_an_exit_code_of_its_own(job, code, words, capsys):
+    """Where nobody foresaw it, too."""
+    assert run_here(job) == code
+    said = capsys.readouterr().err
+    assert words in said
+    assert ("Traceback" in said) == (code == 1)
