@@ -254,7 +254,8 @@ class Soak:
 
 def pairs_of(data: Path, out: Path) -> list[str]:
     """KEY VALUE pairs of the training."""
-    settings = {**SETTINGS, "DATA.PATH_TO_DATA_DIR": data, "OUTPUT_DIR": out}
+    own = {"DATA.PATH_TO_DATA_DIR": data, "DATA.INDEX_DIR": data, "OUTPUT_DIR": out}
+    settings = {**SETTINGS, **own}
     return [str(part) for item in settings.items() for part in item]
 
 

@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 2 for a name that is none. Only the module of the command is imported."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be text
+    return unless_unread(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     name, *rest = (sys.argv[1:] if argv is None else list(argv)) or ["--help"]
     found = commands()
     if name in ("-h", "--help"):
@@ -73,7 +77,7 @@ def reported(main: Main) -> Main:
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv)
+            return unless_unread(lambda: main(argv))
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             return EXIT_INTERRUPTED
@@ -83,10 +87,17 @@ def reported(main: Main) -> Main:
         except (ConfigError, DataError, CheckpointError, ExportError) as error:
             print("\n".join(map(visible, str(error).split("\n"))), file=sys.stderr)
             return EXIT_USER_ERROR
-        except (
-            BrokenPipeError
-        ):  # `| head` has read enough; what is left must not fail again at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return EXIT_BROKEN_PIPE
 
     return guarded
+
+
+def unless_unread(call: Callable[[], int]) -> int:
+    """The exit code of `call`; that of SIGPIPE where nobody reads what it prints any more (`| head`)."""
+    try:
+        try:
+            return call()
+        finally:  # not only when Python ends, where it would be a traceback
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE

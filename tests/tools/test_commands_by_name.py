@@ -1,7 +1,9 @@
 """slowfast-ext NAME and tools/NAME.py are the same commands."""
 
 import json
+import os
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,3 +47,15 @@ def test_a_tool_calls_its_command(capsys, monkeypatch):
         runpy.run_path(str(ROOT / "tools/profile_net.py"), run_name="__main__")
     assert ended.value.code == 0
     assert "GFLOPs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["lists", "--help"], ["train", "--explain", "DATA"]])
+def test_a_reader_that_has_read_enough_is_no_error(words):
+    """`slowfast-ext ... | head -1`: the other end of the pipe is closed before all is written."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "slowfast_ext", *words]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode in (0, cli.EXIT_BROKEN_PIPE)  # argparse passes over it: 0

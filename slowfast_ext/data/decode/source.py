@@ -92,6 +92,8 @@ class LengthChangedError(DataError):
 
 def index_folder(root: str) -> str:
     """Where indices of the files below `root` are kept: in the user's cache, never among the data."""
+    if not root:  # nothing that is read has a folder of its own: OUTPUT_DIR will do
+        return ""
     name = hashlib.sha256(os.path.abspath(root).encode(errors="surrogateescape")).hexdigest()[:12]
     return str(cache_folder() / "video_index" / f"{Path(root).name or 'videos'}-{name}")
 
