@@ -4,6 +4,7 @@ In a module of its own, so that a child process can load it.
 """
 
 import random
+from collections import deque
 from fractions import Fraction
 
 import av
@@ -115,13 +116,18 @@ def mutant(content, kind, seed):
     return name, bytes(MUTATIONS[name](rnd, bytearray(content)))
 
 
-def sequential(path):
-    """Time stamps and pixels, as they are shown, of the frames that reading from the start to the end gives."""
+def sequential(path, held=0):
+    """Time stamps and pixels, as they are shown, of the frames that reading from the start to the end gives.
+
+    The last frames are `held`: their memory is not what the decoder writes the next ones to.
+    """
+    kept = deque(maxlen=held)
     with open_container(path) as container:
         stream = best_video_stream(container)
         decode, stamps, pictures = PacketDecoder(stream), [], []
         for packet in packets(container, stream):
             for frame in decode(packet):
+                kept.append(frame)
                 if not pictures:
                     turned, size = orientation_of(frame), (frame.width, frame.height)
                 shown = frame.reformat(*size, "rgb24").to_ndarray()

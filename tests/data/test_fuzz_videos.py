@@ -15,7 +15,7 @@ from slowfast_ext.errors import DataError
 
 LIMIT_S = 30.0
 SLOWEST_S = 20.0
-QUICK, MANY = 5, 70
+QUICK, MANY = 2, 73
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,18 @@ def wanted_frames(rnd, length):
     yield list(range(0, length, 3))
 
 
+def varying(source, record, number):
+    """Whether sequential reads themselves differ: where a decoder shows what its memory held before."""
+    index = source.index(record)
+    reads = [
+        fuzzing.expected(
+            index, [number], *source.watchdog.call(fuzzing.sequential, record.path, held)
+        )[0]
+        for held in (0, 1, 2, fuzzing.FRAMES)
+    ]
+    return any(not np.array_equal(reads[0], read) for read in reads)
+
+
 def read(source, record, rnd):
     """What reading the file comes to: its frames compared with a sequential read, bit for bit."""
     for _ in range(2):
@@ -48,9 +60,13 @@ def read(source, record, rnd):
                 frames = source.frames(record, wanted).numpy()
                 truth = source.watchdog.call(fuzzing.sequential, record.path)
                 pictures = fuzzing.expected(source.index(record), wanted, *truth)
-                for number, frame, picture in zip(wanted, frames, pictures, strict=True):
+                for place, number in enumerate(wanted):
+                    picture = pictures[place]
                     assert picture is not None, f"frame {number} is not there in a sequential read"
-                    assert np.array_equal(frame, picture), f"frame {number} of {length}"
+                    if not np.array_equal(frames[place], picture):
+                        varies = varying(source, record, number)
+                        assert varies, f"frame {number} of {length}"
+                        return "undefined"
         except LengthChangedError:
             continue
         except DataError as error:

@@ -1,6 +1,7 @@
 """Crops, flips, erasing, colour jitter and normalisation: the same for all frames, as published."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -297,3 +298,20 @@ def test_erasing_fills_with_the_mean_of_the_models_channel_order():
     normal = to_model_input(out[None], options_of(cfg, PixelOptions))
     erased = normal[0, :, 0][:, out[0].amax(0) > 0]
     assert erased.abs().max() <= 0.51 / 255 / 0.225
+
+
+def test_a_jitter_uniform_in_size_or_in_its_inverse():
+    """Short sides in [16, 64]: the mean of the one is 40, of the other log(4) * 64 / 3 = 29.6 (PySlowFast's)."""
+    for inverse, mean, share_below_32 in (
+        (False, 40.0, 16 / 49),
+        (True, math.log(4) * 64 / 3, 2 / 3),
+    ):
+        crop = JitterCrop(16, 16, 64, inverse)
+        # A crop of 16 at short side s shows 16 / s of a frame of 6400 pixels.
+        shown = [crop.box(6400, 6400, sample_rng(0, 0, n)).height for n in range(4000)]
+        shorts = [16 * 6400 / side for side in shown]
+        assert sum(shorts) / len(shorts) == pytest.approx(mean, rel=0.02)
+        below = sum(short < 31.9 for short in shorts) / len(shorts)
+        assert below == pytest.approx(share_below_32, abs=0.03)
+        assert min(shorts) >= 15.99
+        assert max(shorts) <= 64.01

@@ -1,4 +1,6 @@
 import json
+import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -123,3 +125,78 @@ def test_frozen_batch_norms_keep_their_statistics():
     assert not model[0].running_mean.any()
     assert model[1].running_mean.all()
     assert model[2].training
+
+
+@pytest.mark.parametrize(
+    ("nodes_count", "batch", "ends_follow", "factors"),
+    [
+        (False, 0, False, (1, 1)),
+        (True, 0, False, (4, 4)),
+        (False, 32, False, (2, 1)),
+        (False, 32, True, (2, 2)),
+        (True, 32, False, (8, 4)),
+        (True, 32, True, (8, 8)),
+    ],
+)
+def test_what_scales_the_base_rate_and_what_the_ends(nodes_count, batch, ends_follow, factors):
+    """On 4 nodes with a batch of 64; the ends are the first and the last rate."""
+    solver = SolverOptions(
+        base_lr=0.1,
+        warmup_start_lr=0.01,
+        cosine_end_lr=0.02,
+        warmup_epochs=2.0,
+        max_epoch=10,
+        base_lr_scale_num_shards=nodes_count,
+        base_lr_batch=batch,
+        base_lr_batch_ends=ends_follow,
+    )
+    base, ends = factors
+    rates = [learning_rate(solver, epoch, 64, nodes=4) for epoch in (0, 1, 2, 10)]
+    first = 0.01 * ends
+    assert rates == pytest.approx([first, (first + 0.1 * base) / 2, 0.1 * base, 0.02 * ends])
+
+
+def test_the_ends_stay_below_the_base_rate():
+    solver = SolverOptions(
+        base_lr=0.1, warmup_start_lr=0.05, cosine_end_lr=0.05, warmup_epochs=1.0, max_epoch=10,
+        base_lr_batch=256,
+    )  # fmt: skip
+    rates = [learning_rate(solver, epoch, 64) for epoch in (0, 0.5, 1, 5, 10)]
+    assert rates == pytest.approx([0.025] * 5)
+
+
+def test_the_cosine_and_the_line_under_and_after_the_warmup():
+    """At the end of a warm-up of 2 of 10 epochs the cosine has fallen to (1 + cos(pi / 5)) / 2, the line to 4 / 5."""
+    common = {"base_lr": 1.0, "warmup_epochs": 2.0, "max_epoch": 10, "cosine_end_lr": 0.2}
+    falls = {"cosine": (1 + math.cos(math.pi / 5)) / 2, "linear": 0.8}
+    for policy, left in falls.items():
+        under = SolverOptions(lr_policy=policy, cosine_after_warmup=False, **common)
+        assert learning_rate(under, 2) == pytest.approx(0.2 + 0.8 * left)
+        assert learning_rate(under, 1) == pytest.approx((0.2 + 0.8 * left) / 2)
+        after = SolverOptions(lr_policy=policy, **common)
+        assert [learning_rate(after, e) for e in (2, 6, 10)] == pytest.approx([1.0, 0.6, 0.2])
+    line = SolverOptions(lr_policy="linear", **common)
+    assert learning_rate(line, 4) == pytest.approx(0.8)
+
+
+def test_the_rate_of_a_step_begins_with_its_epoch():
+    solver = SolverOptions(
+        lr_policy="steps_with_relative_lrs", steps=(0, 3), lrs=(1.0, 0.5), base_lr=2.0
+    )
+    assert [learning_rate(solver, e) for e in (0, 2.99, 3, 50)] == [2.0, 2.0, 1.0, 1.0]
+    assert learning_rate(replace(solver, steps=(1, 3)), 0) == 2.0
+
+
+@pytest.mark.parametrize(
+    ("pairs", "key"),
+    [
+        (["SOLVER.WARMUP_EPOCHS", "10.0"], "WARMUP_EPOCHS"),
+        (["SOLVER.WARMUP_EPOCHS", "9.9"], None),
+        (["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0, 2]"], "LRS"),
+        (["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[1]"], "STEPS"),
+        (["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0]"], None),
+    ],
+)
+def test_schedules_that_do_not_fit(pairs, key):
+    found = [problem.key for problem in check_solver(cfg_of("SOLVER.MAX_EPOCH", "10", *pairs))]
+    assert found == ([f"SOLVER.{key}"] if key else [])

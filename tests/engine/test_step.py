@@ -82,3 +82,43 @@ def test_counts_survive_a_resume():
     run(again_model, again, torch.full((8, 4), float("nan")))
     with pytest.raises(DataError):
         again.check(["a.mp4"].__getitem__)
+
+
+def bad_steps(max_bad, pattern):
+    """A stepper after good (.) and bad (x) steps."""
+    model, stepper = make(max_bad=max_bad)
+    for number, step in enumerate(pattern):
+        inputs = torch.full((8, 4), float("nan")) if step == "x" else torch.ones(8, 4)
+        run(model, stepper, inputs, number, [number])
+    return stepper
+
+
+@pytest.mark.parametrize(
+    ("max_bad", "pattern", "raises"),
+    [
+        (1, "x", True),
+        (1, ".", False),
+        (2, "x.x.x", False),
+        (3, "xx.xx.", False),
+        (3, ".xx.xxx", True),
+        (3, "xxx....", True),
+    ],
+)
+def test_as_many_in_a_row_as_the_limit_says(max_bad, pattern, raises):
+    """Also where good steps have followed before anybody looked."""
+    stepper = bad_steps(max_bad, pattern)
+    assert stepper.check_period == max_bad
+    if raises:
+        with pytest.raises(DataError, match=f"{max_bad} steps in a row"):
+            stepper.check(str)
+    else:
+        assert stepper.check(str) == pattern.count("x")
+
+
+def test_the_message_names_the_steps_within_reach():
+    """Twice as many steps as the limit: the row may have begun a whole period ago."""
+    stepper = bad_steps(2, "......xx")
+    with pytest.raises(DataError) as error:
+        stepper.check(lambda video: f"{video}.mp4")
+    named = [line.strip() for line in str(error.value).splitlines()[1:]]
+    assert named == [f"step {number}: {number}.mp4" for number in (4, 5, 6, 7)]

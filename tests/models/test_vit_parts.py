@@ -11,6 +11,7 @@ from slowfast_ext.config import load_config
 from slowfast_ext.models import check_model
 from slowfast_ext.models.attention import AttentionSpec, Grid, build_attention
 from slowfast_ext.models.attention.rotary import Rotary
+from slowfast_ext.models.backbones.vit_embed import resize_space, resize_time
 from slowfast_ext.models.backbones.vit_pool import POOLS
 from slowfast_ext.models.backbones.vit_positions import POSITIONS, RESIZES, sine_cosine
 from slowfast_ext.models.blocks import BlockSpec, build_block
@@ -135,3 +136,24 @@ def test_parts_change_the_numbers(options):
     torch.manual_seed(1)
     other = tiny_vit(spec, **options).eval()
     assert not torch.allclose(plain(CLIP), other(CLIP), atol=1e-6)
+
+
+def test_position_tables_are_resized_with_their_pixels_as_areas():
+    """align_corners False, as timm and Motionformer have it: ends are not kept, middles are means."""
+    table = torch.tensor([0.0, 1.0]).view(1, 2, 1)
+    expected = torch.tensor([0.0, 0.25, 0.75, 1.0]).view(1, 4, 1)
+    torch.testing.assert_close(resize_time(table, 4), expected)
+    torch.testing.assert_close(resize_time(table, 1), torch.tensor([[[0.5]]]))
+    nearest = torch.tensor([0.0, 0.0, 1.0, 1.0]).view(1, 4, 1)
+    torch.testing.assert_close(resize_time(table, 4, "nearest"), nearest)
+    table = torch.randn(1, 2, 3, 4, 5)
+    theirs = torch.nn.functional.interpolate(
+        table[0].permute(0, 3, 1, 2), (6, 7), mode="bicubic", align_corners=False
+    )
+    torch.testing.assert_close(resize_space(table, 6, 7), theirs.permute(0, 2, 3, 1)[None])
+    assert resize_space(table, 3, 4) is table
+    assert (
+        resize_space(table.half(), 6, 7).dtype
+        == resize_time(table[:, :, 0, 0].half(), 5).dtype
+        == torch.half
+    )

@@ -25,6 +25,10 @@ Positions = dict[int, list[int]]
 SKIPPING_CODECS = ("h264", "mpeg4")
 """Where a frame marked as no reference is none. In HEVC the mark holds for one temporal layer only."""
 
+UNSURE_CODECS = ("vp8", "mjpeg")
+"""Their decoders fill damaged parts from what they decoded before, across key frames, and do not say so: read from
+the start."""
+
 SLOWLY_PROBED_CODECS = ("h264",)
 """FFmpeg decodes seven frames or more to guess the order of frames; lean reading finds them by their stamps."""
 
@@ -58,15 +62,18 @@ class PyAVReader:
     def frames(self, indices: Sequence[int], out: Frames) -> None:
         """Fill out [T, H, W, 3]. Raises DataError for frames that the file does not give."""
         positions = positions_of(indices)
-        if self.lean:
-            if self._by_seeking(positions, out):
-                return
-            self._reopen()
-        if self.index.seekable and self._by_seeking(positions, out):
+        if self.index.codec not in UNSURE_CODECS and self._sought(positions, out):
             return
         missing = self._in_order(positions, out)
         if missing:
             raise DataError(f"frames {missing} of {len(self.index)} cannot be decoded")
+
+    def _sought(self, positions: Positions, out: Frames) -> bool:
+        if self.lean:
+            if self._by_seeking(positions, out):
+                return True
+            self._reopen()
+        return self.index.seekable and self._by_seeking(positions, out)
 
     def close(self) -> None:
         """Give back the decoder's memory and file."""
@@ -96,11 +103,13 @@ class PyAVReader:
         missing, last = dict(stamps), max(stamps)
         # An edit list may hide the key frame itself.
         begun = key < self.index.pts[0]
-        for picture in self._from_key(key, set(stamps)):
-            if picture.pts is None or picture.pts > last:
-                return False
+        for picture in self._from_key(key, set(stamps), missing):
             # What covers up damage depends on all that was decoded before: only a read from the start is sure.
             if picture.is_corrupt:
+                return False
+            if not missing:  # what others may have been made from
+                continue
+            if picture.pts is None or picture.pts > last:
                 return False
             # h264 may refresh the picture in strips: then what is marked as a key frame is none.
             begun |= picture.pts == key and picture.pict_type == PictureType.I
@@ -109,12 +118,10 @@ class PyAVReader:
                 return False
             if picture.pts in missing:
                 out[missing.pop(picture.pts)] = self._pixels(picture)
-            if not missing:
-                return True
-        return False
+        return not missing
 
-    def _from_key(self, key: int, ahead: set[int]) -> Iterator[VideoFrame]:
-        """Frames from the key frame on; none where the container lands elsewhere.
+    def _from_key(self, key: int, ahead: set[int], missing: Positions) -> Iterator[VideoFrame]:
+        """Frames from the key frame on until none is `missing`; none where the container lands elsewhere.
 
         `ahead` are the wanted stamps that the decoder has not been given yet.
         """
@@ -132,7 +139,7 @@ class PyAVReader:
             if decode.damaged:
                 return
             yield from pictures
-            if self.lean and not ahead:
+            if not missing or (self.lean and not ahead):
                 yield from decode(Packet())
                 return
 
