@@ -2,8 +2,8 @@
 
 Frame folders as in Something-Something V1: 36 JPEGs of 176 x 100, of which a clip takes 16. Before each cold pass the
 pages of all files are dropped from memory (posix_fadvise). The system then still knows the names and places of loose
-files, which it does not of a set read for the first time: `--cold` names a shell command that makes it forget them
-(`echo 3 > /proc/sys/vm/drop_caches` as root, or umount and mount of --folder). Passes alternate.
+files, which it does not of a set read for the first time: `--cold` names a shell command instead that makes it forget
+all (`echo 3 > /proc/sys/vm/drop_caches` as root, or umount and mount of --folder). Passes alternate.
 """
 
 import argparse
@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
         names = write_loose(loose, args.videos)
         started = time.perf_counter()
         pack(loose, packed, names)
+        os.sync()  # Only what is on the disk can be dropped from memory.
         print(f"packing: {args.videos / (time.perf_counter() - started):.0f} videos/s")
         ways = {
             (what, root.name): read(root, names, Path(own))
@@ -93,14 +94,14 @@ def pack(root: Path, out: Path, names: Iterable[str]) -> None:
 
 
 def forget(roots: Iterable[Path], command: str | None) -> None:
-    """The content of files is read from the disk again; after a command, their names and places as well."""
+    """The content of files is read from the disk again; by a command, their names and places as well."""
     store.close()
-    for path in (path for root in roots for path in root.rglob("*") if path.is_file()):
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     if command:
         subprocess.run(command, shell=True, check=True)
+        return
+    for path in (path for root in roots for path in root.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 class Contents:
