@@ -62,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
             for (what, storage), times in passes.items():
                 wall, cpu = np.median(times, axis=0) / len(names)
                 print(
-                    f"| {what} | {storage} | {start} | {1 / wall:.0f} | {1000 * cpu:.2f} |",
+                    f"| {what} | {storage} | {start} | {1 / wall:.3g} | {1000 * cpu:.2f} |",
                     flush=True,
                 )
     return 0
