@@ -6,6 +6,7 @@ Pairs are shown and given to the training and the test: a slow machine may recor
 progress line that redraws itself the last state is kept.
 """
 
+import argparse
 import os
 import pty
 import re
@@ -115,7 +116,9 @@ def main() -> None:
     """Run all, write page and picture."""
     import torch
 
-    pairs = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="for training and test")
+    pairs = parser.parse_args().pairs
     folder = Path(tempfile.mkdtemp(prefix="first_minutes_"))
     furnish(folder)
     parts, started, coloured = [], time.monotonic(), ""

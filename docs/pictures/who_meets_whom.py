@@ -5,6 +5,7 @@
 Each block has random weights; the colour is the size of the gradient of the marked token's output by each input token.
 """
 
+import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -46,6 +47,7 @@ def influence(variant: str) -> torch.Tensor:
 
 def main() -> None:
     """Write the picture beside this file."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     figure, axes = plt.subplots(len(VARIANTS), FRAMES, figsize=(6.4, 12.6))
     for row, variant in zip(axes, VARIANTS, strict=True):
         seen = influence(variant)
