@@ -12,13 +12,14 @@ from slowfast_ext import hub
 from slowfast_ext.models.weights import WEIGHTS
 
 TINY = {
-    "VIT.EMBED_DIM": 24, "VIT.DEPTH": 2, "VIT.NUM_HEADS": 3, "VIT.PATCH_SIZE": [2, 16, 16], "DATA.NUM_FRAMES": 4,
+    "VIT.EMBED_DIM": 24, "VIT.DEPTH": 12, "VIT.NUM_HEADS": 3, "VIT.PATCH_SIZE": [2, 16, 16], "DATA.NUM_FRAMES": 4,
     "DATA.SAMPLING": "segment", "DATA.TRAIN_CROP_SIZE": 32, "DATA.TEST_CROP_SIZE": 32, "VIT.POS_FRAMES": 4,
 }  # fmt: skip
 
 COMPILED_ONLY = {
     "CONTRIBUTING.md": "an excerpt of a file of the package",
     "docs/public_weights.md": "files of releases; tests/models/test_weights_public.py loads small ones",
+    "docs/packing.md": "a pack of a data set; tests/data/test_pack.py reads one",
     "docs/hub.md": "a hub; tests/test_sharing.py does the same with a small one",
     "docs/extending/weights.md": "a skeleton",
     "docs/extending/decoder.md": "a skeleton",
@@ -93,7 +94,9 @@ def test_python_of_a_page(page, folder, monkeypatch, capsys):
         )  # fmt: skip
     if page == "docs/export.md":
         pytest.importorskip("onnx", reason="optional: pip install .[export]")
-        slowfast_ext.export_model(slowfast_ext.load_model("checkpoint.pyth"), "model.pt2")
+        slowfast_ext.export_model(
+            slowfast_ext.load_model("checkpoint.pyth"), "model.pt2", preprocess=True
+        )
         clips = np.zeros((1, 4, 32, 32, 3), np.uint8)
         names = {"clips": clips}
     run_python(folder, page, names)

@@ -100,7 +100,6 @@ RUN = [
 
 NOT_RUN = {
     r"docker ": "no docker here; tests/test_docs_container.py reads the Dockerfile",
-    r"slowfast-ext migrate": "published files; tests/config/test_migration.py translates each",
     r"mkdocs build": "tests/test_docs_pages.py builds the site into a scratch folder",
     r"slowfast-ext data pack|slowfast-ext train --cfg exp/NAME/config.yaml .*_packed": "tests/data/test_pack.py packs and trains from packs",
     r"python docs/pictures/who_meets_whom.py": "writes a picture of the pages",
