@@ -45,8 +45,9 @@ def module_of(words: Sequence[str]) -> tuple[str, list[str]] | None:
     if words[:2] == ["-m", "paper_tables"]:
         return "paper_tables.__main__", words[2:]
     if words[0].startswith("tools/") and words[0].endswith(".py"):
-        name = Path(words[0]).stem
-        return f"slowfast_ext.cli.{TOOLS.get(name, name)}", words[1:]
+        name = TOOLS.get(Path(words[0]).stem, Path(words[0]).stem)
+        if (ROOT / f"slowfast_ext/cli/{name}.py").exists():
+            return f"slowfast_ext.cli.{name}", words[1:]
     if words[0].endswith(".py") and (ROOT / words[0]).exists():
         return words[0], words[1:]
     return None
