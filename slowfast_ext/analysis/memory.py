@@ -91,12 +91,13 @@ def _row(sharding: str, recomputed: str, *cells: str) -> str:
 
 
 def _policies(cfg: CfgNode) -> Iterator[Sequence[int]]:
-    """As configured, and all blocks recomputed or none where that is something else."""
-    configured = tuple(cfg.MODEL.CHECKPOINT_BLOCKS)
+    """As configured, and no or all blocks recomputed where that is something else."""
     with torch.device("meta"):
-        depth = len(list(blocks_of(build_model(cfg))))
-    every = tuple(cfg.UNIFORMER.DEPTH) if cfg.MODEL.BACKBONE == "uniformer" else (depth,)
-    yield from dict.fromkeys((configured, (0,), every))
+        model = build_model(cfg)
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    # the trunk: what blocks consist of, patch embeddings and probes are shorter
+    depth = max((len(list(blocks_of(blocks))) for blocks in lists), default=0)
+    yield from dict.fromkeys((tuple(cfg.MODEL.CHECKPOINT_BLOCKS), (0,), (depth,)))
 
 
 def clips_per_process(cfg: CfgNode, processes: int) -> int:

@@ -83,6 +83,21 @@ def test_a_part_of_everything_but_two_blocks_and_the_rest():
     assert plans[1].activations == 7
 
 
+@pytest.mark.parametrize(
+    ("changes", "depth"),
+    [({}, 2), (MODELS["uniformer"], 6), ({"VIT.POOL": "probe", "VIT.POOL_DEPTH": 1}, 2)],
+)
+def test_all_blocks_are_those_of_the_trunk(changes, depth):
+    lines = list(planned(config({**SETTINGS, **changes}), CPU, 1))
+    assert [line.split("[")[1].split("]")[0] for line in lines[2:]] == [
+        "0",
+        "0",
+        str(depth),
+        str(depth),
+    ]
+    assert "fsdp on 8" in lines[3]
+
+
 def test_large_models_are_planned_in_little_memory():
     """One ViT-g, of a billion parameters."""
     wide = {"VIT.EMBED_DIM": 1408, "VIT.DEPTH": 40, "VIT.NUM_HEADS": 16, "TRAIN.BATCH_SIZE": 8}
