@@ -8,6 +8,7 @@ A checkpoint of ours holds its configuration; --cfg is for other weights, or for
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     best = predictions(model, clip_BCTHW, cfg.DATA.MULTI_LABEL, _class_names(args.weights))
     note = Path(args.weights).name if args.weights else "initial weights"
     says = "; ".join(map(_first, best)) if has_head else ""
-    scene = make_scene(clip_TCHW, args.query, args.head, ", ".join(filter(None, (note, says))))
+    scene = make_scene(clip_TCHW, args.query, args.head, note)
     if says:
         print(says)
     if args.html:
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{args.html} ({args.html.stat().st_size / 1e6:.1f} MB)")
     if not args.out:
         return 0
+    scene = replace(scene, note=", ".join(filter(None, (note, says))))
     args.out.mkdir(parents=True, exist_ok=True)
     return 0 if sum(_save(item, scene, args.out) for item in chosen(seen, args.layer)) else 1
 
