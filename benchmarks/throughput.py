@@ -1,19 +1,54 @@
-"""Videos per second over a grid of frames and resolutions (Table 8 of the feature-fixation paper)."""
+"""Videos per second over a grid of frames and resolutions.
+
+python -m benchmarks throughput --table8 --results FILE measures Table 8 of the feature fixation paper: twelve settings of feature
+fixation, Orthoformer and softmax in its backbone. What FILE has is not measured again.
+"""
 
 import argparse
 import itertools
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.model import outcome_cells
-from benchmarks.trial import FORWARD, TRAIN, Setting, run_trial
+from benchmarks.trial import FORWARD, TRAIN, Outcome, Setting, run_trial
 from slowfast_ext.config import load_config
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import check_model
+
+EXP = Path(__file__).resolve().parents[1] / "exp"
+TABLE_8 = (
+    (str(EXP / "feature_fixation_ssv2/config.yaml"), ""),
+    (str(EXP / "linear_relu_ssv2/config.yaml"), "orthoformer"),
+    (str(EXP / "linear_relu_ssv2/config.yaml"), "softmax"),
+)
+"""Configurations and kernels of the paper's table, ten runs of one video each."""
+
+
+class Results:
+    """Outcomes of cells in a file of JSON lines, written as they come, taken from there when the command runs again."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path and path.is_file() else []
+        cells = (json.loads(line) for line in lines if line.endswith("}"))  # the last may be cut
+        self._done = {cell["cell"]: Outcome(**cell["outcome"]) for cell in cells}
+
+    def get(self, cell: str) -> Outcome | None:
+        """The outcome of a cell that was measured."""
+        return self._done.get(cell)
+
+    def add(self, cell: str, outcome: Outcome) -> None:
+        """Keep an outcome."""
+        if self._path:
+            line = json.dumps({"cell": cell, "outcome": asdict(outcome)})
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"\n{line}\n")  # a broken off line before it stays one of its own
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,7 +57,8 @@ def main(argv: Sequence[str]) -> int:
     setting = Setting(
         work=args.work, precision=args.precision, batch=args.batch, repeats=args.repeats
     )
-    rows = list(itertools.product(args.cfg, args.kernels or [""]))
+    rows = TABLE_8 if args.table8 else list(itertools.product(args.cfg, args.kernels or [""]))
+    results = Results(args.results)
     for size in args.sizes:
         table = Table(
             "config",
@@ -31,15 +67,22 @@ def main(argv: Sequence[str]) -> int:
         )
         for name, kernel in rows:
             pairs = [*args.opts, *(["ATTENTION.KERNEL", kernel] if kernel else [])]
-            cells = measure_row(name, pairs, args.frames, size, setting, args.timeout)
+            cells = measure_row(name, pairs, args.frames, size, setting, args.timeout, results)
             table.add_row(f"{Path(name).parent.name} {kernel}", *cells)
         Console(width=150).print(table)
     return 0
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks throughput", description=__doc__)
-    parser.add_argument("--cfg", nargs="+", required=True, metavar="FILE")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks throughput",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--cfg", nargs="+", metavar="FILE")
+    which.add_argument("--table8", action="store_true", help="the grid of the paper's Table 8")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="JSON lines, to go on from")
     parser.add_argument("--kernels", nargs="+", help="each config with each of these kernels")
     parser.add_argument("--frames", nargs="+", type=int, default=[16, 32, 64, 96])
     parser.add_argument("--sizes", nargs="+", type=int, default=[224, 336, 448], help="pixels")
@@ -59,6 +102,7 @@ def measure_row(
     size: int,
     setting: Setting,
     timeout: float,
+    results: Results,
 ) -> list[str]:
     """A cell for each number of frames. What is too long or too large for one is so for more frames."""
     cells: list[str] = []
@@ -67,14 +111,20 @@ def measure_row(
         if frames >= least:
             cells.append(failure)
             continue
-        cell, failure = _cell(name, pairs, frames, size, setting, timeout)
+        cell, failure = _cell(name, pairs, frames, size, setting, timeout, results)
         least = frames if failure else math.inf
         cells.append(cell)
     return cells
 
 
 def _cell(
-    name: str, pairs: Sequence[str], frames: int, size: int, setting: Setting, timeout: float
+    name: str,
+    pairs: Sequence[str],
+    frames: int,
+    size: int,
+    setting: Setting,
+    timeout: float,
+    results: Results,
 ) -> tuple[str, str]:
     """What is shown, and the failure of the trial if it failed."""
     grid = {
@@ -87,6 +137,10 @@ def _cell(
         cfg = load_config([name], opts, (check_model,))
     except ConfigError:
         return "cannot be built", ""
-    outcome = run_trial(cfg, setting, timeout)
+    cell = json.dumps([Path(name).parent.name, *opts, asdict(setting)])
+    outcome = results.get(cell)
+    if outcome is None:
+        outcome = run_trial(cfg, setting, timeout)
+        results.add(cell, outcome)
     speed, memory = outcome_cells(outcome)
     return (speed if outcome.failure else f"{speed} ({memory})"), outcome.failure

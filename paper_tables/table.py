@@ -5,18 +5,17 @@ its printed numbers were counted in (trajectory attention with all projections, 
 """
 
 import csv
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
-import torch
 from yacs.config import CfgNode
 
-from slowfast_ext.analysis.cost import count_macs, meta_clip, views_of
+from paper_tables.counts import Count
+from slowfast_ext.analysis.cost import views_of
 from slowfast_ext.config import load_config
-from slowfast_ext.models import build_model
 
 PARAMS_TOLERANCE = 0.01
 GFLOPS_TOLERANCE = 0.02
@@ -47,17 +46,15 @@ class Published:
     reason: str
 
     @property
+    def memory(self) -> str:
+        """Gigabytes, which stand in brackets behind the metric."""
+        aside = self.metric.partition(" (")[2].removesuffix(")")
+        return aside.removesuffix(" GB") if aside.endswith(" GB") else NOTHING
+
+    @property
     def pairs(self) -> list[str]:
         """`counted_as` as KEY VALUE pairs."""
         return [] if self.counted_as == NOTHING else self.counted_as.split()
-
-
-@dataclass(frozen=True)
-class Count:
-    """Parameters in millions and GFLOPs of one view."""
-
-    params_m: float
-    gflops: float
 
 
 @dataclass(frozen=True)
@@ -85,6 +82,11 @@ class Comparison:
         return _difference(self.published.gflops, self.gflops)
 
     @property
+    def unexplained(self) -> bool:
+        """Whether the reason says that there is none."""
+        return "unexplained" in self.published.reason
+
+    @property
     def within(self) -> bool:
         """Whether what is printed is met within tolerance."""
         params, gflops = abs(self.params_off or 0), abs(self.gflops_off or 0)
@@ -103,39 +105,16 @@ def read_published(path: Path) -> list[Published]:
     return [Published(**{name: row[name] for name in names}) for row in rows]
 
 
-class ShapeCounter:
-    """Counts models from shapes alone; models that differ in nothing that has a shape are counted once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Count] = {}
-
-    def __call__(self, cfg: CfgNode) -> Count:
-        """Parameters and multiply-adds of the model of `cfg`, one view."""
-        key = json.dumps(shaping(cfg), sort_keys=True)
-        if key not in self._known:
-            self._known[key] = _count(cfg)
-        return self._known[key]
-
-
-def shaping(cfg: CfgNode) -> dict:
-    """What the shapes of a model depend on."""
-    parts = {name: cfg[name] for name in ("VIT", "XVIT", "UNIFORMER", "UNIFORMERV2", "ATTENTION")}
-    data = [cfg.DATA[key] for key in ("NUM_FRAMES", "TRAIN_CROP_SIZE", "TEST_CROP_SIZE")]
-    return parts | {"MODEL": [cfg.MODEL.BACKBONE, cfg.MODEL.NUM_CLASSES], "DATA": data}
-
-
-def _count(cfg: CfgNode) -> Count:
-    with torch.device("meta"):
-        model = build_model(cfg).eval()
-    params = sum(parameter.numel() for parameter in model.parameters())
-    return Count(params / 1e6, count_macs(model, meta_clip(cfg))[""] / 1e9)
+@cache
+def config_of(file: Path, pairs: tuple[str, ...] = ()) -> CfgNode:
+    """The configuration of an experiment, read once. Raises ConfigError."""
+    return load_config([file], pairs)
 
 
 def compare(row: Published, exp_dir: Path, count: Callable[[CfgNode], Count]) -> Comparison:
     """Counts of the row's experiment. Raises ConfigError where it does not load or build."""
     file = exp_dir / row.exp / "config.yaml"
-    printed = load_config([file], row.pairs)
-    as_run = count(load_config([file]))
+    printed, as_run = config_of(file, tuple(row.pairs)), count(config_of(file))
     return Comparison(row, count(printed) if row.pairs else as_run, as_run, views_of(printed))
 
 
@@ -165,7 +144,11 @@ elementwise work, 0.04 to 0.3 %, are not. "Counted" is in the form or size that 
 trajectory attention the reference form with all projections (`ATTENTION.REFERENCE True ATTENTION.TRAJECTORY.VALUES
 projected`), for the linear video transformers 17x17 tokens a frame (272 px). "As it runs" is one view of the
 experiment as it is configured, where the fast forms count. GFLOPs are of one view, or of clips x crops where given.
-Accuracy is as printed; the sets are not trained on here, so nothing is measured.
+Accuracy is as printed; the sets are not trained on here, so nothing is measured. "A clip keeps" is what the forward pass of a training
+clip saves for the backward pass, all in bf16; printed memory is the peak of a training step whose batch and precision are not stated, so
+that only ratios can be compared.
+
+{counts}.
 
 Notes explain differences of more than {params:.0%} in parameters or {gflops:.0%} in GFLOPs, and known misprints.
 """
@@ -173,13 +156,27 @@ Notes explain differences of more than {params:.0%} in parameters or {gflops:.0%
 COLUMNS = (
     *("model", "data", "input", "params printed, M", "counted", "off"),
     *("GFLOPs printed", "counted", "off", "as it runs: params, M", "GFLOPs a view"),
-    *("accuracy printed", "measured", "source", "exp", "note"),
+    *("memory printed, GB", "a clip keeps, GB", "accuracy printed", "source", "exp", "note"),
 )
+
+
+def tally(comparisons: Iterable[Comparison]) -> str:
+    """How many rows are met, off for a reason, off without one, and printed without a cost."""
+    comparisons = list(comparisons)
+    costed = [c for c in comparisons if (c.params_off, c.gflops_off) != (None, None)]
+    within = sum(c.within for c in costed)
+    unexplained = sum(not c.within and c.unexplained for c in costed)
+    return (
+        f"{len(comparisons)} published rows: {within} within tolerance, {len(costed) - within - unexplained} off for a reason that "
+        f"is given, {unexplained} off and unexplained, {len(comparisons) - len(costed)} without a printed cost"
+    )
 
 
 def report(comparisons: Iterable[Comparison]) -> str:
     """All comparisons as a Markdown page, one table a system."""
-    parts = [HEADER.format(params=PARAMS_TOLERANCE, gflops=GFLOPS_TOLERANCE)]
+    comparisons = list(comparisons)
+    counts = tally(comparisons)
+    parts = [HEADER.format(params=PARAMS_TOLERANCE, gflops=GFLOPS_TOLERANCE, counts=counts)]
     for system, group in groupby(comparisons, key=lambda comparison: comparison.published.system):
         parts.append(f"## {TITLES[system]}\n\n{_table(list(group))}")
     return "\n".join(parts)
@@ -188,13 +185,14 @@ def report(comparisons: Iterable[Comparison]) -> str:
 def _table(comparisons: list[Comparison]) -> str:
     given = (comparison.published.reason for comparison in comparisons)
     reasons = list(dict.fromkeys(reason for reason in given if reason != NOTHING))
-    lines = [_line(COLUMNS), _line("---" for _ in COLUMNS)]
-    lines += [_line(_cells(comparison, reasons)) for comparison in comparisons]
+    lines = [line(COLUMNS), line("---" for _ in COLUMNS)]
+    lines += [line(_cells(comparison, reasons)) for comparison in comparisons]
     notes = [f"{number}. {reason}." for number, reason in enumerate(reasons, start=1)]
     return "\n".join([*lines, "", *notes, ""] if notes else [*lines, ""])
 
 
-def _line(cells: Iterable[str]) -> str:
+def line(cells: Iterable[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
@@ -211,7 +209,8 @@ def _cells(comparison: Comparison, reasons: list[str]) -> tuple[str, ...]:
         f"{comparison.gflops:.2f}" if printed else NOTHING,
         _percent(comparison.gflops_off),
         *(f"{as_run.params_m:.2f}", f"{as_run.gflops:.2f}"),
-        *(_accuracy(row), NOTHING, row.source, f"`{row.exp}`"),
+        *(row.memory, f"{comparison.as_run.saved_mib * 2**20 / 1e9:.2f}"),
+        *(accuracy(row), row.source, f"`{row.exp}`"),
         str(reasons.index(row.reason) + 1) if row.reason in reasons else "",
     )
 
@@ -220,11 +219,9 @@ def _percent(off: float | None) -> str:
     return NOTHING if off is None else f"{off:+.1%}"
 
 
-def _accuracy(row: Published) -> str:
+def accuracy(row: Published) -> str:
+    """Printed accuracies, and of what they are where it is not top-1 and top-5."""
     values = "/".join(value for value in (row.top1, row.top5) if value != NOTHING)
-    kind = (
-        ""
-        if row.metric == "top" or not values
-        else f" {row.metric.removeprefix('top ').replace('_', ' ')}"
-    )
+    metric = row.metric if row.memory == NOTHING else row.metric.partition(" (")[0]
+    kind = "" if metric == "top" or not values else f" {metric.replace('_', ' ')}"
     return f"{values}{kind}" or NOTHING

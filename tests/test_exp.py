@@ -1,14 +1,13 @@
 """Every experiment as it is typed: scripts, configuration, recipe, model."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 import torch
 from reference_data import SHARED
 
-from paper_tables.table import shaping
+from paper_tables.counts import shaping
 from slowfast_ext.config import load_config, options_of
 from slowfast_ext.data.transforms.pipeline import train_transform_from
 from slowfast_ext.engine.checks import CHECKS
@@ -52,20 +51,19 @@ def test_scripts_are_links_to_one(folder):
 def test_loads_with_all_checks_and_names_no_place_of_a_machine(name):
     cfg = load(name)
     assert (cfg.DATA.PATH_TO_DATA_DIR, cfg.DATA.PATH_PREFIX) == ("", "")
-    assert (cfg.TRAIN.CHECKPOINT_FILE_PATH, cfg.TEST.CHECKPOINT_FILE_PATH) == ("", "")
+    assert cfg.TEST.CHECKPOINT_FILE_PATH == ""
     assert cfg.TRAIN.DATASET == cfg.TEST.DATASET
     assert cfg.TRAIN.BATCH_SIZE % 8 == 0, "the recipes are for nodes of eight GPUs"
     assert train_transform_from(cfg).transforms
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_header_says_what_is_published_and_how_to_run(name):
+def test_header_says_what_it_is_and_repeats_no_table(name):
     lines = CONFIGS[name].read_text().splitlines()
     header = [line for line in lines if line.startswith("# ")]
-    assert any(line.startswith("# Published: ") for line in header)
-    command = f"# bash exp/{name}/run.sh DATA.PATH_TO_DATA_DIR LISTS"
-    assert any(line.startswith(command) for line in header)
-    assert len(lines) - len(header) <= 20, "what several experiments share belongs into configs/"
+    assert header
+    assert not any(line.startswith("# Published") for line in header), "exp/README.md has them"
+    assert len(lines) - len(header) <= 22, "what several experiments share belongs into configs/"
 
 
 @pytest.fixture(scope="module")
@@ -133,57 +131,15 @@ PUBLISHED_RATES = {
 @pytest.mark.parametrize("name", PUBLISHED_RATES)
 def test_rate_at_the_published_batch(name):
     nodes, rate = PUBLISHED_RATES[name]
-    after = [
-        "SOLVER.COSINE_AFTER_WARMUP",
-        "True",
-    ]  # where the cosine starts lower it is not the published number
+    # A cosine that has begun to fall under the warm-up never reaches the published number.
+    after = ["SOLVER.COSINE_AFTER_WARMUP", "True"]
     recipe = Recipe.from_cfg(load(name, "NUM_SHARDS", str(nodes), *after))
     assert recipe.learning_rate(recipe.solver.warmup_epochs) == pytest.approx(rate)
-
-
-PUBLIC_WEIGHTS = {
-    "uniformer_small_in1k.pth": "uniformer_s_in1k_image2d",
-    "uniformer_base_in1k.pth": "uniformer_b_in1k_image2d",
-    "uniformer_small_k400_16x4.pth": "uniformer_s_k400_16f",
-    "uniformer_base_k400_16x4.pth": "uniformer_b_k400_16f",
-    "uniformer_small_k400.pth": "uniformer_s_k400_16f",
-    "uniformer_base_k400.pth": "uniformer_b_k400_16f",
-    "vit_base_patch16_224.pth": "timm_vit_base_patch16_224",
-    "vit_base_patch16_224_in21k.pth": "timm_vit_base_patch16_224",
-    "vit_large_patch16_224.pth": "timm_vit_large_patch16_224",
-    "k400_motionformer_224_16x4.pyth": "motionformer_b_k400_16x224",
-    "k400_motionformer_336_16x8.pyth": "motionformer_hr_k400_16x336",
-    "k400_motionformer_224_32x3.pyth": "motionformer_l_k400_32x224",
-}
-
-
-def start_weights(name):
-    """The file that the command in the header starts from."""
-    found = re.search(r"CHECKPOINT_FILE_PATH (\S+)", CONFIGS[name].read_text())
-    return found[1] if found else ""
 
 
 def empty_model(name):
     with torch.device("meta"):
         return build_model(load(name))
-
-
-def taken(checkpoint, name):
-    """The report of loading a checkpoint as the experiment's training would."""
-    options = options_of(load(name), LoadOptions)
-    return fit_weights(checkpoint, empty_model(name), options)[1]
-
-
-@pytest.mark.parametrize("name", [n for n in PAPERS if start_weights(n) in PUBLIC_WEIGHTS])
-def test_public_weights_of_the_header_are_taken(name, manifest_dir):
-    manifest = json.loads(
-        (manifest_dir / f"{PUBLIC_WEIGHTS[start_weights(name)]}.json").read_text()
-    )
-    report = taken(
-        {key: torch.empty(shape, device="meta") for key, shape in manifest["keys"].items()}, name
-    )
-    assert len(report.loaded) + len(report.inflated) > 100
-    assert not report.unused
 
 
 RELEASED = {
@@ -210,15 +166,7 @@ def test_released_files_are_taken(name, file):
     keys = json.loads((KEY_LISTS / f"{file}.json").read_text())["keys"]
     state = {key: torch.empty(shape, device="meta") for key, shape in keys.items()}
     k710 = ["TRAIN.CHECKPOINT_CLASSES", "[k710, k400]"] if "k710" in file else []
-    options = options_of(load(name, *k710), LoadOptions)
+    options = options_of(load(name, "TRAIN.CHECKPOINT_CLASSES", "[]", *k710), LoadOptions)
     report = fit_weights(state, empty_model(name), options)[1]
     assert (report.unused, report.head, report.inflated, report.resized) == ([], [], [], {})
     assert bool(report.new) == file.endswith("_pretrain")
-
-
-@pytest.mark.parametrize("name", [n for n in PAPERS if Path(start_weights(n)).stem in PAPERS])
-def test_weights_of_another_experiment_are_taken(name):
-    source = empty_model(Path(start_weights(name)).stem).state_dict()
-    report = taken({"model_state": source}, name)
-    assert len(report.loaded) + len(report.inflated) > 100
-    assert not report.unused

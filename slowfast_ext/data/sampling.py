@@ -44,6 +44,13 @@ class SamplingOptions(Options):
         "where several test clips lie: spread over the video, or on VideoMAE's grid (dense: every SAMPLING_RATE-th frame of the video; segment: InternVideo2 on Something-Something too)",
         choices=("spread", "grid"),
     )
+    sampling_share: float = option(
+        0.0,
+        "distance of a dense clip's frames as a share of the one that spreads it over the whole video (1.0), whatever its "
+        "length; 0: SAMPLING_RATE",
+        low=0,
+        high=1,
+    )
 
 
 @section("TEST", "Multi-view testing")
@@ -92,7 +99,7 @@ def train_indices(
     if options.sampling == "segment":
         first, last = _segment_bounds(length, options.num_frames)
         return rng.integers(first, last, endpoint=True)
-    step = _dense_step(fps, options)
+    step = _dense_step(length, fps, options)
     room = _dense_room(length, step, options)
     if options.frame_spacing == "linspace":
         start = rng.uniform(0, room)
@@ -111,7 +118,7 @@ def test_indices(
         first, _ = _segment_bounds(length, options.num_frames)
         gap = (length - 1) / options.num_frames
         return first + int(gap / (num_clips + 1) * (clip + 1))
-    step = _dense_step(fps, options)
+    step = _dense_step(length, fps, options)
     room = _dense_room(length, step, options)
     if not options.use_offset_sampling:
         start = room * clip / num_clips
@@ -134,25 +141,27 @@ def _on_grid(
     if options.sampling == "segment":
         part = length / n
         return (clip * part / num_clips + part * np.arange(n)).astype(np.int64)
-    listed = np.arange(0, length, _dense_step(fps, options)).astype(np.int64)
+    listed = np.arange(0, length, _dense_step(length, fps, options)).astype(np.int64)
     start = int(clip * (max(len(listed) - n, 0) / (num_clips - 1)))
     return listed[np.minimum(start + np.arange(n), len(listed) - 1)]
 
 
 def clip_seconds(fps: float, options: SamplingOptions) -> float:
-    """Time between the first and the last frame of a dense clip, in seconds."""
-    return (options.num_frames - 1) * _dense_step(fps, options) / fps
+    """Time between the first and the last frame of a dense clip of a fixed SAMPLING_RATE, in seconds."""
+    return (options.num_frames - 1) * _dense_step(0, fps, options) / fps
 
 
 def clip_span(fps: float, options: SamplingOptions) -> float:
     """Source frames that a clip needs, first and last included; a shorter video repeats its last frame."""
-    if options.sampling == "segment":
+    if options.sampling == "segment" or options.sampling_share:
         return float(options.num_frames)
-    return (options.num_frames - 1) * _dense_step(fps, options) + 1
+    return (options.num_frames - 1) * _dense_step(0, fps, options) + 1
 
 
-def _dense_step(fps: float, options: SamplingOptions) -> float:
+def _dense_step(length: int, fps: float, options: SamplingOptions) -> float:
     """Distance of neighbouring frames in source frames."""
+    if options.sampling_share:
+        return options.sampling_share * length / options.num_frames
     if options.target_fps and fps:
         return options.sampling_rate * fps / options.target_fps
     return float(options.sampling_rate)

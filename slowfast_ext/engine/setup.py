@@ -238,6 +238,8 @@ def clip_in_words(cfg: CfgNode) -> str:
     options = options_of(cfg, SamplingOptions)
     if options.sampling == "segment":
         return f"clip: {options.num_frames} frames, one from each equal part of the video"
+    if options.sampling_share:
+        return f"clip: {options.num_frames} frames, over {options.sampling_share:.0%} of the video"
     rates = (options.target_fps,) if options.target_fps else _USUAL_FPS
     seconds = ", ".join(f"{clip_seconds(fps, options):.1f} s at {fps:g} frames/s" for fps in rates)
     return f"clip: {options.num_frames} frames, {options.sampling_rate} apart, from first to last {seconds}"

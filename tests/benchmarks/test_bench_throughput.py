@@ -1,5 +1,7 @@
 """The grid of frames and resolutions: rows of configs and kernels, failures as cells."""
 
+import pytest
+
 from benchmarks import throughput as bench_throughput
 from benchmarks.trial import Outcome
 
@@ -54,3 +56,37 @@ def test_a_config_that_cannot_take_a_size_says_so(tmp_path, monkeypatch, capsys)
     )
     assert not tried
     assert printed.count("cannot be built") == 3
+
+
+def test_a_broken_off_grid_goes_on_cell_by_cell(tmp_path, monkeypatch, capsys):
+    results = tmp_path / "cells.jsonl"
+    more = ("--results", str(results))
+
+    def fail_at_32(frames):
+        if frames == 32:
+            raise KeyboardInterrupt
+        return Outcome(frames / 2, frames * 2**20)
+
+    with pytest.raises(KeyboardInterrupt):
+        printed_by(monkeypatch, capsys, small_config(tmp_path), fail_at_32, *more)
+    results.write_text(results.read_text() + '{"cell": "cut off', encoding="utf-8")
+    whole, tried = printed_by(
+        monkeypatch, capsys, small_config(tmp_path), lambda frames: Outcome(16.0, 32 * 2**20), *more
+    )
+    assert [frames for _, frames, _ in tried] == [32]
+    assert "4 (8)" in whole
+    assert "16 (32)" in whole
+
+
+def test_table_8_has_its_twelve_settings_of_three_models(monkeypatch, tmp_path):
+    tried = []
+
+    def run_trial(cfg, setting, timeout):
+        tried.append((cfg.ATTENTION.KERNEL, cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE))
+        assert (cfg.VIT.DEPTH, cfg.VIT.EMBED_DIM) == (12, 512)
+        return Outcome(1.0, 2**20)
+
+    monkeypatch.setattr(bench_throughput, "run_trial", run_trial)
+    assert bench_throughput.main(["--table8", "--results", str(tmp_path / "cells.jsonl")]) == 0
+    assert len(set(tried)) == 36
+    assert {kernel for kernel, _, _ in tried} == {"relu", "orthoformer", "softmax"}

@@ -132,3 +132,16 @@ def test_segment_training_draws_from_the_published_segments(golden):
         bounds = np.array(case["segments"])
         assert (clips.min(0) == bounds[:, 0]).all()
         assert (clips.max(0) == bounds[:, 1]).all()
+
+
+@given(length=st.integers(16, 500), fps=rates)
+def test_a_stride_as_a_share_of_the_video_is_the_same_for_any_rate_and_length(length, fps):
+    """Motionformer, Figure 3: multiples of the stride that spreads a clip evenly over the whole video."""
+    for share in (0.25, 0.5, 1.0):
+        options = SamplingOptions(8, "dense", 4, sampling_share=share)
+        for indices in (
+            fixed_indices(length, fps, options, 0, 1),
+            train_indices(length, fps, options, sample_rng(0, 0, 0)),
+        ):
+            assert_legal(indices, length, options)
+            assert abs(indices[-1] - indices[0] - 7 * share * length / 8) <= 1

@@ -2,6 +2,7 @@
 
 from slowfast_ext.models.build import VideoModel
 from slowfast_ext.models.weights.base import WEIGHTS, Importer, Shapes, State, rename
+from slowfast_ext.models.weights.vit import resize_positions
 
 _BLOCK = r"(blocks\.\d+|stages\.\d+\.\d+\.block)"
 _STAGE = r"(stages\.\d+\.\d+)"
@@ -57,3 +58,5 @@ class Ours(Importer):
     def to_theirs(state: State, model: VideoModel) -> State:
         """The state itself."""
         return dict(state)
+
+    resize = staticmethod(resize_positions)
