@@ -1,7 +1,9 @@
 """Videos per second over a grid of frames and resolutions.
 
-python -m benchmarks throughput --table8 --results FILE measures Table 8 of the feature fixation paper: twelve settings of feature
-fixation, Orthoformer and softmax in its backbone. What FILE has is not measured again.
+    python -m benchmarks throughput --table8 --results FILE
+
+measures Table 8 of the feature fixation paper: twelve settings of feature fixation, Orthoformer and softmax in its backbone.
+What FILE has is not measured again.
 """
 
 import argparse

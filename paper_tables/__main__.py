@@ -1,8 +1,9 @@
 """Make what follows from published.csv and experiments.csv: docs/paper_tables.md and exp/README.md.
 
-python -m paper_tables [--recount] [--check]
+python -m paper_tables [--memory] [--recount] [--check]
 
-Counts are kept in counted.json; --recount makes them all again, --check writes nothing and says what is not current.
+Counts are kept in counted.json; --memory also counts what training keeps where that is not known yet, --recount takes no
+kept count, --check writes nothing and says what is not current.
 """
 
 import argparse
@@ -26,9 +27,13 @@ def main() -> int:
     parser.add_argument("--exp", type=Path, default=ROOT / "exp", help="folder of the experiments")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/paper_tables.md")
     parser.add_argument("--recount", action="store_true", help="take no count of an earlier run")
+    parser.add_argument("--memory", action="store_true", help="count the memory of training too")
     parser.add_argument("--check", action="store_true", help="write nothing")
     args = parser.parse_args()
-    rows, count = read_published(args.csv), ShapeCounter(None if args.recount else KEPT)
+    rows, count = (
+        read_published(args.csv),
+        ShapeCounter(None if args.recount else KEPT, args.memory),
+    )
     try:
         comparisons = [compare(row, args.exp, count) for row in rows]
         facts = read_experiments(ROOT / "paper_tables/experiments.csv")

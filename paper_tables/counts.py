@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from yacs.config import CfgNode
@@ -17,40 +18,60 @@ KEPT = Path(__file__).parent / "counted.json"
 
 @dataclass(frozen=True)
 class Count:
-    """Parameters in millions, GFLOPs of one view, MiB that a training clip keeps for the backward pass in bf16."""
+    """Parameters in millions, GFLOPs of one view."""
 
     params_m: float
     gflops: float
-    saved_mib: float = 0.0
 
 
 class ShapeCounter:
     """Counts models from shapes alone; models that differ in nothing that has a shape are counted once.
 
-    Counts of earlier runs are taken from `kept`, if there is one; `save` writes those that were asked for.
+    Counts of earlier runs are taken from `kept`, if there is one; `save` writes those that were asked for. What a model keeps
+    for the backward pass takes the longest to count: it is counted anew only with `memory`.
     """
 
-    def __init__(self, kept: Path | None = None) -> None:
+    def __init__(self, kept: Path | None = None, memory: bool = False) -> None:
         text = kept.read_text(encoding="utf-8") if kept and kept.is_file() else "{}"
-        self._known = {key: Count(**value) for key, value in json.loads(text).items()}
-        self._asked: dict[str, Count] = {}
+        known = json.loads(text)
+        self._memory = memory
+        self._costs = {key: Count(**value) for key, value in known.get("costs", {}).items()}
+        self._saved: dict[str, float] = known.get("saved_mib", {})
+        self._asked: set[str] = set()
 
     def __call__(self, cfg: CfgNode) -> Count:
-        """The counts of the model of `cfg`."""
-        shape = json.dumps(shaping(cfg), sort_keys=True)
-        key = hashlib.sha256(shape.encode()).hexdigest()[:16]
-        if key not in self._known:
-            self._known[key] = _count(cfg)
-        self._asked[key] = self._known[key]
-        return self._known[key]
+        """Parameters and GFLOPs of the model of `cfg`."""
+        key = _key(shaping(cfg))
+        if key not in self._costs:
+            self._costs[key] = _count(cfg)
+        self._asked.add(key)
+        return self._costs[key]
+
+    def saved_mib(self, cfg: CfgNode) -> float | None:
+        """MiB that a training clip keeps for the backward pass, all in bf16; None where it was not counted."""
+        shape = shaping(cfg)
+        key = _key(shape | {"MODEL": shape["MODEL"][::2], "DATA": shape["DATA"][:2]})
+        if key not in self._saved and self._memory:
+            self._saved[key] = _saved_mib(cfg)
+        self._asked.add(key)
+        return self._saved.get(key)
 
     def save(self, file: Path) -> None:
         """Keep what was asked for, and nothing else."""
-        lines = [f'"{key}": {json.dumps(asdict(self._asked[key]))}' for key in sorted(self._asked)]
-        file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+        costs = {key: asdict(count) for key, count in sorted(self._costs.items())}
+        parts = {"costs": costs, "saved_mib": dict(sorted(self._saved.items()))}
+        asked = {
+            name: {key: value for key, value in part.items() if key in self._asked}
+            for name, part in parts.items()
+        }
+        file.write_text(json.dumps(asked, indent=0) + "\n", encoding="utf-8")
 
 
-def shaping(cfg: CfgNode) -> dict:
+def _key(shape: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def shaping(cfg: CfgNode) -> dict[str, Any]:
     """What the shapes of a model depend on, and what its training keeps."""
     parts = {name: cfg[name] for name in ("VIT", "XVIT", "UNIFORMER", "UNIFORMERV2", "ATTENTION")}
     data = [cfg.DATA[key] for key in ("NUM_FRAMES", "TRAIN_CROP_SIZE", "TEST_CROP_SIZE")]
@@ -61,9 +82,13 @@ def shaping(cfg: CfgNode) -> dict:
 def _count(cfg: CfgNode) -> Count:
     with torch.device("meta"):
         model = build_model(cfg).eval()
-        params = sum(parameter.numel() for parameter in model.parameters())
-        gflops = count_macs(model, meta_clip(cfg))[""] / 1e9
-        size = pair(cfg.DATA.TRAIN_CROP_SIZE)
+    params = sum(parameter.numel() for parameter in model.parameters())
+    return Count(round(params / 1e6, 5), round(count_macs(model, meta_clip(cfg))[""] / 1e9, 5))
+
+
+def _saved_mib(cfg: CfgNode) -> float:
+    size = pair(cfg.DATA.TRAIN_CROP_SIZE)
+    with torch.device("meta"):
+        model = build_model(cfg).to(torch.bfloat16).train()
         clip = torch.empty(1, 3, cfg.DATA.NUM_FRAMES, *size, dtype=torch.bfloat16)
-        saved = saved_for_backward(model.to(torch.bfloat16).train(), clip)
-    return Count(round(params / 1e6, 5), round(gflops, 5), round(saved / 2**20, 2))
+        return round(saved_for_backward(model, clip) / 2**20, 1)

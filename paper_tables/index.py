@@ -1,13 +1,13 @@
 """exp/README.md: from a paper's row to the folder that is its experiment, what that starts from and what it costs."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from yacs.config import CfgNode
 
-from paper_tables.counts import Count
+from paper_tables.counts import Count, ShapeCounter
 from paper_tables.lra import section
 from paper_tables.table import NOTHING, Published, accuracy, config_of, line
 from slowfast_ext.config import options_of
@@ -34,7 +34,8 @@ checkpoint of another experiment, to be trained first; nothing: from scratch. `T
 - GPUs x passes: what gives that batch: the published number of GPUs where it is known, or {gpus} with `TRAIN.ACCUMULATE`; rates follow the
   batch. `NUM_SHARDS` is the number of nodes of {gpus}.
 - memory: GB a GPU in bf16, counted from shapes: what a step keeps for the backward pass (all of the model in bf16) plus weights, gradients and
-  moments in fp32; without workspace, fragmentation and the copies that autocast makes. For {gpus} GPUs a node.
+  moments in fp32; without workspace, fragmentation and the copies that autocast makes. For {gpus} GPUs a node. `-`: not counted yet
+  (`python -m paper_tables --memory`, some minutes); `--dry-run` plans it for any setting.
 - parameters and GFLOPs (one view) are those of the model as it runs; beside the printed ones they stand in
   [docs/paper_tables.md](../docs/paper_tables.md).
 - measured: nothing yet; the sets were not trained on here.
@@ -69,14 +70,14 @@ def index(
     rows: Sequence[Published],
     facts: dict[str, Experiment],
     exp_dir: Path,
-    count: Callable[[CfgNode], Count],
+    count: ShapeCounter,
 ) -> str:
     """The page. Raises ConfigError where an experiment does not load."""
     names = [file.parent.name for file in sorted(exp_dir.glob("*/config.yaml"))]
     papers = [name for name in names if not name.startswith(OURS)]
     configs = {name: config_of(exp_dir / name / "config.yaml") for name in papers}
     cells = {
-        name: _cells(facts.get(name, Experiment(name)), cfg, count(cfg))
+        name: _cells(facts.get(name, Experiment(name)), cfg, count(cfg), count.saved_mib(cfg))
         for name, cfg in configs.items()
     }
     parts = [HEADER.format(gpus=GPUS, papers=len(rows), exps=len(papers))]
@@ -120,7 +121,9 @@ def _table(rows: Iterable[tuple[str, str, str, tuple[str, ...]]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _cells(facts: Experiment, cfg: CfgNode, count: Count) -> tuple[str, ...]:
+def _cells(
+    facts: Experiment, cfg: CfgNode, count: Count, saved_mib: float | None
+) -> tuple[str, ...]:
     videos, repeats = cfg.TRAIN.BATCH_SIZE * facts.nodes, cfg.AUG.NUM_SAMPLE
     batch = f"{videos} x {repeats}" if repeats > 1 else str(videos)
     return (
@@ -130,7 +133,7 @@ def _cells(facts: Experiment, cfg: CfgNode, count: Count) -> tuple[str, ...]:
         _machines(facts, cfg.TRAIN.ACCUMULATE),
         f"{count.params_m:.2f}",
         f"{count.gflops:.2f}",
-        f"{memory_gb(cfg, count):.1f}",
+        NOTHING if saved_mib is None else f"{memory_gb(cfg, count.params_m, saved_mib):.1f}",
         "" if facts.weights == NOTHING else f"`{facts.weights}`",
         "" if facts.note == NOTHING else facts.note,
     )
@@ -152,11 +155,11 @@ def _machines(facts: Experiment, accumulate: int) -> str:
     return f"{facts.gpus} x {accumulate} or {here}" if facts.nodes > 1 else here
 
 
-def memory_gb(cfg: CfgNode, count: Count) -> float:
+def memory_gb(cfg: CfgNode, params_m: float, saved_mib: float) -> float:
     """GB that one of 8 GPUs of a node needs: activations of its clips, weights, gradients and moments."""
     clips = max(1, cfg.TRAIN.BATCH_SIZE * cfg.AUG.NUM_SAMPLE / GPUS)
-    state = count.params_m * 1e6 * WEIGHT_BYTES[options_of(cfg, SolverOptions).optimizing_method]
-    return (clips * count.saved_mib * 2**20 + state) / 1e9
+    state = params_m * 1e6 * WEIGHT_BYTES[options_of(cfg, SolverOptions).optimizing_method]
+    return (clips * saved_mib * 2**20 + state) / 1e9
 
 
 def _first_words(folder: Path) -> str:

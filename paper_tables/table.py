@@ -5,7 +5,7 @@ its printed numbers were counted in (trajectory attention with all projections, 
 """
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 from itertools import groupby
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from paper_tables.counts import Count
+from paper_tables.counts import Count, ShapeCounter
 from slowfast_ext.analysis.cost import views_of
 from slowfast_ext.config import load_config
 
@@ -65,6 +65,7 @@ class Comparison:
     printed_form: Count
     as_run: Count
     views: int
+    saved_mib: float | None = None
 
     @property
     def gflops(self) -> float:
@@ -111,11 +112,12 @@ def config_of(file: Path, pairs: tuple[str, ...] = ()) -> CfgNode:
     return load_config([file], pairs)
 
 
-def compare(row: Published, exp_dir: Path, count: Callable[[CfgNode], Count]) -> Comparison:
+def compare(row: Published, exp_dir: Path, count: ShapeCounter) -> Comparison:
     """Counts of the row's experiment. Raises ConfigError where it does not load or build."""
     file = exp_dir / row.exp / "config.yaml"
-    printed, as_run = config_of(file, tuple(row.pairs)), count(config_of(file))
-    return Comparison(row, count(printed) if row.pairs else as_run, as_run, views_of(printed))
+    printed, as_run = config_of(file, tuple(row.pairs)), config_of(file)
+    saved = count.saved_mib(as_run)
+    return Comparison(row, count(printed), count(as_run), views_of(printed), saved)
 
 
 TITLES = {
@@ -209,10 +211,15 @@ def _cells(comparison: Comparison, reasons: list[str]) -> tuple[str, ...]:
         f"{comparison.gflops:.2f}" if printed else NOTHING,
         _percent(comparison.gflops_off),
         *(f"{as_run.params_m:.2f}", f"{as_run.gflops:.2f}"),
-        *(row.memory, f"{comparison.as_run.saved_mib * 2**20 / 1e9:.2f}"),
+        *(row.memory, gigabytes(comparison.saved_mib)),
         *(accuracy(row), row.source, f"`{row.exp}`"),
         str(reasons.index(row.reason) + 1) if row.reason in reasons else "",
     )
+
+
+def gigabytes(mib: float | None) -> str:
+    """A cell with MiB in GB."""
+    return NOTHING if mib is None else f"{mib * 2**20 / 1e9:.2f}"
 
 
 def _percent(off: float | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from paper_tables.counts import KEPT, Count, ShapeCounter
-from paper_tables.index import OURS, Experiment, index, memory_gb, read_experiments
+from paper_tables.index import OURS, index, memory_gb, read_experiments
 from paper_tables.table import (
     Comparison,
     Published,
@@ -169,21 +169,17 @@ def test_the_index_says_what_gives_the_published_batch():
 
 def test_memory_is_activations_and_state():
     cfg = load_config([EXP / "uniformer_s16x4_k400/config.yaml"])
-    assert memory_gb(cfg, Count(21.4, 41.7, 1000.0)) == pytest.approx(
-        8 * 1.048576 + 21.4e6 * 16 / 1e9
-    )
-    assert Experiment("x").nodes == 1
+    assert memory_gb(cfg, 21.4, 1000.0) == pytest.approx(8 * 1.048576 + 21.4e6 * 16 / 1e9)
+    assert ShapeCounter().saved_mib(cfg) is None, "counted when it is asked for"
+    tiny = load_config([EXP / "motion_vit_joint/config.yaml"])
+    assert ShapeCounter(memory=True).saved_mib(tiny) == pytest.approx(2.0, rel=0.5)
 
 
 @pytest.mark.slow
 def test_kept_counts_are_those_of_the_models_today(count):
-    """Memory may change with how a layer is computed: it is held to the order of magnitude."""
     again = ShapeCounter()
     for name in sorted({published.exp for published in ROWS}):
         cfg = load_config([EXP / name / "config.yaml"])
         new, kept = again(cfg), count(cfg)
-        assert new.params_m == pytest.approx(kept.params_m, abs=1e-4), name
-        assert new.gflops == pytest.approx(kept.gflops, rel=1e-4), name
-        assert new.saved_mib == pytest.approx(kept.saved_mib, rel=0.5), (
-            f"{name}: python -m paper_tables --recount"
-        )
+        assert new.params_m == pytest.approx(kept.params_m, abs=0.006), name
+        assert new.gflops == pytest.approx(kept.gflops, abs=0.006), name
