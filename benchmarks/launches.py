@@ -124,11 +124,12 @@ def main(argv: Sequence[str]) -> int:
     """Prints a table; exit code 1 where a layer waits for the device."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks launches", description=__doc__)
     parser.add_argument("--batch", type=int, default=8, help="clips")
+    parser.add_argument("--only", default="", help="rows whose name contains this")
     args = parser.parse_args(argv)
     columns = ("layer", "kernels", "copies", "syncs", "saved MiB", "fp32 share in bf16")
     table = Table(*columns, title=f"a training step of a layer, {args.batch} clips")
     waits = 0
-    for label, layer, kernel, spec in _ROWS:
+    for label, layer, kernel, spec in (row for row in _ROWS if args.only in row[0]):
         variant = Variant(label, layer, AttentionOptions(kernel=kernel))
         found, saved = at_published_size(variant, spec, args.batch)
         syncs, share = on_cpu(_step(*_on_grid(variant, _small(spec), 2, "cpu")))
