@@ -16,6 +16,7 @@ NAMES = (
     "growth",
     "launches",
     "model",
+    "mutants",
     "packs",
     "soak",
     "throughput",

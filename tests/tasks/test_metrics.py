@@ -67,6 +67,8 @@ def test_top_1_and_top_5_mean_one_and_five():
     assert (metrics["top1_acc"], metrics["top5_acc"]) == (12.5, 62.5)
     sums = SingleLabel((8,)).running_sums(scores, [torch.eye(8)[labels[:, 0]]])
     assert [float(x) for x in sums] == [100.0, 500.0]
+    few = SingleLabel((8,)).running_sums(scores[:3], [torch.eye(8)[[7, 3, 0]]])
+    assert [float(x) for x in few] == [100.0, 200.0]
 
 
 def test_ties_and_nan_never_help():

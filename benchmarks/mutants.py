@@ -1,6 +1,6 @@
 """Do the tests bite? Small changes of one file, one at a time, and whether its tests notice.
 
-    python tools/mutants.py slowfast_ext/tasks/metrics.py tests/tasks/test_metrics.py [MORE_TESTS] [--sample 40]
+    python -m benchmarks mutants slowfast_ext/tasks/metrics.py tests/tasks/test_metrics.py [MORE_TESTS] [--sample 40]
 
 The changes are cosmic-ray's (operators, comparisons, constants, conditions). Each is tested in a fork of a process
 that has the large libraries loaded: cosmic-ray's own runner starts Python and torch anew for each, which takes ten times
@@ -137,7 +137,7 @@ def _change(before: str, after: str) -> str:
     )
 
 
-def main() -> int:
+def main(argv: Sequence[str]) -> int:
     """Print what survives, and the share that is caught."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -146,7 +146,7 @@ def main() -> int:
     parser.add_argument("tests", nargs="+", help="test files, or pytest's own selections")
     parser.add_argument("--sample", type=int, default=0, help="so many changes of all, drawn")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     for name in LOADED:
         importlib.import_module(name)
     source = args.path.read_text(encoding="utf-8")
@@ -166,7 +166,3 @@ def main() -> int:
         f"{len(every)} possible, {time.monotonic() - started:.0f} s"
     )
     return int(survived > 0)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
