@@ -4,7 +4,8 @@ import torch.nn.functional as F
 
 from slowfast_ext.config import load_config
 from slowfast_ext.tasks import build_task
-from slowfast_ext.tasks.single_label import inverse_frequency
+from slowfast_ext.tasks.multi_label import MultiLabel
+from slowfast_ext.tasks.single_label import SingleLabel, inverse_frequency
 
 
 def test_equals_torch_cross_entropy_over_heads():
@@ -36,3 +37,17 @@ def test_multi_label():
     logits, targets = torch.randn(2, 3), torch.tensor([[1.0, 0, 1], [0, 0, 0]])
     expected = F.binary_cross_entropy_with_logits(logits, targets)
     torch.testing.assert_close(build_task(cfg).loss(logits, [targets]), expected)
+
+
+def test_label_smoothing_by_hand():
+    """1 - s of the label and s shared by all classes; towards 1/2 where each class is a question of its own."""
+    single = SingleLabel((4,), label_smoothing=0.2).targets(torch.tensor([[1]]))[0]
+    torch.testing.assert_close(single, torch.tensor([[0.05, 0.85, 0.05, 0.05]]))
+    many = MultiLabel((3,), label_smoothing=0.2).targets(torch.tensor([[1.0, 0.0, 1.0]]))[0]
+    torch.testing.assert_close(many, torch.tensor([[0.9, 0.1, 0.9]]))
+
+
+def test_running_sums_count_clips():
+    logits, targets = torch.eye(3)[[0, 1, 2, 2]], [torch.eye(3)[[0, 1, 2, 0]]]
+    assert [float(x) for x in SingleLabel((3,)).running_sums(logits, targets)] == [300.0, 400.0]
+    assert [float(x) for x in MultiLabel((3,)).running_sums(logits, targets)] == [300.0]
