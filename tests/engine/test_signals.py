@@ -13,6 +13,7 @@ import pytest
 import torch
 from tiny_run import ROOT, command, losses, pairs_of, run_command, train
 
+from slowfast_ext.cli.signals import LAUNCHER
 from slowfast_ext.engine.log import read_stats
 
 pytestmark = [
@@ -209,6 +210,15 @@ def test_two_runs_in_one_folder(settings):
         os.killpg(process.pid, signal.SIGTERM)
         assert ended(process)[0] == 75
     assert not (settings["OUTPUT_DIR"] / "results").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "test"])
+def test_a_process_whose_launcher_is_gone_does_not_begin(command):
+    """It looks before it imports what takes seconds."""
+    environment = {**os.environ, LAUNCHER: "1"}
+    argv = [sys.executable, "-m", "slowfast_ext", command, "--explain", "RNG_SEED"]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "")
 
 
 def _listening(pids):
