@@ -20,6 +20,9 @@ from slowfast_ext.errors import (
 from slowfast_ext.registry import unknown_name
 from slowfast_ext.safe_text import visible
 
+ERRORS = "SLOWFAST_ERRORS"
+"""In the environment of a rank: the open file that its launcher reads its last words from."""
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -68,6 +71,15 @@ def commands() -> dict[str, str]:
     return found
 
 
+def say_last(text: str) -> None:
+    """Print the last words of a process; those of a rank go to its launcher, which prints them once for all."""
+    errors = os.environ.get(ERRORS, "")
+    if errors:
+        os.write(int(errors), text.encode())
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
 def reported(main: Main) -> Main:
     """`main` that prints a bad configuration, data set, checkpoint or export as one message and gives 2.
 
@@ -79,7 +91,7 @@ def reported(main: Main) -> Main:
         try:
             return unless_unread(lambda: main(argv))
         except Interrupted as stop:
-            print(stop, file=sys.stderr)
+            say_last(str(stop))
             return EXIT_INTERRUPTED
         except WriteError as error:
             print(error, file=sys.stderr)

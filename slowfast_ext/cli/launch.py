@@ -19,12 +19,14 @@ from typing import IO
 from torch.distributed import TCPStore
 
 from slowfast_ext.cli import (
+    ERRORS,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_KILLED,
     EXIT_NOT_WRITTEN,
     EXIT_OK,
     EXIT_USER_ERROR,
+    say_last,
 )
 from slowfast_ext.cli.signals import LAUNCHER, STOP_SIGNALS, end_if_asked
 from slowfast_ext.engine.distributed import processes_on_this_node
@@ -34,9 +36,6 @@ from slowfast_ext.processes import accept_signals, end_children, shielded_childr
 
 GRACE_SECONDS = 12.0
 """From asking the rest to end to killing them. No process ends by a stop before the checkpoint is written."""
-
-_ERRORS = "SLOWFAST_ERRORS"
-"""In the environment of a rank: the file that its launcher reads its last words from."""
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
@@ -65,12 +64,9 @@ def environment_pairs() -> list[str]:
 
 def run_here(job: Callable[[], None]) -> int:
     """Run the job in this process and turn its end into an exit code and one message."""
-    errors = os.environ.pop(_ERRORS, "")
     code, text = _outcome(job)
-    if text and errors:  # the launcher prints the first failing rank's words first
-        os.write(int(errors), text.encode())
-    elif text:
-        print(text, file=sys.stderr, flush=True)
+    if text:
+        say_last(text)
     return code
 
 
@@ -147,7 +143,7 @@ class _Workers:
             "WORLD_SIZE": str(size),
             "LOCAL_WORLD_SIZE": str(count),
             LAUNCHER: str(os.getpid()),
-            _ERRORS: str(errors),
+            ERRORS: str(errors),
         }
 
     def _pass_on(self, number: int, _frame: FrameType | None = None) -> None:
