@@ -82,7 +82,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--cfg", nargs="+", metavar="FILE")
+    which.add_argument("--cfg", nargs="+", default=[], metavar="FILE")
     which.add_argument("--table8", action="store_true", help="the grid of the paper's Table 8")
     parser.add_argument("--results", type=Path, metavar="FILE", help="JSON lines, to go on from")
     parser.add_argument("--kernels", nargs="+", help="each config with each of these kernels")
