@@ -1,4 +1,4 @@
-"""Shared fixtures: folders of reference data that a checkout may lack."""
+"""Shared fixtures: folders of reference data that a checkout may lack; the quick part; several processes."""
 
 import os
 from pathlib import Path
@@ -22,6 +22,17 @@ NOT_QUICK = (
     "test_weights_public.py",
 )
 """Files there that start processes, or take seconds for other reasons."""
+
+
+def pytest_configure(config):
+    """Before torch is loaded: several processes share the cores, and so do the commands that they start."""
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """Each process holds a torch of its own: 1 GB."""
+    return min(4, os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items):
