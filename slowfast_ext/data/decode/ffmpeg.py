@@ -17,7 +17,6 @@ from av.video.stream import VideoStream
 from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError
 
-# Text in a file's tags may be in any encoding; from version 19 on PyAV takes it as it comes.
 MAX_PIXELS = 2**26
 """Largest frame that is decoded (8192 x 8192): more is damage, or a trap that takes gigabytes for a few bytes."""
 
@@ -27,6 +26,7 @@ _MANY_STREAMS = 64
 _STRICT = {"mjpeg": {"err_detect": "explode"}}
 """Decoders that fill what is damaged with whatever the memory held before, and do not say so, are to give nothing."""
 
+# Text in a file's tags may be in any encoding; from version 19 on PyAV takes it as it comes.
 _ANY_TEXT = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
