@@ -26,6 +26,10 @@ FINETUNE = ["--epochs", "1", *UNIFORMER, "DATA.NUM_FRAMES", "4", "DATA.TRAIN_CRO
             "DATA.TEST_CROP_SIZE", "[32,32]", *VIEWS, *NO_LOADER, "LOG_PERIOD", "1"]  # fmt: skip
 
 
+SOME_CLASS = "(fall|walk|move|turn|circle|approach)"
+"""In the names of own videos' classes, or of MotionShapes'."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A command that is run: `replace` changes its text first (patterns), `tail` is appended.
@@ -70,10 +74,10 @@ RUN = [
     Run(r"slowfast-ext finetune", FINETUNE, replace={"videos/real_actions --out output/real_actions|TREE$": "VIDEOS --out runs/mine"}, says=r"result: .*% of \d+ validation videos right", writes=["{--out}/report.html"]),
     Run(r"slowfast-ext predict .*--window", replace={"--window 2 --stride 0.5": "--window 0.2 --stride 0.1"}, says="written: ", writes=["out/*.srt", "{--render}"]),
     Run(r"slowfast-ext predict .*--out", writes=["{--out}"]),
-    Run(r"slowfast-ext predict --weights \S+ (NEW_VIDEOS|video.mp4|clip.mp4)", says=r"(fall|walk).* \d+\.\d %|\d+\.\d % .*(fall|walk)"),
+    Run(r"slowfast-ext predict --weights \S+ (NEW_VIDEOS|video.mp4|clip.mp4)", replace={"output/real_actions": "runs/mine"}, says=rf"{SOME_CLASS}.* \d+\.\d %|\d+\.\d % .*{SOME_CLASS}"),
     Run(r"slowfast-ext features", writes=["features/index.csv", "features/*.safetensors"]),
     Run(r"slowfast-ext report .*--out", writes=["{--out}"]),
-    Run(r"slowfast-ext report|python tools/report.py", replace={r"OUTPUT_DIR\.\.\.": "output/mine"}, says=r"report\.html"),
+    Run(r"slowfast-ext report|python tools/report.py", replace={r"OUTPUT_DIR\.\.\.": "output/mine", "output/real_actions": "runs/mine"}, says=r"report\.html"),
     Run(r"slowfast-ext compare|python tools/compare.py", replace={r"OUTPUT_ROOT\.\.\.": "runs"}, says="top1_acc|mine|seed"),
     Run(r"(slowfast-ext train|(\S*python )?tools/run_net.py) --explain (?P<key>\S+)", says="SOLVER|ATTENTION|DATA"),
     Run(r"slowfast-ext train --cfg exp/NAME/config.yaml --dry-run", MOTION, replace={"NAME": "motion_uniformer_joint"}, says="whole run: .* epochs"),

@@ -66,9 +66,10 @@ def orthogonal_tokens(x_BhND: Tensor, count: int, start_Bh: Tensor) -> Tensor:
     """Indices [B, h, count] of tokens that are as orthogonal as can be (Orthoformer, Sec. 3.2.1, Alg. 1).
 
     From `start_Bh` on, the token whose largest |cosine| to those chosen is least is chosen next. All rows step together.
-    A compiler sees one operator in place of so many rounds.
+    A compiler sees one operator in place of so many rounds; an exported program, which runs without this package, all rounds.
     """
-    search = _search_operator if torch.compiler.is_compiling() else _search
+    compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    search = _search_operator if compiled else _search
     return search(x_BhND.detach(), count, start_Bh)
 
 
