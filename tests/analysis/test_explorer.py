@@ -223,7 +223,7 @@ def test_a_full_disk(page, monkeypatch, capsys):
 
     monkeypatch.setattr("os.fsync", full)
     command = ["--video", str(page.parent / "clip.mp4"), "--html", str(page), *SETTINGS]
-    assert visualize.main(command) == 2
+    assert visualize.main(command) == 74
     assert "No space left" in capsys.readouterr().err
     assert page.read_bytes() == before
 

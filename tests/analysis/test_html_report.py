@@ -348,7 +348,7 @@ def test_a_full_disk_leaves_the_older_page(page, monkeypatch, capsys):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    assert report.main([str(page.parent)]) == 2
+    assert report.main([str(page.parent)]) == 74
     assert "No space left" in capsys.readouterr().err
     assert page.read_bytes() == before
     assert not list(page.parent.glob(".report*"))

@@ -177,7 +177,7 @@ def test_a_full_disk(features, run, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(store, "save_file", full)
         code, _, err = features(*run.videos[:2], "--out", tmp_path / "out")
-    assert code == 2
+    assert code == 74
     assert "No space left on device" in err
     assert index(tmp_path / "out") == []
     assert features(*run.videos[:2], "--out", tmp_path / "out")[0] == 0
