@@ -30,6 +30,16 @@ def pytest_configure(config):
         os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What a test printed or logged goes to another process as UTF-8, whatever names of files are in it."""
+    report = yield
+    report.sections = [
+        (head, text.encode(errors="replace").decode()) for head, text in report.sections
+    ]
+    return report
+
+
 def pytest_xdist_auto_num_workers(config):
     """Each process holds a torch of its own: 1 GB."""
     return min(4, os.cpu_count() or 1)
