@@ -103,10 +103,18 @@ def test_two_towers_share_the_encoder():
     torch.testing.assert_close(model(ids), expected)
 
 
+NYSTROM_SPARES = 2 * 2 * 2000 * 128**2
+"""Layers * heads * N * R^2: the published order of products spreads the pseudo-inverse over all queries first."""
+
+
 @pytest.mark.parametrize(
-    ("kernel", "published", "tolerance"),
-    [("softmax", 1.21, 0.01), ("nystrom", 0.62, 0.02), ("orthoformer", 0.24, 0.1)],
+    ("kernel", "published", "spared", "tolerance"),
+    [
+        ("softmax", 1.21, 0, 0.01),
+        ("nystrom", 0.62, NYSTROM_SPARES, 0.02),
+        ("orthoformer", 0.24, 0, 0.1),
+    ],
 )
-def test_gflops_of_table_5(kernel, published, tolerance):
+def test_gflops_of_table_5(kernel, published, spared, tolerance):
     cfg = recipe("listops", "ATTENTION.KERNEL", kernel, small=False)
-    assert example_macs(cfg) / 1e9 == pytest.approx(published, rel=tolerance)
+    assert (example_macs(cfg) + spared) / 1e9 == pytest.approx(published, rel=tolerance)
