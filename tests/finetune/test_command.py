@@ -234,7 +234,7 @@ def test_folders_that_cannot_be_trained(tmp_path, clips, run, kind, complaint):
     ("arguments", "complaint"),
     [
         (["--model", "uniformer_x"], "--model uniformer_x: did you mean"),
-        (["--from", "uniformer_s"], "that is the name of a model, not a file of weights"),
+        (["--from", "uniformer_s"], "that is the name of a model, not of weights; name its weights"),
         (["--from", "none.pth"], "none.pth: no such file"),
         (["--from", "other.pth"], "fits no model that is known here"),
         (["--from", "other.pth", "--model", "uniformer_s"], "other.pth: weights of another model"),
