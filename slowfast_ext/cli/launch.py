@@ -28,7 +28,7 @@ from slowfast_ext.cli import (
     EXIT_USER_ERROR,
     say_last,
 )
-from slowfast_ext.cli.signals import LAUNCHER, STOP_SIGNALS, end_if_asked
+from slowfast_ext.cli.signals import LAUNCHER, STOP_SIGNALS, end_if_asked, ignore_signals
 from slowfast_ext.engine.distributed import processes_on_this_node
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted, WriteError
@@ -101,6 +101,9 @@ def _is_full_disk(error: BaseException | None) -> bool:
 def _run_to_its_end(job: Callable[[], None]) -> None:
     try:
         job()
+    except Interrupted:
+        ignore_signals()
+        raise
     finally:
         # Before the loaders are dropped, which would wait for each of their processes in turn.
         end_children()

@@ -85,3 +85,9 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
         _active.pop()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """For a command that ends now: one more signal must not take its exit code away."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
