@@ -84,7 +84,8 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
     finally:
         _active.pop()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # else this command is ending
+                signal.signal(number, handler)
 
 
 def ignore_signals() -> None:
