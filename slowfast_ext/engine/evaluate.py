@@ -99,13 +99,12 @@ def mean_scores(
     pixels: PixelOptions,
     options: TestOptions,
     device: torch.device,
-    videos: Sequence[int] | None = None,
 ) -> list[Tensor]:
     """Scores [B, K] of each head, means over the views of each video, on the CPU.
 
     Testing and predicting share `view_scores`, so that they agree to the last bit.
     """
-    views = view_scores(model, task, clip_BVTCHW, pixels, options, device, videos)
+    views = view_scores(model, task, clip_BVTCHW, pixels, options, device)
     return [head_BVK.mean(1).cpu() for head_BVK in views]
 
 
