@@ -1,10 +1,10 @@
 """The first and the last lines of a run: what it runs on, what came of it, where that lies, what to do next."""
 
+import csv
 import platform
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -45,13 +45,22 @@ TOLERANCE = 0.5
 
 
 def published_of(files: Sequence[str | Path]) -> str:
-    """What the header of the last configuration file with one says was published: "top-1 79.7, top-5 94.2; ..."."""
+    """What the paper of the last file that is exp/NAME/config.yaml prints: "top-1 79.7, top-5 94.2 (source)", or empty.
+
+    From the first row of that experiment in paper_tables/published.csv of the same checkout.
+    """
     found = ""
     for file in files:
-        comments = takewhile(lambda line: line.startswith("#"), Path(file).read_text().splitlines())
-        text = " ".join(line.lstrip("# ") for line in comments)
-        match = re.search(r"Published: (.*?\([^)]*\))", text)
-        found = match[1] if match else found
+        folder = Path(file).resolve().parent
+        table = folder.parent.parent / "paper_tables/published.csv"
+        if folder.parent.name != "exp" or not table.is_file():
+            continue
+        with table.open(encoding="utf-8", newline="") as lines:
+            rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+            row = next((r for r in rows if r["exp"] == folder.name and r["metric"] == "top"), None)
+        if row and row["top1"] != "-":
+            top5 = f", top-5 {row['top5']}" if row["top5"] != "-" else ""
+            found = f"top-1 {row['top1']}{top5} ({row['source']})"
     return found
 
 
@@ -84,7 +93,7 @@ def ending(
     """The result, where it lies and the next commands.
 
     `best` is the best validation in words, `metrics` those of a test, `tested` its TEST.CHECKPOINT_FILE_PATH,
-    `published` what the recipe's header says of its paper.
+    `published` what the experiment's paper prints.
     """
     if best:
         yield f"best validation: {best}"

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -85,8 +86,7 @@ def task_evaluation(scores_MK, label_M):
 
 def test_published_beside_measured(tmp_path):
     published = published_of([ROOT / "exp/motionformer_k400/config.yaml"])
-    assert published.startswith("top-1 79.7, top-5 94.2")
-    assert published.endswith("(Motionformer Table 6b)")
+    assert published == "top-1 79.7, top-5 94.2 (Motionformer Table 6b)"
     assert "measured top-1 79.3: within 0.5 points" in beside_published(
         published, {"top1_acc": 79.3}
     )
@@ -98,7 +98,10 @@ def test_published_beside_measured(tmp_path):
     assert lines[1] == below
 
 
-def test_a_configuration_without_a_header_has_nothing_published(tmp_path):
-    file = tmp_path / "config.yaml"
-    file.write_text("SOLVER: {}\n# Published: top-1 10.0 (nowhere)\n")
+@pytest.mark.parametrize("where", ["exp/mine/config.yaml", "config.yaml"])
+def test_a_configuration_of_no_paper_has_nothing_published(tmp_path, where):
+    file = tmp_path / where
+    file.parent.mkdir(exist_ok=True, parents=True)
+    file.write_text("SOLVER: {}\n")
     assert published_of([file]) == ""
+    assert published_of([ROOT / "exp/motion_vit_joint/config.yaml"]) == ""
