@@ -48,6 +48,22 @@ class StopRequest:
 
 
 @contextlib.contextmanager
+def kept_priority() -> Iterator[None]:
+    """The calling thread is scheduled afterwards as it was before.
+
+    SVT-AV1, opened by root, makes the thread that encodes a realtime one, before which nothing else gets a core.
+    """
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
+
+
+@contextlib.contextmanager
 def shielded_children() -> Iterator[None]:
     """Processes started inside never receive SIGNALS; those that arrive meanwhile come to this process afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

@@ -37,10 +37,12 @@ QUICK = [
     Case("uniformerv2", "window"),
 ]
 SLOW = [
-    *(Case(own, pattern) for own in BACKBONES.names() for pattern in attention_names()),
-    *(Case("vit", p, kernel) for kernel in KERNELS.names() for p in ("joint", "trajectory")),
+    *(Case("vit", pattern) for pattern in attention_names()),
+    *(Case(own, pattern) for own in BACKBONES.names() for pattern in ("joint", "struct")),
+    *(Case("vit", kernel=kernel) for kernel in KERNELS.names()),
     *OPTIONS.values(),
 ]
+SLOW = [case for case in dict.fromkeys(SLOW) if case not in QUICK]
 TINY = ["VIT.DEPTH", "1", "VIT.EMBED_DIM", "24", "VIT.NUM_HEADS", "2", "VIT.PATCH_SIZE", "[2,8,8]"]
 TINY += ["DATA.NUM_FRAMES", "4", "DATA.TRAIN_CROP_SIZE", "32", "DATA.TEST_CROP_SIZE", "32"]
 

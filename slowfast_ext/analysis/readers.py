@@ -14,6 +14,7 @@ from slowfast_ext.data.decode.base import DECODERS, Frames, read_frames
 from slowfast_ext.data.decode.scan import scan_video
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.errors import DataError
+from slowfast_ext.processes import kept_priority
 
 CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
     "h264": ("libx264", ".mp4", {}),
@@ -126,7 +127,7 @@ def _written(
     path = folder / f"{codec}_{frames}{suffix}"
     height, width = size
     os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder: errors only
-    with av.open(str(path), "w") as container:
+    with kept_priority(), av.open(str(path), "w") as container:
         stream: Any = container.add_stream(encoder, rate=25)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         stream.thread_count, stream.options = 1, options

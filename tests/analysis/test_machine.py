@@ -1,5 +1,6 @@
 """slowfast-ext doctor: a verdict for each part, and an exit code."""
 
+import os
 import re
 import shutil
 
@@ -25,6 +26,14 @@ def test_pyav_reads_every_codec_exactly(tmp_path):
     found = {finding.what: finding for finding in readers.readers(tmp_path)}
     assert found["pyav"].verdict == machine.OK
     assert {"h264", "vp9", "mpeg4"} <= set(re.findall(r"\w+", found["pyav"].found))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no such call on this system")
+def test_an_encoder_leaves_the_priority_as_it_was(tmp_path):
+    """SVT-AV1 makes the thread of a superuser a realtime one, and everything else on the machine waits."""
+    before = os.sched_getscheduler(0)
+    readers._written(tmp_path, "av1")
+    assert os.sched_getscheduler(0) == before
 
 
 class OffByOne(DECODERS.get("pyav")):

@@ -18,6 +18,7 @@ from slowfast_ext.data.decode.ffmpeg import (
     packets,
 )
 from slowfast_ext.data.decode.orientation import orientation_of
+from slowfast_ext.processes import kept_priority
 
 FRAMES = 24
 
@@ -50,7 +51,7 @@ def make(folder, kind):
     path, mux = folder / kind, {}
     if kind.startswith("fragments"):
         mux = {"movflags": "frag_keyframe+empty_moov"}
-    with av.open(str(path), "w", options=mux) as container:
+    with kept_priority(), av.open(str(path), "w", options=mux) as container:
         stream = container.add_stream(codec, rate=makers.FPS, options=dict(options))
         stream.width, stream.height = makers.WIDTH, makers.HEIGHT
         stream.pix_fmt = _PIXELS.get(codec, "yuv420p")

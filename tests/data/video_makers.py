@@ -5,6 +5,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from slowfast_ext.processes import kept_priority
+
 BITS, BLOCK = 10, 16
 HEIGHT, WIDTH = 64, BITS * BLOCK
 FPS, FRAMES = 25, 60
@@ -44,7 +46,7 @@ def write(
     mux=(),
 ):
     """Encode numbers as a file; `pts(i)` is frame i's time in `time_base`."""
-    with av.open(str(path), "w", options=dict(mux)) as container:
+    with kept_priority(), av.open(str(path), "w", options=dict(mux)) as container:
         stream = container.add_stream(codec, rate=FPS, options=dict(options))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.gop_size = gop

@@ -90,7 +90,8 @@ _TABLE = 2
 def _rounds_on_table(unit_END: Tensor, count: int, start_E1: Tensor) -> list[Tensor]:
     """Three kernels a round; a token is infinitely near to itself, so that it is chosen once."""
     near_ENN = (unit_END @ unit_END.mT).abs_()
-    near_ENN.diagonal(dim1=1, dim2=2).fill_(torch.inf)
+    itself_NN = torch.eye(near_ENN.shape[1], dtype=torch.bool, device=near_ENN.device)
+    near_ENN.masked_fill_(itself_NN, torch.inf)
     nearest_EN, chosen = torch.zeros_like(near_ENN[:, 0]), [start_E1]
     for _ in range(count - 1):
         row_E1N = near_ENN.gather(1, chosen[-1][..., None].expand(-1, -1, near_ENN.shape[2]))
