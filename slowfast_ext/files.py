@@ -89,10 +89,18 @@ def read_torch_file(path: Path) -> dict[str, Any]:
 
     Raises CheckpointError for anything else, saying what it is.
     """
+    found = read_torch_object(path)
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path}: holds a {type(found).__name__}, not named tensors")
+    return found
+
+
+def read_torch_object(path: Path) -> Any:
+    """What torch.save wrote, a tensor say; otherwise as `read_torch_file`."""
     _refuse_wrong_kind(path)
     try:
         _refuse_damaged_zip(path)
-        found = torch.load(
+        return torch.load(
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
     except CheckpointError:
@@ -107,9 +115,6 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: cut short or damaged ({error}); fetch or write it again"
         ) from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path}: holds a {type(found).__name__}, not named tensors")
-    return found
 
 
 def _refuse_wrong_kind(path: Path) -> None:

@@ -28,7 +28,8 @@ class Batch:
 
     `clip_BTCHW` is uint8 RGB; `labels` what the task makes of the list's.
     `index_B` numbers the videos that were read: one in `bad` has been replaced by another. `counts` tells
-    what did not go the plain way in reading them (a decoder that failed and was replaced, say).
+    what did not go the plain way in reading them (a decoder that failed and was replaced, say). `maps` are the label
+    maps of token labelling (CroppedMaps), else nothing.
     """
 
     clip_BTCHW: Tensor
@@ -37,6 +38,7 @@ class Batch:
     repeat_B: Tensor
     bad: list[BadSample]
     counts: Counter[str]
+    maps: tuple[Tensor, ...] = ()
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory (called by the DataLoader)."""
@@ -45,11 +47,12 @@ class Batch:
     @property
     def on_device(self) -> tuple[Tensor, ...]:
         """What the model and the loss need; the rest is for the host."""
-        return self.clip_BTCHW, self.labels
+        return self.clip_BTCHW, self.labels, *self.maps
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Batch":
         """The same batch with `move` applied to what belongs on a device."""
-        return replace(self, clip_BTCHW=move(self.clip_BTCHW), labels=move(self.labels))
+        clips, labels, *maps = map(move, self.on_device)
+        return replace(self, clip_BTCHW=clips, labels=labels, maps=tuple(maps))
 
 
 @dataclass(frozen=True)
@@ -80,11 +83,13 @@ AnyBatch = TypeVar("AnyBatch", Batch, EvalBatch)
 
 
 def _pinned(batch: AnyBatch) -> AnyBatch:
-    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
-    tensors: dict[str, Any] = {
-        name: value for name, value in values.items() if isinstance(value, Tensor)
-    }
-    return replace(batch, **{name: tensor.pin_memory() for name, tensor in tensors.items()})
+    pinned: dict[str, Any] = {}
+    for name, value in ((field.name, getattr(batch, field.name)) for field in fields(batch)):
+        if isinstance(value, Tensor):
+            pinned[name] = value.pin_memory()
+        elif isinstance(value, tuple):
+            pinned[name] = tuple(tensor.pin_memory() for tensor in value)
+    return replace(batch, **pinned)
 
 
 def stack_clips(clips: Sequence[Tensor]) -> Tensor:

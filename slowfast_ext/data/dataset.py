@@ -4,9 +4,8 @@ Shapes: T frames, C colours, H W pixels, V views.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +15,9 @@ from yacs.config import CfgNode
 
 from slowfast_ext.config import options_of
 from slowfast_ext.data.batch import BadSample
-from slowfast_ext.data.decode.source import ClipInfo, LengthChangedError
+from slowfast_ext.data.label_maps import LabelMaps
 from slowfast_ext.data.news import News
+from slowfast_ext.data.reading import Source, bad_sample, many_bad, read_frames, recounted
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.samplers import Draw
 from slowfast_ext.data.sampling import (
@@ -28,6 +28,7 @@ from slowfast_ext.data.sampling import (
     train_indices,
 )
 from slowfast_ext.data.seeds import Stream, sample_rng
+from slowfast_ext.data.transforms.geometry import drawn_geometry
 from slowfast_ext.data.transforms.pipeline import ClipTransform, train_transform_from
 from slowfast_ext.data.transforms.resize_crop import (
     CropOptions,
@@ -38,41 +39,24 @@ from slowfast_ext.data.transforms.resize_crop import (
 )
 from slowfast_ext.errors import DataError
 from slowfast_ext.options import pair
+from slowfast_ext.tasks.label_maps import CroppedMaps
 
 MAX_REPLACEMENTS = 10
-MAX_ASPECT = 32
-"""Of long to short side: the short side scaled to a crop's, frames beyond take gigabytes."""
-
-Item = TypeVar("Item")
-Clips = TypeVar("Clips")
-
-
-class Source(Protocol):
-    """Reads the videos of records, whatever they are stored as. `counts` only grows."""
-
-    @property
-    def counts(self) -> Counter[str]:
-        """What happened -> how often."""
-        ...
-
-    def info(self, record: VideoRecord) -> ClipInfo:
-        """Frames and frame rate. Raises DataError for a video that cannot be read."""
-        ...
-
-    def frames(self, record: VideoRecord, indices: Sequence[int], short_side: int = 0) -> Tensor:
-        """uint8 [T, H, W, C], scaled down to `short_side` at will. Raises DataError."""
-        ...
 
 
 @dataclass(frozen=True)
 class TrainItem:
-    """The augmented copies of one video, and the videos that could not be read instead of it."""
+    """The augmented copies of one video, and the videos that could not be read instead of it.
+
+    `maps` are the label maps of the copies, each cropped as its copy is; empty where none are read.
+    """
 
     clips_TCHW: list[Tensor]
     index: int
     record: VideoRecord
     bad: list[BadSample]
     counts: Counter[str]
+    maps: list[CroppedMaps]
 
 
 @dataclass(frozen=True)
@@ -86,14 +70,6 @@ class TestItem:
     counts: Counter[str]
 
 
-def recounted(read: Callable[[Item], Clips], item: Item) -> Clips:
-    """What `read` gives; once more from the start when reading shows that a file has fewer frames than it claims."""
-    try:
-        return read(item)
-    except LengthChangedError:
-        return read(item)
-
-
 class TrainClips(Dataset[TrainItem]):
     """Draw -> `copies` augmented clips from one decode: a pure function of seed and draw.
 
@@ -103,6 +79,7 @@ class TrainClips(Dataset[TrainItem]):
         transform: decoded clip -> training clip.
         short_side: larger frames may be decoded scaled down to it; 0: never.
         copies: augmented clips of each video (AUG.NUM_SAMPLE).
+        label_maps: of the images, for token labelling.
     """
 
     def __init__(
@@ -114,9 +91,10 @@ class TrainClips(Dataset[TrainItem]):
         short_side: int = 0,
         copies: int = 1,
         seed: int = 0,
+        label_maps: LabelMaps | None = None,
     ) -> None:
         self.videos, self.source, self._news = videos, source, News(source)
-        self.sampling, self.transform = sampling, transform
+        self.sampling, self.transform, self.label_maps = sampling, transform, label_maps
         self.short_side, self.copies, self.seed = short_side, copies, seed
 
     @classmethod
@@ -131,6 +109,7 @@ class TrainClips(Dataset[TrainItem]):
             largest_short_side(crop),
             cfg.AUG.NUM_SAMPLE,
             cfg.RNG_SEED,
+            LabelMaps.from_cfg(cfg),
         )
 
     def __len__(self) -> int:
@@ -147,30 +126,38 @@ class TrainClips(Dataset[TrainItem]):
         replace = sample_rng(self.seed, draw.epoch, draw.index, draw.occurrence, Stream.REPLACE)
         while True:
             try:
-                clips = self.clips(draw._replace(index=index))
-                return TrainItem(clips, index, self.videos.records[index], bad, self._news.take())
+                clips, maps = recounted(self._read, draw._replace(index=index))
+                record = self.videos.records[index]
+                return TrainItem(clips, index, record, bad, self._news.take(), maps)
             except DataError as error:
-                bad.append(_bad(index, self.videos.records[index], error))
+                bad.append(bad_sample(index, self.videos.records[index], error))
             if len(bad) > MAX_REPLACEMENTS:
-                raise DataError(_give_up(bad))
+                raise DataError(many_bad(bad))
             index = int(replace.integers(len(self.videos)))
 
     def clips(self, draw: Draw) -> list[Tensor]:
         """The clips [T, C, H, W] of a draw. Raises DataError for a video that cannot be read."""
-        return recounted(self._clips, draw)
+        return recounted(self._read, draw)[0]
 
-    def _clips(self, draw: Draw) -> list[Tensor]:
+    def _read(self, draw: Draw) -> tuple[list[Tensor], list[CroppedMaps]]:
         record = self.videos.records[draw.index]
         info = self.source.info(record)
         self._news.note_length(info, self.sampling)
         rng = sample_rng(self.seed, draw.epoch, draw.index, draw.occurrence, Stream.FRAMES)
         indices = train_indices(info.length, info.fps, self.sampling, rng)
-        clip_TCHW = _read(self.source, record, indices, self.short_side)
+        clip_TCHW = read_frames(self.source, record, indices, self.short_side)
         repeats = range(draw.occurrence * self.copies, (draw.occurrence + 1) * self.copies)
-        return [
-            self.transform(clip_TCHW, sample_rng(self.seed, draw.epoch, draw.index, repeat))
-            for repeat in repeats
+        clips = [self.transform(clip_TCHW, self._rng(draw, repeat)) for repeat in repeats]
+        if self.label_maps is None:
+            return clips, []
+        size = clip_TCHW.shape[-2], clip_TCHW.shape[-1]
+        drawn = [
+            drawn_geometry(self.transform, size, self._rng(draw, repeat)) for repeat in repeats
         ]
+        return clips, [self.label_maps.cropped(record, geometry) for geometry in drawn]
+
+    def _rng(self, draw: Draw, repeat: int) -> np.random.Generator:
+        return sample_rng(self.seed, draw.epoch, draw.index, repeat)
 
 
 def largest_short_side(crop: CropOptions) -> int:
@@ -232,7 +219,9 @@ class TestViews(Dataset[TestItem]):
         try:
             return TestItem(self.clips(index), index, record, [], self._news.take())
         except DataError as error:
-            return TestItem(None, index, record, [_bad(index, record, error)], self._news.take())
+            return TestItem(
+                None, index, record, [bad_sample(index, record, error)], self._news.take()
+            )
 
     def clips(self, index: int) -> Tensor:
         """The views [V, T, C, H, W] of video `index`. Raises DataError where it cannot be read."""
@@ -257,7 +246,7 @@ class TestViews(Dataset[TestItem]):
             for view in self.views
         ]
         needed = np.unique(np.stack(wanted))
-        frames = _read(self.source, record, needed, self.short_side)
+        frames = read_frames(self.source, record, needed, self.short_side)
         positions = sorted({view.crop for view in self.views})
         crops = test_crops(frames, self.size, positions, self.resize, self.cover)
         crop_at = dict(zip(positions, crops, strict=True))
@@ -287,23 +276,3 @@ def _inside(window: range, length: int) -> range:
     if not piece:
         raise DataError(f"has {length} frames, none from {window.start} on")
     return piece
-
-
-def _read(source: Source, record: VideoRecord, indices: np.ndarray, short_side: int) -> Tensor:
-    frames_THWC = source.frames(record, indices.tolist(), short_side)
-    _, height, width, _ = frames_THWC.shape
-    if max(height, width) > MAX_ASPECT * min(height, width):
-        raise DataError(
-            f"{record.shown}: frames are {width}x{height}: no crop of such a strip has a meaning"
-        )
-    return frames_THWC.permute(0, 3, 1, 2)
-
-
-def _bad(index: int, record: VideoRecord, error: DataError) -> BadSample:
-    reason = str(error).removeprefix(f"{record.shown}: ")
-    return BadSample(index, record.path, record.location, reason)
-
-
-def _give_up(bad: Sequence[BadSample]) -> str:
-    reasons = "\n".join(f"  {sample.location}: {sample.path}: {sample.reason}" for sample in bad)
-    return f"{len(bad)} videos in a row could not be read; check the data with slowfast-ext data check\n{reasons}"

@@ -17,16 +17,18 @@ from yacs.config import CfgNode
 
 from slowfast_ext.config import options_of
 from slowfast_ext.data.batch import BadSample, Batch, EvalBatch, stack_clips
-from slowfast_ext.data.dataset import Source, TestItem, TestViews, TrainClips, TrainItem
+from slowfast_ext.data.dataset import TestItem, TestViews, TrainClips, TrainItem
 from slowfast_ext.data.decode.source import VideoSource
 from slowfast_ext.data.memory import keep_freed_memory
+from slowfast_ext.data.reading import Source
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.samplers import Draw, eval_shard, steps_per_epoch, train_batches
 from slowfast_ext.data.sampling import View
-from slowfast_ext.errors import ConfigError
+from slowfast_ext.errors import ConfigError, DataError
 from slowfast_ext.options import Options, option, section
 from slowfast_ext.processes import serve_parent, shielded_children
 from slowfast_ext.tasks import Task
+from slowfast_ext.tasks.label_maps import CroppedMaps
 
 __all__ = ["BadSample", "Batch", "EvalBatch", "EvalLoader", "LoaderOptions", "TrainLoader"]
 
@@ -183,6 +185,7 @@ class TrainCollate:
             repeat_B=torch.tensor([n for _, n in copies]),
             bad=[sample for item in items for sample in item.bad],
             counts=sum((item.counts for item in items), Counter()),
+            maps=_stacked_maps([own for item in items for own in item.maps]),
         )
 
 
@@ -205,6 +208,16 @@ class EvalCollate:
 
     def _stack(self, views: list[Tensor]) -> Tensor:
         return stack_clips(views) if views else torch.empty(0, *self.shape_VTCHW, dtype=torch.uint8)
+
+
+def _stacked_maps(maps: Sequence[CroppedMaps]) -> tuple[Tensor, ...]:
+    """The label maps of a batch. Raises DataError where they are of several sizes."""
+    sizes = sorted({tuple(own.scores.shape) for own in maps})
+    if len(sizes) > 1:
+        raise DataError(
+            f"label maps of several sizes (classes, height, width) in one folder: {sizes}; make them all anew alike"
+        )
+    return tuple(map(torch.stack, zip(*maps, strict=True)))
 
 
 def _single_labels(videos: VideoSet, task: Task) -> list[int]:

@@ -47,6 +47,12 @@ class SolverOptions(Options):
     cosine_after_warmup: bool = option(
         True, "cosine or line start after the warm-up instead of under it"
     )
+    cooldown_epochs: float = option(
+        0.0,
+        "last epochs at COSINE_END_LR, after the cosine or the line (timm)",
+        unit="epochs",
+        low=0,
+    )
     steps: tuple[int, ...] = option((0,), "epochs at which the rate steps", unit="epochs")
     lrs: tuple[float, ...] = option((1.0,), "rate in each step, relative to BASE_LR")
     max_epoch: int = option(100, "length of training", unit="epochs", low=1)
@@ -119,8 +125,8 @@ _FALLS = {
 def _policy(solver: SolverOptions, epoch: float) -> float:
     if solver.lr_policy in _FALLS:
         offset = solver.warmup_epochs if solver.cosine_after_warmup else 0.0
-        progress = (epoch - offset) / (solver.max_epoch - offset)
-        fall = _FALLS[solver.lr_policy](progress)
+        progress = (epoch - offset) / (solver.max_epoch - solver.cooldown_epochs - offset)
+        fall = _FALLS[solver.lr_policy](min(progress, 1.0))
         return solver.cosine_end_lr + (solver.base_lr - solver.cosine_end_lr) * fall
     passed = [index for index, start in enumerate(solver.steps) if start <= epoch]
     return solver.base_lr * solver.lrs[passed[-1] if passed else 0]
@@ -131,6 +137,9 @@ def check_solver(cfg: CfgNode) -> Iterable[Problem]:
     solver = cfg.SOLVER
     if solver.WARMUP_EPOCHS >= solver.MAX_EPOCH:
         yield Problem("SOLVER.WARMUP_EPOCHS", "does not end before SOLVER.MAX_EPOCH", "shorten it")
+    elif solver.WARMUP_EPOCHS + solver.COOLDOWN_EPOCHS >= solver.MAX_EPOCH:
+        message = "begins before SOLVER.WARMUP_EPOCHS end"
+        yield Problem("SOLVER.COOLDOWN_EPOCHS", message, "shorten it")
     if solver.LR_POLICY == "steps_with_relative_lrs":
         if len(solver.STEPS) != len(solver.LRS):
             yield Problem(

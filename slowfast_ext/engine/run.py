@@ -132,7 +132,7 @@ class TrainingRun:
         seed, first = recipe.run.rng_seed, self.world.rank * len(batch.clip_BTCHW)
         clip_BCTHW, targets = mix_batch(
             to_model_input(batch.clip_BTCHW, recipe.pixels),
-            self.task.targets(batch.labels),
+            self.task.batch_targets(batch.labels, batch.maps),
             recipe.mixup,
             step_rng(seed, epoch, number),
         )

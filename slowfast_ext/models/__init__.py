@@ -2,5 +2,13 @@
 
 from slowfast_ext.models.build import MODELS, VideoModel, build_model, check_model
 from slowfast_ext.models.masked import MaskedAutoencoder
+from slowfast_ext.models.token_labelling import TokenLabelledModel
 
-__all__ = ["MODELS", "MaskedAutoencoder", "VideoModel", "build_model", "check_model"]
+__all__ = [
+    "MODELS",
+    "MaskedAutoencoder",
+    "TokenLabelledModel",
+    "VideoModel",
+    "build_model",
+    "check_model",
+]

@@ -181,6 +181,10 @@ class Task:
         """What the loss compares each head's output with: floats that may be mixed between clips."""
         raise NotImplementedError
 
+    def batch_targets(self, labels: Tensor, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """`targets` of a training batch; `maps` are the label maps that came with it (token labelling), else nothing."""
+        return self.targets(labels)
+
     def inputs(self, clip_BCTHW: Tensor, rngs: Iterable[np.random.Generator]) -> tuple[Tensor, ...]:
         """What the model is called with: here the clips alone.
 

@@ -37,13 +37,13 @@ def contact_sheet(
     batch, videos = next(loader.epoch(epoch)), loader.videos
     clip_BCTHW, targets = mix_batch(
         to_model_input(batch.clip_BTCHW, pixels),
-        task.targets(batch.labels),
+        task.batch_targets(batch.labels, batch.maps),
         mixup,
         step_rng(loader.seed, epoch, 0),
     )
     pixels_BTHWC = to_pixels(clip_BCTHW[:clips], pixels).numpy()
     captions = [
-        f"{label_words([target[row] for target in targets], videos)}  "
+        f"{label_words([target[row] for target in targets[: len(task.head_names)]], videos)}  "
         f"[{videos.records[int(batch.index_B[row])].name}]"
         for row in range(len(pixels_BTHWC))
     ]

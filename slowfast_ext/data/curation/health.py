@@ -14,7 +14,7 @@ from typing import Protocol
 
 from slowfast_ext.data.annotations.media import some
 from slowfast_ext.data.curation.parallel import run_jobs
-from slowfast_ext.data.dataset import Source, recounted
+from slowfast_ext.data.reading import Source, recounted
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.storage import store
 from slowfast_ext.errors import DataError

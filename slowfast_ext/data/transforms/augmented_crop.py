@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from slowfast_ext.data.transforms.autoaugment import parse_autoaugment
+from slowfast_ext.data.transforms.box import Box
 from slowfast_ext.data.transforms.operations import Step, apply_steps
 from slowfast_ext.data.transforms.randaugment import parse_randaugment
 from slowfast_ext.data.transforms.resize_crop import RandomCrop
@@ -33,8 +34,11 @@ class AugmentedCrop:
     def __init__(self, policy: Policy, interpolation: str, crop: RandomCrop) -> None:
         self.policy, self.interpolation, self.crop = policy, interpolation, crop
 
+    def draw(self, height: int, width: int, rng: np.random.Generator) -> tuple[list[Step], Box]:
+        """The operations on frames of a size, and the box of the result that is the crop."""
+        return self.policy.draw(rng), self.crop.box(height, width, rng)
+
     def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
         """The augmented crop at its final size."""
-        steps = self.policy.draw(rng)
-        box = self.crop.box(clip_TCHW.shape[-2], clip_TCHW.shape[-1], rng)
+        steps, box = self.draw(clip_TCHW.shape[-2], clip_TCHW.shape[-1], rng)
         return self.crop.resized(apply_steps(clip_TCHW, steps, self.interpolation, box))

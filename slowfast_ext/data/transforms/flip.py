@@ -12,6 +12,10 @@ class HorizontalFlip:
 
     prob: float = 0.5
 
+    def draw(self, rng: np.random.Generator) -> bool:
+        """Whether a clip is mirrored."""
+        return bool(rng.random() < self.prob)
+
     def __call__(self, clip_TCHW: Tensor, rng: np.random.Generator) -> Tensor:
         """Perhaps a mirrored clip."""
-        return clip_TCHW.flip(-1) if rng.random() < self.prob else clip_TCHW
+        return clip_TCHW.flip(-1) if self.draw(rng) else clip_TCHW

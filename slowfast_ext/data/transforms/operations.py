@@ -62,13 +62,14 @@ class Geometric:
 
     def source(self, step: Step, target: Box, size: HeightWidth) -> Box:
         """See `Operation`."""
-        return source_box(self._matrix(step, size), target, size)
+        return source_box(self.matrix(step, size), target, size)
 
     def __call__(self, clip_TCHW: Tensor, step: Step, window: Window, interpolation: str) -> Tensor:
         """See `Operation`."""
-        return affine(clip_TCHW, self._matrix(step, window.size), interpolation, window=window)
+        return affine(clip_TCHW, self.matrix(step, window.size), interpolation, window=window)
 
-    def _matrix(self, step: Step, size: HeightWidth) -> Matrix:
+    def matrix(self, step: Step, size: HeightWidth) -> Matrix:
+        """Where a pixel of the result comes from, in frames of a size: see `affine`."""
         return self.map(step.sign * step.level * self.reach, *size)
 
 

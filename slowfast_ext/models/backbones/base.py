@@ -3,7 +3,7 @@
 Shapes: B batch, C channels, T frames, H W pixels.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +14,8 @@ from slowfast_ext.options import Options, Problem, Size
 from slowfast_ext.registry import Registry
 
 BACKBONES = Registry("BACKBONES")
+
+Mix = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,20 @@ class Backbone(nn.Module):
         """What does not fit together; `test_size` is the (height, width) of test crops."""
         return ()
 
+    @classmethod
+    def token_size(cls, *options: Options) -> int:
+        """Side in pixels of the tokens that `dense` gives; 0: it gives none."""
+        return 0
+
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Normalised clip [B, 3, T, H, W] -> feature [B, feature_dim]."""
+        raise NotImplementedError
+
+    def dense(self, clip_BCTHW: Tensor, mix: Mix | None = None) -> tuple[Tensor, Tensor]:
+        """The feature, and the tokens that it is made of [B, T, h, w, feature_dim], as a classifier reads them.
+
+        `mix` changes the first tokens [B, T, H, W, C], before blocks and positions (MixToken).
+        """
         raise NotImplementedError
 
     def layer_index(self, name: str) -> int:

@@ -10,7 +10,7 @@ from itertools import accumulate
 from torch import Tensor, nn
 
 from slowfast_ext.models.attention import AttentionSpec, Grid
-from slowfast_ext.models.backbones.base import BACKBONES, Backbone, BackboneSpec
+from slowfast_ext.models.backbones.base import BACKBONES, Backbone, BackboneSpec, Mix
 from slowfast_ext.models.backbones.uniformer_blocks import AttentionBlock, ConvBlock, PatchEmbed
 from slowfast_ext.models.blocks import BlockSpec
 from slowfast_ext.models.layers import drop_path_rates, init_transformer, run_blocks
@@ -104,16 +104,27 @@ class UniFormer(Backbone):
 
     def forward(self, clip_BCTHW: Tensor) -> Tensor:
         """Normalised clip [B, 3, T, H, W] -> feature [B, C], the mean over the last stage's normed tokens."""
-        x_BTHWC = self.stage_outputs(clip_BCTHW)[-1]
-        return self.norm(x_BTHWC.flatten(0, 3)).view_as(x_BTHWC).mean((1, 2, 3))
+        return self.dense(clip_BCTHW)[0]
 
-    def stage_outputs(self, clip_BCTHW: Tensor) -> list[Tensor]:
-        """What each of the four stages puts out, [B, T, H, W, C]."""
+    @classmethod
+    def token_size(cls, *options: Options) -> int:
+        """Of the last stage's."""
+        return _SMALLEST_CROP
+
+    def dense(self, clip_BCTHW: Tensor, mix: Mix | None = None) -> tuple[Tensor, Tensor]:
+        """The feature, and the last stage's normed tokens; `mix` acts behind the first patch embedding."""
+        x_BTHWC = self.stage_outputs(clip_BCTHW, mix)[-1]
+        x_BTHWC = self.norm(x_BTHWC.flatten(0, 3)).view_as(x_BTHWC)
+        return x_BTHWC.mean((1, 2, 3)), x_BTHWC
+
+    def stage_outputs(self, clip_BCTHW: Tensor, mix: Mix | None = None) -> list[Tensor]:
+        """What each of the four stages puts out, [B, T, H, W, C]; `mix` acts behind the first patch embedding."""
         x_BTHWC, outputs = clip_BCTHW.permute(0, 2, 3, 4, 1), []
         for index, (embed, blocks) in enumerate(zip(self.patch_embeds, self.stages, strict=True)):
             assert isinstance(blocks, nn.ModuleList)
             x_BTHWC = embed(x_BTHWC)
             x_BTHWC = self.pos_drop(x_BTHWC) if index == 0 else x_BTHWC
+            x_BTHWC = mix(x_BTHWC) if index == 0 and mix else x_BTHWC
             x_BTHWC = run_blocks(blocks, x_BTHWC, recomputed=self.recomputed[index])
             outputs.append(x_BTHWC)
         return outputs

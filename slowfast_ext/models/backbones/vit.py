@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from slowfast_ext.models.activations import ACTIVATIONS
 from slowfast_ext.models.attention import AttentionSpec, Grid
-from slowfast_ext.models.backbones.base import BACKBONES, Backbone, BackboneSpec
+from slowfast_ext.models.backbones.base import BACKBONES, Backbone, BackboneSpec, Mix
 from slowfast_ext.models.backbones.vit_embed import PatchEmbed
 from slowfast_ext.models.backbones.vit_pool import POOLS, Pool, PoolSpec
 from slowfast_ext.models.backbones.vit_positions import POSITIONS, RESIZES
@@ -196,14 +196,32 @@ class VisionTransformer(Backbone):
         x_BNC = self.encode(*self.embed(clip_BCTHW))
         return self.pre_logits(self.fc_norm(self.pool(x_BNC)))
 
+    @classmethod
+    def token_size(cls, *options: Options) -> int:
+        """Of square patches whose norm is that of the feature."""
+        vit = options[0]
+        assert isinstance(vit, VitOptions)
+        _, height, width = vit.patch_size
+        plain = POOLS[vit.pool].norms_tokens and vit.pool != "probe" and vit.pre_logits == "none"
+        return height if plain and height == width else 0
+
+    def dense(self, clip_BCTHW: Tensor, mix: Mix | None = None) -> tuple[Tensor, Tensor]:
+        """The feature, and the patches' normed tokens; `mix` acts behind the patch embedding."""
+        x_BNC, grid = self.embed(clip_BCTHW, mix)
+        x_BNC = self.norm(run_blocks(self.blocks, x_BNC, grid, recomputed=self.recomputed))
+        tokens_BNC = x_BNC[:, grid.prefix :]
+        return self.pool(x_BNC), tokens_BNC.unflatten(1, (grid.t, grid.h, grid.w))
+
     def encode(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """Embedded tokens of `grid`, or a part of them without one (all are prefix), after blocks and norm."""
         x_BNC = run_blocks(self.blocks, x_BNC, grid, recomputed=self.recomputed)
         return self.norm(self.pool.tokens(x_BNC))
 
-    def embed(self, clip_BCTHW: Tensor) -> tuple[Tensor, Grid]:
-        """Tokens [B, N, C] with positions, class token first, and their grid."""
+    def embed(self, clip_BCTHW: Tensor, mix: Mix | None = None) -> tuple[Tensor, Grid]:
+        """Tokens [B, N, C] with positions, class token first, and their grid; `mix` acts on the patches before."""
         x_BCthw = self.patch_embed(clip_BCTHW)
+        if mix:
+            x_BCthw = mix(x_BCthw.movedim(1, -1)).movedim(-1, 1)
         grid = self.token_grid(*x_BCthw.shape[2:])
         x_BNC = x_BCthw.flatten(2).transpose(1, 2)
         if self.cls_token is not None:

@@ -127,6 +127,11 @@ class XViT(VisionTransformer):
             message = f"{xvit.consensus_heads} heads do not divide VIT.EMBED_DIM {vit.embed_dim}"
             yield Problem("XVIT.CONSENSUS_HEADS", message, "choose a divisor")
 
+    @classmethod
+    def token_size(cls, *options: Options) -> int:
+        """None: its feature is made of one class token a frame."""
+        return 0
+
     def position_table(self, spec: BackboneSpec, options: VitOptions) -> Grid:
         """A row for the class token in space; `time_rows` in time."""
         _, h, w = options.token_sides(spec.num_frames, options.pos_crop_size or spec.img_size)

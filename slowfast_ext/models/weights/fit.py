@@ -51,6 +51,8 @@ class LoadOptions(Options):
     )
 
 
+TOKEN_HEAD = "head.tokens."
+"""What a plain classifier leaves of a model that was trained with token labels, whatever differences are allowed."""
 _REMEDY = "TRAIN.CHECKPOINT_CHANGED"
 
 
@@ -66,6 +68,7 @@ class Report:
     new: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
     idle: list[str] = field(default_factory=list)
+    token_head: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         counts = f"{len(self.loaded)} tensors from {self.source}"
@@ -80,6 +83,7 @@ class Report:
             ("not in the checkpoint, starts anew", self.new),
             ("not in the model, left out", self.unused),
             ("without effect in the published model, left out", self.idle),
+            ("classifier of tokens (token labelling), left out", self.token_head),
         ]
         return [(what, _shorten(names)) for what, names in lists if names]
 
@@ -176,6 +180,8 @@ def _left_out(name: str, importer: type[Importer], model: VideoModel, report: Re
     """Where a tensor that the model does not have is reported; heads of another task count as other classes."""
     if importer.idle(name, model):
         return report.idle
+    if name.startswith(TOKEN_HEAD):
+        return report.token_head
     return report.head if name.startswith("head.") else report.unused
 
 

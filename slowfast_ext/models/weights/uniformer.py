@@ -1,4 +1,5 @@
-"""UniFormer and EMIM checkpoints: joint, split and EMIM blocks, videos and images, with layer scale or without.
+"""UniFormer and EMIM checkpoints: joint, split and EMIM blocks, videos and images, with layer scale or without,
+with a classifier of tokens (token labelling) or without.
 
 The files do not tell the temporal stride of the stem (2 UniFormer, 1 EMIM), nor whether EMIM was trained with 32
 context channels: UNIFORMER.TEMPORAL_STRIDE and ATTENTION.EMIM.CONTEXT_CHANNELS have to.
@@ -25,10 +26,12 @@ _TO_OURS = (
     (r"\.block\.attn\.rpb$", ".block.attn.position_bias"),
     (r"\.block\.attn\.motion_conv\.", ".block.attn.motion."),
     (r"\.block\.gamma_([12])$", r".block.ls\1.gamma"),
+    (r"^aux_head\.", "head.tokens."),
     (r"^(?!head\.)", "backbone."),
 )
 _TO_THEIRS = (
     (r"^backbone\.", ""),
+    (r"^head\.tokens\.", "aux_head."),
     (r"\.block\.temporal_norm1\.", ".block.t_norm."),
     (r"\.block\.temporal_attn\.", ".block.t_attn."),
     (r"\.block\.attn\.position_bias$", ".block.attn.rpb"),
@@ -43,7 +46,7 @@ _POINTWISE = re.compile(r"backbone\.stages\.[01]\.\d+\.(conv1|conv2|mlp\.fc1|mlp
 
 @WEIGHTS.register("uniformer")
 class UniFormerImporter(Importer):
-    """Keys `patch_embed1..4`, `blocks1..4`, `norm`, `head`."""
+    """Keys `patch_embed1..4`, `blocks1..4`, `norm`, `head`, and `aux_head`, the classifier of tokens."""
 
     @staticmethod
     def recognise(shapes: Shapes) -> bool:
