@@ -76,7 +76,8 @@ def shaping(cfg: CfgNode) -> dict[str, Any]:
     parts = {name: cfg[name] for name in ("VIT", "XVIT", "UNIFORMER", "UNIFORMERV2", "ATTENTION")}
     data = [cfg.DATA[key] for key in ("NUM_FRAMES", "TRAIN_CROP_SIZE", "TEST_CROP_SIZE")]
     model = [cfg.MODEL.BACKBONE, cfg.MODEL.NUM_CLASSES, cfg.MODEL.CHECKPOINT_BLOCKS]
-    return parts | {"MODEL": model, "DATA": data}
+    task = {} if cfg.TASK == "auto" else {"TASK": cfg.TASK}
+    return parts | task | {"MODEL": model, "DATA": data}
 
 
 def _count(cfg: CfgNode) -> Count:

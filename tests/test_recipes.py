@@ -95,6 +95,37 @@ DEIT = {
     "SOLVER.CLIP_GRAD_L2NORM": 0.0,
     "TRAIN.BATCH_SIZE": 1024,
 }
+TOKEN_LABELS = {
+    # main.py's defaults, timm 0.4.5 (crop_pct 0.9 of its _cfg; epochs + cooldown_epochs 10), and the run.sh of *_tl_224
+    "TASK": "token_labelling",
+    "DATA.MEAN": [0.485, 0.456, 0.406],
+    "DATA.STD": [0.229, 0.224, 0.225],
+    "DATA.TEST_CROP_RATIO": 0.9,
+    "DATA.TRAIN_JITTER_SCALES_RELATIVE": [0.08, 1.0],
+    "AUG.AA_TYPE": "rand-m9-mstd0.5-inc1",
+    "AUG.RE_PROB": 0.25,
+    "AUG.RE_MODE": "pixel",
+    "AUG.REPEATED_DRAWS": 1,
+    "MIXUP.ENABLE": False,  # mixup 0, cutmix 0
+    "MIXUP.LABEL_SMOOTH_VALUE": 0.1,
+    "TOKEN_LABELS.TOKEN_SIZE": 32,  # token-label-size 7 at 224 px, 12 at 384
+    "TOKEN_LABELS.LOSS_WEIGHT": 1.0,  # dense-weight, cls-weight 1
+    "TOKEN_LABELS.MIX_ALPHA": 1.0,  # beta of mix_token
+    "SOLVER.OPTIMIZING_METHOD": "adamw",
+    "SOLVER.ZERO_WD_1D_PARAM": True,
+    "SOLVER.BASE_LR_BATCH": 0,
+    "SOLVER.CLIP_GRAD_L2NORM": 0.0,
+    "TRAIN.PRECISION": "fp16",
+}
+TOKENS_224 = TOKEN_LABELS | {
+    "SOLVER.BASE_LR": 1.6e-3, "SOLVER.WEIGHT_DECAY": 0.05, "SOLVER.MAX_EPOCH": 310, "SOLVER.WARMUP_EPOCHS": 5.0,
+    "TRAIN.BATCH_SIZE": 1024, "TRAIN.EMA_DECAY": 0.99992, "DATA.TRAIN_CROP_SIZE": 224,
+}  # fmt: skip
+TOKENS_384 = TOKEN_LABELS | {
+    "SOLVER.BASE_LR": 5e-6, "SOLVER.COSINE_END_LR": 5e-6, "SOLVER.WEIGHT_DECAY": 1e-8, "SOLVER.MAX_EPOCH": 60,
+    "SOLVER.WARMUP_EPOCHS": 0.0, "TRAIN.BATCH_SIZE": 512, "TRAIN.EMA_DECAY": 0.0, "DATA.TRAIN_CROP_SIZE": 384,
+    "DATA.TEST_CROP_SIZE": 384,
+}  # fmt: skip
 KINETICS_XVIT = {
     "DATA.SAMPLING": "dense",
     "DATA.SAMPLING_RATE": 16,
@@ -129,6 +160,19 @@ PROGRAMS = {
     "uniformer_s_in1k": DEIT | {"AUG.REPEATED_DRAWS": 3, "MODEL.DROP_PATH": 0.1},
     "uniformer_b_in1k": DEIT | {"AUG.REPEATED_DRAWS": 3, "MODEL.DROP_PATH": 0.3},
     "deit_s_in1k": DEIT | {"AUG.REPEATED_DRAWS": 1, "MODEL.DROP_PATH": 0.1},
+    "uniformer_s_tl_in1k": TOKENS_224 | {"MODEL.DROP_PATH": 0.1, "UNIFORMER.HEAD_DIM": 32},
+    "uniformer_b_tl_in1k": TOKENS_224 | {"MODEL.DROP_PATH": 0.3, "UNIFORMER.HEAD_DIM": 32},
+    "uniformer_l_tl_in1k": TOKENS_224 | {
+        "MODEL.DROP_PATH": 0.4, "SOLVER.BASE_LR": 1.2e-3, "UNIFORMER.HEAD_DIM": 64, "UNIFORMER.LAYER_SCALE": 1e-6,
+    },
+    "uniformer_s_384_in1k": TOKENS_384 | {"MODEL.DROP_PATH": 0.1, "UNIFORMER.HEAD_DIM": 32},
+    "uniformer_b_384_in1k": TOKENS_384 | {"MODEL.DROP_PATH": 0.3, "UNIFORMER.HEAD_DIM": 32},
+    "uniformer_l_384_in1k": TOKENS_384 | {"MODEL.DROP_PATH": 0.3, "TRAIN.BATCH_SIZE": 256},
+    # StructViT follows these programs; its stochastic depth is its own (Sec. 4.3)
+    "structvit_s_4_1_tl_in1k": TOKENS_224 | {"MODEL.DROP_PATH": 0.1},
+    "structvit_b_4_1_tl_in1k": TOKENS_224 | {"MODEL.DROP_PATH": 0.3},
+    "structvit_l_4_1_tl_in1k": TOKENS_224 | {"MODEL.DROP_PATH": 0.4, "SOLVER.BASE_LR": 1.2e-3},
+    "structvit_b_4_1_384_in1k": TOKENS_384 | {"MODEL.DROP_PATH": 0.3},
     "motionformer_k400": MOTIONFORMER | {
         "DATA.SAMPLING_RATE": 4, "DATA.TARGET_FPS": 30.0, "DATA.FRAME_SPACING": "linspace",
         "DATA.USE_OFFSET_SAMPLING": False, "AUG.AA_TYPE": "", "AUG.COLOR_JITTER": 0.4, "SOLVER.STEPS": [0, 20, 30],
@@ -220,6 +264,10 @@ SCHEDULES = {
         1,
         {"base": 4e-4 * 1024 / 512, "end": 1e-5, "start": 1e-6, "epochs": 300, "warmup": 5},
     ),
+    "uniformer_b_tl_in1k": (
+        1,
+        {"base": 1.6e-3, "end": 1e-5, "start": 1e-6, "epochs": 300, "warmup": 5},
+    ),
     "xvit_b16_k400": (1, {"base": 0.03, "end": 0, "start": 0.01, "epochs": 30, "warmup": 5}),
     "xvit_b16_ssv2": (1, {"base": 0.03, "end": 0, "start": 0.003, "epochs": 35, "warmup": 5}),
     "videomae_b_k400": (
@@ -236,6 +284,14 @@ def test_rate_over_the_training(name):
     for epoch in (0.0, 1.5, numbers["warmup"], 15.0, numbers["epochs"] - 0.5):
         rate = cosine(epoch=epoch, **numbers)
         assert recipe.learning_rate(epoch) == pytest.approx(rate, rel=1e-9)
+
+
+def test_token_labels_end_with_ten_epochs_at_the_last_rate():
+    """timm counts its cooldown beyond `epochs`, and LV-ViT's program trains through it."""
+    recipe = Recipe.from_cfg(load_config([EXP / "uniformer_s_tl_in1k/config.yaml"]))
+    assert recipe.learning_rate(299) > 1e-5
+    for epoch in (300, 305, 309.9):
+        assert recipe.learning_rate(epoch) == 1e-5
 
 
 def test_the_audited_point_of_xvits_schedule():
