@@ -26,15 +26,13 @@ from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.engine.evaluate import mean_scores
 from slowfast_ext.engine.options import TestOptions
 from slowfast_ext.errors import CheckpointError, ConfigError, ExportError
-from slowfast_ext.export_formats import Metadata, Program, format_of, read_metadata
+from slowfast_ext.export_formats import TOLERANCE, Metadata, Program, format_of, read_metadata
 from slowfast_ext.models import VideoModel
 from slowfast_ext.options import pair
 from slowfast_ext.predict.looks import view_options
 from slowfast_ext.tasks import Task, build_task, heads_of
 
 __all__ = ["TOLERANCE", "Exported", "export_model", "read_metadata"]
-
-TOLERANCE = 1e-4
 
 _CHECKED_BATCHES = (1, 3)
 _CPU = torch.device("cpu")

@@ -1,17 +1,23 @@
-"""Files of exported programs: `torch.export` (.pt2) and ONNX (.onnx), each with facts about the model inside."""
+"""Files of exported programs: `torch.export` (.pt2) and ONNX (.onnx), each with facts about the model inside.
+
+What takes time to import is imported where it is used: a command line names the formats before.
+"""
 
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.registry import unknown_name
-from slowfast_ext.tasks import heads_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+TOLERANCE = 1e-4
+"""Largest error of a file against the model, as a share of the largest output, unless another is asked for."""
 
 INSTALL = "pip install 'slowfast_ext[export]'"
 
@@ -20,7 +26,7 @@ _METADATA = "metadata.json"
 _PLAIN = ("program", "config")
 
 Metadata = dict[str, Any]
-Program = Callable[[Tensor], tuple[Tensor, ...]]
+Program = Callable[["Tensor"], "tuple[Tensor, ...]"]
 
 
 class Format(Protocol):
@@ -32,7 +38,7 @@ class Format(Protocol):
         """Raises ConfigError with the command that installs what is missing."""
         ...
 
-    def write(self, program: torch.export.ExportedProgram, path: Path, facts: Metadata) -> None:
+    def write(self, program: "torch.export.ExportedProgram", path: Path, facts: Metadata) -> None:
         """The program and the facts as a file."""
         ...
 
@@ -53,17 +59,25 @@ class Pt2:
     def require_packages(self) -> None:
         """Torch is enough."""
 
-    def write(self, program: torch.export.ExportedProgram, path: Path, facts: Metadata) -> None:
+    def write(self, program: "torch.export.ExportedProgram", path: Path, facts: Metadata) -> None:
         """The facts are the extra file metadata.json."""
+        import torch
+
         torch.export.save(program, path, extra_files={_METADATA: json.dumps(facts)})
 
     def open(self, path: Path) -> Program:
         """The program of a file."""
+        import torch
+
+        from slowfast_ext.tasks import heads_of
+
         module = torch.export.load(path).module()
         return lambda clips: heads_of(module(clips))
 
     def read_metadata(self, path: Path) -> Metadata:
         """The facts in a file."""
+        import torch
+
         extra = {_METADATA: ""}
         torch.export.load(path, extra_files=extra)
         return json.loads(extra[_METADATA])
@@ -80,8 +94,10 @@ class Onnx:
         if missing:
             raise ConfigError(f"ONNX needs {', '.join(missing)}: {INSTALL}")
 
-    def write(self, program: torch.export.ExportedProgram, path: Path, facts: Metadata) -> None:
+    def write(self, program: "torch.export.ExportedProgram", path: Path, facts: Metadata) -> None:
         """The facts are metadata_props, each in JSON but for texts."""
+        import torch
+
         outputs = [output["name"] for output in facts["outputs"]]
         found = torch.onnx.export(
             program, (), input_names=["clips"], output_names=outputs, verbose=False
@@ -95,6 +111,7 @@ class Onnx:
     def open(self, path: Path) -> Program:
         """The program of a file."""
         import onnxruntime
+        import torch
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()

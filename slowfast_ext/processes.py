@@ -28,11 +28,12 @@ class StopRequest:
     """Whether the run was asked to stop, and by what (`name`); nothing sets it but the command line's signals.
 
     Where nobody looks at it soon (`polled` is False: reading lists, building, loading) the signal itself raises
-    Interrupted.
+    Interrupted. Once it `is_over` the command is ending, and signals mean nothing more.
     """
 
     name: str = ""
     polled: bool = True
+    is_over: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.name)

@@ -1,10 +1,14 @@
 """Shared fixtures: folders of reference data that a checkout may lack; the quick part; several processes."""
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from reference_data import GOLDEN, SHARED
+
+from slowfast_ext.cli.signals import STOP_SIGNALS
 
 QUICK = ("config", "data", "models", "tasks", "test_golden.py", "test_house.py", "test_import.py")
 """Folders and files of the quick part, `pytest -m quick`: all of the models, pixels, metrics and configuration."""
@@ -58,6 +62,15 @@ def pytest_collection_modifyitems(items):
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What a run keeps in the user's cache goes to a folder of the tests, in the processes that they start too."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def own_signals() -> Iterator[None]:
+    """A command that was stopped inside a test stays deaf to signals; the tests after it do not."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _folder(path: Path) -> Path:

@@ -19,6 +19,7 @@ FLOORS = (
         "released",
         "processes",
         "lock",
+        "launched",
     },
     {"config"},
     {"tasks", "loggers"},

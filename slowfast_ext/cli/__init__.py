@@ -1,11 +1,13 @@
 """The console command: slowfast-ext NAME [OPTIONS]. Each NAME is a module here with main(argv) -> exit code."""
 
 import ast
+import errno
 import functools
 import importlib
 import io
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,11 +19,9 @@ from slowfast_ext.errors import (
     Interrupted,
     WriteError,
 )
+from slowfast_ext.launched import say_last
 from slowfast_ext.registry import unknown_name
 from slowfast_ext.safe_text import visible
-
-ERRORS = "SLOWFAST_ERRORS"
-"""In the environment of a rank: the open file that its launcher reads its last words from."""
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -31,6 +31,8 @@ EXIT_INTERRUPTED = 75
 EXIT_KILLED = 130
 EXIT_BROKEN_PIPE = 141
 """What a shell says of a command that SIGPIPE ended."""
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 Main = Callable[[Sequence[str] | None], int]
 
@@ -71,36 +73,47 @@ def commands() -> dict[str, str]:
     return found
 
 
-def say_last(text: str) -> None:
-    """Print the last words of a process; those of a rank go to its launcher, which prints them once for all."""
-    errors = os.environ.get(ERRORS, "")
-    if errors:
-        os.write(int(errors), text.encode())
-    else:
-        print(text, file=sys.stderr, flush=True)
-
-
 def reported(main: Main) -> Main:
-    """`main` that prints a bad configuration, data set, checkpoint or export as one message and gives 2.
+    """`main` whose every end is an exit code, and in words where it is not a good one.
 
-    It gives 74 for a file that cannot be written, 75 for a signal before anything was done.
+    2: a bad configuration, data set, checkpoint or export. 74: a file cannot be written, wherever that was found. 75: a
+    request to stop. 130: Ctrl-C. 1, with a traceback: anything else, which is a fault of ours.
     """
 
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:
             return unless_unread(lambda: main(argv))
-        except Interrupted as stop:
-            say_last(str(stop))
-            return EXIT_INTERRUPTED
-        except WriteError as error:
-            print(error, file=sys.stderr)
-            return EXIT_NOT_WRITTEN
-        except (ConfigError, DataError, CheckpointError, ExportError) as error:
-            print("\n".join(map(visible, str(error).split("\n"))), file=sys.stderr)
-            return EXIT_USER_ERROR
+        except (Exception, KeyboardInterrupt) as error:
+            code, words = _end_of(error)
+        say_last(words)
+        return code
 
     return guarded
+
+
+def _end_of(error: BaseException) -> tuple[int, str]:
+    """Exit code and words of what ended a command."""
+    if isinstance(error, Interrupted):
+        return EXIT_INTERRUPTED, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_KILLED, str(error) or "interrupted"
+    if isinstance(error, (ConfigError, DataError, CheckpointError, ExportError)):
+        not_written = isinstance(error, WriteError) or _is_full_disk(error)
+        words = "\n".join(map(visible, str(error).split("\n")))
+        return EXIT_NOT_WRITTEN if not_written else EXIT_USER_ERROR, words
+    if _is_full_disk(error):
+        return EXIT_NOT_WRITTEN, f"a file was not written ({error}); free some space"
+    return EXIT_FAILED, "".join(traceback.format_exception(error)).rstrip()
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or what it was raised from, says that a file could not become longer."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            return True
+        error = error.__cause__
+    return False
 
 
 def unless_unread(call: Callable[[], int]) -> int:

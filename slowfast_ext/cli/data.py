@@ -9,15 +9,17 @@ browse     what training feeds to the model, as OUTPUT_DIR/data/browse_<epoch>.p
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
 
 from slowfast_ext.cli import reported
+from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.config.command import add_config_arguments, config_of, refuse_mistakes
+from slowfast_ext.data.curation.recipe import ENCODERS, Recipe
 from slowfast_ext.data.records import SPLITS
 from slowfast_ext.errors import DataError
 
@@ -29,15 +31,12 @@ if TYPE_CHECKING:
 
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done and sound, 1 something is wrong with the videos, 2 bad configuration or list, 130 interrupted."""
+    """Exit code: 0 done and sound, 1 something is wrong with the videos, 2 bad configuration or list, 74 a file cannot be
+    written, 75 interrupted: the same command goes on where it stopped."""
     args = _parse(argv)
     refuse_mistakes(args)
-    cfg = config_of(args)
-    try:
-        return int(args.run(cfg, args))
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
+    with stop_on_signals(polled=False):
+        return int(args.run(config_of(args), args))
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -54,10 +53,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             job.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
         if run is transcode:
             job.add_argument("--out", required=True, help="folder of the copies")
-            job.add_argument("--short-side", type=int, help="pixels; default: 256")
-            job.add_argument("--gop", type=int, help="frames between key frames; default: 12")
-            job.add_argument("--codec", help="h264, h265 or vp9; default: h264")
-            job.add_argument("--crf", type=int, help="constant quality; default: 20")
+            _add_recipe(job)
         if run is pack:
             job.add_argument("--out", required=True, help="folder of the pack")
             job.add_argument("--shard-size", type=int, default=1024, help="MiB of a tar file")
@@ -65,6 +61,23 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
             job.add_argument("--clips", type=int, default=12, help="rows")
             job.add_argument("--epoch", type=int, default=0)
     return parser.parse_args(argv)
+
+
+def _add_recipe(job: argparse.ArgumentParser) -> None:
+    """An argument for each field of a Recipe, with its default."""
+    helps = {
+        "short_side": "pixels",
+        "gop": "frames between key frames",
+        "codec": " or ".join(ENCODERS),
+        "crf": "constant quality",
+    }
+    for field in fields(Recipe):
+        job.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=type(field.default),
+            default=field.default,
+            help=f"{helps[field.name]}; default: %(default)s",
+        )
 
 
 def check(cfg: CfgNode, args: argparse.Namespace) -> int:
@@ -111,10 +124,9 @@ def transcode(cfg: CfgNode, args: argparse.Namespace) -> int:
 
     from slowfast_ext.data.annotations import read_videos
     from slowfast_ext.data.annotations.media import is_video, some
-    from slowfast_ext.data.curation.transcode import Recipe, plan, transcode_all
+    from slowfast_ext.data.curation.transcode import plan, transcode_all
 
-    asked = {name: getattr(args, name) for name in ("short_side", "gop", "codec", "crf")}
-    recipe = Recipe(**{name: value for name, value in asked.items() if value is not None})
+    recipe = Recipe(**{field.name: getattr(args, field.name) for field in fields(Recipe)})
     records = [record for split in args.split for record in read_videos(cfg, split)]
     paths = [record.path for record in records if is_video(record.path)]
     root = cfg.DATA.PATH_PREFIX or cfg.DATA.PATH_TO_DATA_DIR

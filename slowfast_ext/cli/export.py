@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 from slowfast_ext.cli import reported
 from slowfast_ext.config.load import split_pairs
 from slowfast_ext.config.schema import import_files
+from slowfast_ext.export_formats import FORMATS, TOLERANCE, format_of
 
 if TYPE_CHECKING:
     from slowfast_ext.models import VideoModel
-
-FORMATS = ("pt2", "onnx")
 
 
 @reported
@@ -24,8 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the file and say how it compares; 2 for what cannot be exported or differs too much."""
     args = _parse(argv)
     # Only what a wrong command line needs is imported before it is answered.
-    from slowfast_ext.export import TOLERANCE, export_model
-    from slowfast_ext.export_formats import format_of
+    from slowfast_ext.export import export_model
 
     out = args.out or _default_path(args)
     format_of(out, args.format)
@@ -36,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         format=args.format,
         preprocess=args.preprocess,
         views=args.views,
-        tolerance=TOLERANCE if args.tolerance is None else args.tolerance,
+        tolerance=args.tolerance,
     )
     print(exported)
     return 0
@@ -71,7 +69,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--tolerance",
         type=float,
-        help="largest error allowed, as a share of the largest output; default: 1e-4",
+        default=TOLERANCE,
+        help="largest error allowed, as a share of the largest output; default: %(default)g",
     )
     parser.add_argument(
         "--class-names", nargs="+", default=[], metavar="FILE", help="one name a line, one a head"
@@ -97,7 +96,7 @@ def _default_path(args: argparse.Namespace) -> Path:
     """Beside the checkpoint; of a model of the zoo, where one stands."""
     from slowfast_ext.predict.load import checkpoint_in
 
-    end = f".{args.format or FORMATS[0]}"
+    end = f".{args.format or next(iter(FORMATS))}"
     if not args.weights:
         return Path(Path(args.model).stem + end)
     return checkpoint_in(args.weights).with_suffix(end)

@@ -8,22 +8,20 @@ feature every 8 frames, [windows, C], for localisation in time. What the folder 
 import argparse
 from collections.abc import Sequence
 
-from slowfast_ext.cli import reported
+from slowfast_ext.cli import EXIT_INTERRUPTED, reported
 from slowfast_ext.cli.videos import (
     EXIT_CODES,
-    EXIT_INTERRUPTED,
     add_arguments,
     end_of,
     plain_output,
-    progress,
     recognizer_of,
     report,
     settings_of,
     workers_for,
+    working,
 )
 from slowfast_ext.errors import ConfigError, Interrupted
-
-KINDS = ("safetensors", "npz")
+from slowfast_ext.predict.kinds import FEATURES
 
 
 @reported
@@ -32,7 +30,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(argv)
     plain_output(argv)
     # Only what a wrong command line needs is imported before it is answered.
-    from slowfast_ext.cli.signals import stop_on_signals
     from slowfast_ext.predict.lists import videos_of
     from slowfast_ext.predict.store import FeatureFolder
     from slowfast_ext.predict.words import counted
@@ -43,10 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         args, block=args.block, window=args.window, stride=args.stride, format=args.format
     )
     workers = workers_for(args.workers, len(listed))
-    from slowfast_ext.engine.distributed import (
-        cores_shared_with,  # loads torch: --help does not wait for it
-    )
-
     recognizer = recognizer_of(args)
     recognizer.check_block(args.block)
     part = f"{share}-of-{shares}" if shares > 1 else ""
@@ -54,12 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     todo = [own for own in listed if own.record.name not in folder.done]
     failed, count = folder.failed & {own.record.name for own in listed}, 0
     try:
-        with (
-            stop_on_signals() as stop,
-            cores_shared_with(workers),
-            progress(len(listed), "features") as update,
-            recognizer.open() as inputs,
-        ):
+        with working(recognizer, len(listed), workers, "features") as (inputs, done):
             found = recognizer.extract(
                 [own.record for own in todo],
                 inputs,
@@ -72,12 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             for own, features in zip(todo, found, strict=True):
                 folder.write(features, own.below)
                 count += 1
-                update(len(listed) - len(todo) + count)
                 if features.error:
                     failed.add(features.video)
                     report(f"{features.video}: not read: {features.error}")
-                if stop:
-                    raise Interrupted(stop.name)
+                done(len(listed) - len(todo) + count)
     except (KeyboardInterrupt, Interrupted):
         report(f"interrupted: {count} of {counted(len(todo))} done; the same command goes on")
         return EXIT_INTERRUPTED
@@ -120,7 +106,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="frames from window to window; default: a window",
     )
-    parser.add_argument("--format", default=KINDS[0], choices=KINDS)
+    parser.add_argument("--format", default=FEATURES[0], choices=FEATURES)
     parser.add_argument(
         "--shard",
         type=_shard,

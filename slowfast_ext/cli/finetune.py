@@ -17,6 +17,7 @@ from shlex import join
 from typing import TYPE_CHECKING, TypeVar
 
 from slowfast_ext.cli import reported
+from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.config.load import split_pairs
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError
 
@@ -29,7 +30,12 @@ Number = TypeVar("Number", int, float)
 @reported
 def main(argv: Sequence[str] | None = None) -> int:
     """Prepare, train, test and report."""
-    args = _parse(argv)
+    # Before anything that takes time is imported: a signal that comes then means "start again", too.
+    with stop_on_signals(polled=False):
+        return _finetune(_parse(argv))
+
+
+def _finetune(args: argparse.Namespace) -> int:
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ConfigError("finetune starts its own processes (NUM_GPUS); call it without torchrun")
     # Only what a wrong command line needs is imported before it is answered.
@@ -53,9 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     try:
         cfg = prepare(request, folder, args.workers, _say, _watched)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-        return 130
     except OSError as error:
         raise ConfigError(f"{error.filename or out}: {error.strerror or error}") from error
     if args.dry_run:

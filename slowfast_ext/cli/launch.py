@@ -3,7 +3,6 @@
 Under torchrun or Slurm the processes exist already, and `run_everywhere` runs in each.
 """
 
-import errno
 import os
 import signal
 import socket
@@ -11,33 +10,22 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import IO
 
 from torch.distributed import TCPStore
 
-from slowfast_ext.cli import (
-    ERRORS,
-    EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_KILLED,
-    EXIT_NOT_WRITTEN,
-    EXIT_OK,
-    EXIT_USER_ERROR,
-    say_last,
-)
-from slowfast_ext.cli.signals import LAUNCHER, STOP_SIGNALS, end_if_asked, ignore_signals
+from slowfast_ext.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
+from slowfast_ext.cli.signals import STOP_SIGNALS, end_if_asked
 from slowfast_ext.engine.distributed import processes_on_this_node
 from slowfast_ext.engine.options import RunOptions
-from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted, WriteError
+from slowfast_ext.errors import ConfigError, Interrupted
+from slowfast_ext.launched import ERRORS, LAUNCHER
 from slowfast_ext.processes import accept_signals, end_children, shielded_children
 
 GRACE_SECONDS = 12.0
 """From asking the rest to end to killing them. No process ends by a stop before the checkpoint is written."""
-
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def run_everywhere(job: Callable[[], None], options: RunOptions, command: Sequence[str]) -> int:
@@ -63,47 +51,13 @@ def environment_pairs() -> list[str]:
 
 
 def run_here(job: Callable[[], None]) -> int:
-    """Run the job in this process and turn its end into an exit code and one message."""
-    code, text = _outcome(job)
-    if text:
-        say_last(text)
-    return code
-
-
-def _outcome(job: Callable[[], None]) -> tuple[int, str]:
-    """Exit code and words."""
-    try:
-        _run_to_its_end(job)
-        return EXIT_OK, ""
-    except Interrupted as stop:
-        return EXIT_INTERRUPTED, str(stop)
-    except (ConfigError, DataError, CheckpointError) as error:
-        full = isinstance(error, WriteError) or _is_full_disk(error)
-        return EXIT_NOT_WRITTEN if full else EXIT_USER_ERROR, f"{type(error).__name__}: {error}"
-    except KeyboardInterrupt:
-        words = "interrupted; the same command goes on from the last checkpoint, if there is one"
-        return EXIT_KILLED, words
-    except Exception as error:
-        if _is_full_disk(error):
-            return EXIT_NOT_WRITTEN, f"a file was not written ({error}); free some space"
-        return EXIT_FAILED, traceback.format_exc()
-
-
-def _is_full_disk(error: BaseException | None) -> bool:
-    """Whether an error, or what it was raised from, says that a file could not become longer."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
-            return True
-        error = error.__cause__
-    return False
-
-
-def _run_to_its_end(job: Callable[[], None]) -> None:
+    """Run the job in this process, without a process of its own left behind."""
     try:
         job()
-    except Interrupted:
-        ignore_signals()
-        raise
+        return EXIT_OK
+    except KeyboardInterrupt:
+        words = "interrupted; the same command goes on from the last checkpoint, if there is one"
+        raise KeyboardInterrupt(words) from None
     finally:
         # Before the loaders are dropped, which would wait for each of their processes in turn.
         end_children()
@@ -193,10 +147,10 @@ class _Workers:
         text = self._errors[rank].read().decode(errors="replace")
         if code in (EXIT_OK, EXIT_FAILED) or code < 0:
             code = EXIT_INTERRUPTED if self._asked else code
-        if code != EXIT_INTERRUPTED:
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            print(f"rank {rank} {how}; the other processes were stopped", file=sys.stderr)
-        text = text or (f"stopped by {self._asked}" if self._asked else "")
+        if code == EXIT_INTERRUPTED:
+            raise Interrupted(text or f"stopped by {self._asked}")
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        print(f"rank {rank} {how}; the other processes were stopped", file=sys.stderr)
         print(text, file=sys.stderr, flush=True)
         return code if code > 0 else EXIT_FAILED
 

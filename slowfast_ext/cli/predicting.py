@@ -3,18 +3,16 @@
 import argparse
 from typing import Any
 
-from slowfast_ext.cli.signals import stop_on_signals
+from slowfast_ext.cli import EXIT_INTERRUPTED
 from slowfast_ext.cli.videos import (
-    EXIT_INTERRUPTED,
     end_of,
-    progress,
     recognizer_of,
     report,
     settings_of,
     workers_for,
+    working,
 )
 from slowfast_ext.data.decode.watchdog import Watchdog
-from slowfast_ext.engine.distributed import cores_shared_with
 from slowfast_ext.errors import DataError, Interrupted
 from slowfast_ext.predict.lines import Lines, check_suffix
 from slowfast_ext.predict.lists import Listed, videos_of
@@ -49,12 +47,7 @@ def run(args: argparse.Namespace) -> int:
         _note_short_windows(args.window, recognizer)
     plan = by_seconds(args.window, args.stride or args.window / 2) if args.window else None
     try:
-        with (
-            stop_on_signals() as stop,
-            cores_shared_with(workers),
-            progress(len(listed), "predicting") as update,
-            recognizer.open() as inputs,
-        ):
+        with working(recognizer, len(listed), workers, "predicting") as (inputs, done):
             found = recognizer.predict_records(
                 [own.record for own in run.todo],
                 inputs,
@@ -65,9 +58,7 @@ def run(args: argparse.Namespace) -> int:
             )
             for prediction in found:
                 run.take(prediction)
-                update(run.position)
-                if stop:
-                    raise Interrupted(stop.name)
+                done(run.position)
             run.finish()
     except (KeyboardInterrupt, Interrupted):
         goes_on = (

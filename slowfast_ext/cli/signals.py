@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted
-from slowfast_ext.processes import StopRequest, accept_signals, end_with_parent
+from slowfast_ext.processes import StopRequest, accept_signals
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -16,18 +16,7 @@ PATIENCE = 1.0
 """Seconds after which a second Ctrl-C means it: with several processes each gets the first one twice."""
 
 
-LAUNCHER = "SLOWFAST_LAUNCHER"
-"""In the environment of a process that a launcher of ours has started: the launcher's process id."""
-
 _active: list[StopRequest] = []
-
-
-def end_with_launcher() -> None:
-    """Have this process end with the one that started it, ours or torchrun, however that ends."""
-    # Taken out: what this process starts has another parent.
-    launcher = os.environ.pop(LAUNCHER, "")
-    if launcher or "TORCHELASTIC_RUN_ID" in os.environ:
-        end_with_parent(int(launcher or os.getppid()))
 
 
 def end_if_asked() -> None:
@@ -47,7 +36,7 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
 
     Where the request is not `polled` the signal raises Interrupted. So does an error after a signal that is none of the
     user's: the signal came to other processes too, and took one away from under this. A second SIGINT raises
-    KeyboardInterrupt.
+    KeyboardInterrupt. A command that is left by Interrupted is ending: no further signal takes its exit code away.
     """
     end_if_asked()
     request = StopRequest(polled=polled)
@@ -55,6 +44,8 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
 
     def remember(number: int, _frame: FrameType | None) -> None:
         nonlocal asked
+        if request.is_over:
+            return
         if number == signal.SIGINT:
             if request and time.monotonic() - asked > PATIENCE:
                 raise KeyboardInterrupt
@@ -72,23 +63,26 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
     try:
         accept_signals()
         yield request
-    except (ConfigError, DataError, CheckpointError, Interrupted):
+    except Interrupted:
+        _end()
+        raise
+    except (ConfigError, DataError, CheckpointError):
         raise
     except Exception as error:
         if not request:
             raise
+        _end()
         raise Interrupted(
             f"stopped by {request.name}, and not at the end of a step ({type(error).__name__}: {error}); "
             "the same command goes on from the last checkpoint, if there is one"
         ) from error
     finally:
         _active.pop()
-        for number, handler in before.items():
-            if signal.getsignal(number) is not signal.SIG_IGN:  # else this command is ending
-                signal.signal(number, handler)
+        for number, handler in before.items() if not request.is_over else ():
+            signal.signal(number, handler)
 
 
-def ignore_signals() -> None:
-    """For a command that ends now: one more signal must not take its exit code away."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+def _end() -> None:
+    """From here on the requests of this command, and those around it, do not listen any more."""
+    for request in _active:
+        request.is_over = True

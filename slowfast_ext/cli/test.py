@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from slowfast_ext.cli import reported
-from slowfast_ext.cli.signals import end_with_launcher, stop_on_signals
+from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.cli.train import parser_of, run, start, worker_command
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.launched import join_launcher
 from slowfast_ext.released import released
 
 JOBS = ("TRAIN.ENABLE", "False", "TEST.ENABLE", "True")
@@ -25,7 +26,7 @@ JOBS = ("TRAIN.ENABLE", "False", "TEST.ENABLE", "True")
 def main(argv: Sequence[str] | None = None) -> int:
     """Test as the configuration, or the weights, say."""
     with stop_on_signals(polled=False):
-        end_with_launcher()
+        join_launcher()
         return _main(argv)
 
 

@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from slowfast_ext.cli import reported
-from slowfast_ext.cli.signals import end_with_launcher, stop_on_signals
+from slowfast_ext.cli.signals import stop_on_signals
+from slowfast_ext.launched import join_launcher
 
 if TYPE_CHECKING:
     from yacs.config import CfgNode
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train and test as the configuration says."""
     # Before anything that takes time is imported: a signal that comes then means "start again", too.
     with stop_on_signals(polled=False):
-        end_with_launcher()
+        join_launcher()
         return run(parser_of(__doc__).parse_args(argv), worker_command(argv, "train"))
 
 

@@ -6,22 +6,29 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from slowfast_ext.cli import EXIT_INTERRUPTED, EXIT_NOT_WRITTEN
+from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.config.load import split_pairs
 from slowfast_ext.config.schema import import_files
-from slowfast_ext.errors import ConfigError
+from slowfast_ext.errors import ConfigError, Interrupted
+
+if TYPE_CHECKING:
+    from slowfast_ext.predict.inputs import Inputs
+    from slowfast_ext.predict.recognizer import Recognizer
+
+Done = Callable[[float], None]
 
 EXIT_SOME_UNREADABLE = 1
 EXIT_NONE_READABLE = 2
-EXIT_INTERRUPTED = 75
 
-EXIT_CODES = """exit code:
-  0 done   1 some videos could not be read, a line says why   2 none could, the command is wrong or the disk full
-  75 interrupted; with --out the same command goes on"""
+EXIT_CODES = f"""exit code:
+  0 done   1 some videos could not be read, a line says why   2 none could, or the command is wrong
+  {EXIT_NOT_WRITTEN} a file cannot be written (full disk)   {EXIT_INTERRUPTED} interrupted; with --out the same command goes on"""
 
 
 def add_arguments(parser: argparse.ArgumentParser, views: str) -> None:
@@ -85,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser, views: str) -> None:
     )
 
 
-def recognizer_of(args: argparse.Namespace) -> Any:
+def recognizer_of(args: argparse.Namespace) -> "Recognizer":
     """The Recognizer of a command line; torch is loaded here."""
     from slowfast_ext.models.weights import class_order
     from slowfast_ext.predict.looks import view_options
@@ -136,8 +143,34 @@ def workers_for(asked: int | None, videos: int) -> int:
 
 
 @contextmanager
-def progress(videos: int, what: str) -> Iterator[Callable[[float], None]]:
-    """A line on a terminal; call what it gives with the number of videos that are done."""
+def working(
+    recognizer: "Recognizer", videos: int, workers: int, what: str
+) -> Iterator[tuple["Inputs", Done]]:
+    """What goes over `videos` runs in here: with its inputs, on cores that `workers` leave it, under a progress line.
+
+    `done(n)` is to be called after each result with the number of videos that are done. It raises Interrupted, as
+    Ctrl-C raises KeyboardInterrupt, where the command was asked to stop.
+    """
+    from slowfast_ext.engine.distributed import cores_shared_with
+
+    with (
+        stop_on_signals() as stop,
+        cores_shared_with(workers),
+        _progress(videos, what) as update,
+        recognizer.open() as inputs,
+    ):
+
+        def done(number: float) -> None:
+            update(number)
+            if stop:
+                raise Interrupted(stop.name)
+
+        yield inputs, done
+
+
+@contextmanager
+def _progress(videos: int, what: str) -> Iterator[Done]:
+    """A line on a terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),

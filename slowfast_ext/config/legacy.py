@@ -1,13 +1,13 @@
 """Keys of PySlowFast and its descendants that have another name or form here."""
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from slowfast_ext.config import legacy_motionformer, legacy_uniformer, legacy_xvit
 from slowfast_ext.config.yaml_file import Origin
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.launched import speaks_for_all
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +72,9 @@ def translate(origins: dict[str, Origin], told: bool = True) -> dict[str, Origin
         for key, value in family.implied(values).items():
             if key in family.OVERRULES or key not in translated:
                 translated[key] = Origin("as published", value)
-    if idle and told and _speaks():
+    if idle and told and speaks_for_all():
         logger.warning("without effect, left out: %s", ", ".join(sorted(idle)))
     return translated
-
-
-def _speaks() -> bool:
-    """Whether this process is the one of a run that says what all of them find: not one that a launcher started."""
-    return os.environ.get("RANK", "0") == "0" and "SLOWFAST_LAUNCHER" not in os.environ
 
 
 def _rewrite(dotted: str, origin: Origin, values: Mapping[str, Any]) -> Mapped:

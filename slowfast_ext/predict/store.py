@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from slowfast_ext.errors import DataError
 from slowfast_ext.files import write_atomically
 from slowfast_ext.predict.features import Features
+from slowfast_ext.predict.kinds import FEATURES
 from slowfast_ext.predict.lines import AppendedFile, csv_error, remember, without_errors
 from slowfast_ext.safe_text import guarded, unguarded, visible
 
 SETTINGS = "settings.json"
 COLUMNS = ("video", "file", "shape", "fps", "seconds", "error")
-KINDS = ("safetensors", "npz")
 
 
 class FeatureFolder:
@@ -36,8 +36,8 @@ class FeatureFolder:
         retry: bool = False,
     ) -> None:
         self.folder, self._kind = Path(folder), kind
-        if kind not in KINDS:
-            raise DataError(f"features are written as {' or '.join(KINDS)}, not {kind}")
+        if kind not in FEATURES:
+            raise DataError(f"features are written as {' or '.join(FEATURES)}, not {kind}")
         if self.folder.is_file():
             raise DataError(f"{self.folder}: is a file; name a folder for the features")
         remember(self.folder / SETTINGS, settings, self.folder)

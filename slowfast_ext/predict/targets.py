@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.predict.kinds import TIMELINES
 from slowfast_ext.predict.lists import Listed
 from slowfast_ext.predict.render import SUFFIXES
-from slowfast_ext.predict.timeline import KINDS
 
 
 class Targets:
@@ -40,7 +40,7 @@ class Targets:
         """Files of a video's timeline."""
         if self._timeline is None:
             return []
-        return [self._timeline / f"{self._names[video]}.{kind}" for kind in KINDS]
+        return [self._timeline / f"{self._names[video]}.{kind}" for kind in TIMELINES]
 
     def rendered(self, video: str) -> str | None:
         """The rendered copy of a video."""

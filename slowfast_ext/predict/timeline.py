@@ -14,7 +14,6 @@ from slowfast_ext.files import write_atomically
 from slowfast_ext.predict.prediction import Prediction, shown
 
 MOST_CURVES = 8
-KINDS = ("csv", "srt", "png")
 
 
 class Segment(NamedTuple):

@@ -5,7 +5,6 @@ import os
 import sqlite3
 import tarfile
 
-import packs
 import pytest
 import torch
 import video_makers
@@ -22,19 +21,6 @@ from slowfast_ext.data.storage import pack as reading
 from slowfast_ext.data.storage import store
 from slowfast_ext.data.storage.shards import Range, neighbours
 from slowfast_ext.errors import DataError
-
-
-@pytest.fixture(scope="module")
-def loose(tmp_path_factory):
-    return packs.make_loose(tmp_path_factory.mktemp("loose"))
-
-
-@pytest.fixture(scope="module")
-def packed(loose, tmp_path_factory):
-    """Each sample in a shard of its own, so that harm to one is none to others."""
-    out = tmp_path_factory.mktemp("packed")
-    assert pack(loose, out)[1] == []
-    return out
 
 
 @pytest.fixture

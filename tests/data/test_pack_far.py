@@ -4,7 +4,6 @@ import http.server
 import threading
 from functools import partial
 
-import packs
 import pytest
 import torch
 from packs import FOLDER, frames
@@ -13,18 +12,6 @@ from slowfast_ext.config import load_config
 from slowfast_ext.data.annotations import read_videos
 from slowfast_ext.data.storage import shards, store
 from slowfast_ext.errors import DataError
-
-
-@pytest.fixture(scope="module")
-def loose(tmp_path_factory):
-    return packs.make_loose(tmp_path_factory.mktemp("loose"))
-
-
-@pytest.fixture(scope="module")
-def packed(loose, tmp_path_factory):
-    out = tmp_path_factory.mktemp("packed")
-    packs.pack(loose, out)
-    return out
 
 
 @pytest.fixture(autouse=True)

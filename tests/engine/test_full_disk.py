@@ -9,8 +9,7 @@ import pytest
 import torch
 from tiny_run import config, losses, run_command, train
 
-from slowfast_ext.cli import jobs
-from slowfast_ext.cli.launch import run_here
+from slowfast_ext.cli import jobs, reported
 from slowfast_ext.engine.checkpoint import CheckpointStore, read_checkpoint
 from slowfast_ext.errors import DataError, WriteError
 
@@ -94,6 +93,7 @@ def no_space():
 
 
 def data_error():
+    """A disk that is full, found by what tells of videos: predict, features, data."""
     try:
         no_space()
     except OSError as error:
@@ -110,7 +110,7 @@ def data_error():
 )
 def test_a_full_disk_anywhere_has_an_exit_code_of_its_own(job, code, words, capsys):
     """Where nobody foresaw it, too."""
-    assert run_here(job) == code
+    assert reported(lambda _: job())([]) == code
     said = capsys.readouterr().err
     assert words in said
     assert ("Traceback" in said) == (code == 1)

@@ -13,8 +13,8 @@ import pytest
 import torch
 from tiny_run import ROOT, command, losses, pairs_of, run_command, train
 
-from slowfast_ext.cli.signals import LAUNCHER
 from slowfast_ext.engine.log import read_stats
+from slowfast_ext.launched import LAUNCHER
 
 pytestmark = [
     pytest.mark.slow,

@@ -17,12 +17,12 @@ import numpy as np
 
 from slowfast_ext.data.annotations.text import read_json
 from slowfast_ext.data.curation.parallel import run_jobs
+from slowfast_ext.data.curation.recipe import ENCODERS, Recipe
 from slowfast_ext.data.decode.ffmpeg import best_video_stream, open_container
 from slowfast_ext.data.decode.orientation import Orientation, orientation_of
 from slowfast_ext.data.decode.watchdog import Watchdog
 from slowfast_ext.errors import DataError
 
-ENCODERS = {"h264": "libx264", "h265": "libx265", "vp9": "libvpx-vp9"}
 OPTIONS: dict[str, dict[str, str]] = {
     "h264": {},
     "h265": {"x265-params": "log-level=none"},
@@ -32,21 +32,6 @@ RECIPE_FILE = "transcode.json"
 TIME_BASE = Fraction(1, 90000)
 FALLBACK_FPS = 25
 LONGEST_SECONDS = 3600.0
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Short side [px] (smaller videos keep their size), frames from key frame to key frame, codec,
-    constant quality (lower is better and larger)."""
-
-    short_side: int = 256
-    gop: int = 12
-    codec: str = "h264"
-    crf: int = 20
-
-    def __post_init__(self) -> None:
-        if self.codec not in ENCODERS:
-            raise DataError(f"codec '{self.codec}' is none of {', '.join(ENCODERS)}")
 
 
 @dataclass(frozen=True)
