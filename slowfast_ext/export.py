@@ -25,7 +25,7 @@ from slowfast_ext.data.sampling import SamplingOptions, ViewOptions
 from slowfast_ext.data.transforms.device import PixelOptions, to_model_input
 from slowfast_ext.engine.evaluate import mean_scores
 from slowfast_ext.engine.options import TestOptions
-from slowfast_ext.errors import CheckpointError, ConfigError, ExportError
+from slowfast_ext.errors import ConfigError, ExportError, WriteError
 from slowfast_ext.export_formats import TOLERANCE, Metadata, Program, format_of, read_metadata
 from slowfast_ext.models import VideoModel
 from slowfast_ext.options import pair
@@ -95,7 +95,7 @@ def export_model(
     Raises:
         ConfigError: a model without configuration, a format that there is not, packages that are missing.
         ExportError: a model that cannot be exported, or whose program gives other results; no file is left.
-        CheckpointError: a file that cannot be written.
+        WriteError: a file that cannot be written.
     """
     path, cfg = Path(path), model.config
     kind = format_of(path, format)
@@ -120,7 +120,7 @@ def export_model(
             wanted = [torch.cat(head) for head in zip(*_eager(model, bytes_B, pixels), strict=True)]
         try:
             kind.write(_traced(form, inputs), temporary, facts)
-        except OSError:
+        except (OSError, WriteError):
             raise
         except Exception as cause:  # torch has a dozen kinds for what it cannot trace or translate
             raise ExportError(f"{path}: not written: {_reason(cause)}") from cause
@@ -275,9 +275,9 @@ def _beside(path: Path) -> Iterator[Path]:
             yield Path(folder, path.name)
             for file in sorted(Path(folder).iterdir(), reverse=True):
                 os.replace(file, path.parent / file.name)
-    except OSError as error:
-        raise CheckpointError(
-            f"{path}: not written ({error}); free space or take another"
+    except (OSError, WriteError) as error:
+        raise WriteError(
+            f"{path}: not written ({error.__cause__ or error}); free space or take another"
         ) from error
 
 

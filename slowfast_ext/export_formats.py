@@ -63,7 +63,10 @@ class Pt2:
         """The facts are the extra file metadata.json."""
         import torch
 
-        torch.export.save(program, path, extra_files={_METADATA: json.dumps(facts)})
+        from slowfast_ext.files import writing
+
+        with writing(path):
+            torch.export.save(program, path, extra_files={_METADATA: json.dumps(facts)})
 
     def open(self, path: Path) -> Program:
         """The program of a file."""
@@ -98,6 +101,8 @@ class Onnx:
         """The facts are metadata_props, each in JSON but for texts."""
         import torch
 
+        from slowfast_ext.files import writing
+
         outputs = [output["name"] for output in facts["outputs"]]
         found = torch.onnx.export(
             program, (), input_names=["clips"], output_names=outputs, verbose=False
@@ -106,7 +111,8 @@ class Onnx:
         found.model.metadata_props.update(
             {key: x if key in _PLAIN else json.dumps(x) for key, x in facts.items()}
         )
-        found.save(path)
+        with writing(path):
+            found.save(path)
 
     def open(self, path: Path) -> Program:
         """The program of a file."""

@@ -23,3 +23,14 @@ def test_models_import_no_compiler_and_no_other_models():
     code = f"import sys, slowfast_ext.models; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_command_line_is_answered_before_torch_is_loaded():
+    """What --help needs, defaults and choices included."""
+    code = (
+        "import importlib, sys; from slowfast_ext.cli import commands;"
+        "[importlib.import_module(f'slowfast_ext.cli.{name}') for name in commands()];"
+        "print([m for m in ('torch', 'av', 'numpy', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

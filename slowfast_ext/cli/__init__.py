@@ -32,6 +32,7 @@ EXIT_KILLED = 130
 EXIT_BROKEN_PIPE = 141
 """What a shell says of a command that SIGPIPE ended."""
 
+_SQLITE_FULL = 13
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 Main = Callable[[Sequence[str] | None], int]
@@ -111,6 +112,8 @@ def _is_full_disk(error: BaseException | None) -> bool:
     """Whether an error, or what it was raised from, says that a file could not become longer."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+            return True
+        if getattr(error, "sqlite_errorcode", None) == _SQLITE_FULL:
             return True
         error = error.__cause__
     return False

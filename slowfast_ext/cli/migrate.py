@@ -33,10 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     migrated = migrate(args.file, args.pairs)
     there = sorted((Path(slowfast_ext.__file__).parents[1] / "exp").glob("*/config.yaml"))
-    recipe = args.recipe or nearest_recipe(migrated.cfg, there)
+    recipe = args.recipe or nearest_recipe(migrated.values, there)
     notes = []
     if recipe is not None:
-        differing = difference_to(migrated.cfg, recipe)
+        differing = difference_to(migrated.values, recipe)
         name = recipe.parent.name if recipe.name == "config.yaml" else str(recipe)
         notes = [
             f"Beside {name}, published -> ours: {len(differing)} keys differ{':' if differing else '.'}"

@@ -80,6 +80,14 @@ def refuse_mistakes(files: Sequence[str | Path], pairs: Sequence[str] = ()) -> N
         _refuse_mistakes(sources, pairs)
 
 
+def read_values(files: Sequence[str | Path], pairs: Sequence[str] = ()) -> dict[str, Any]:
+    """What files and pairs set, by key, as a tree would have it; torch is not loaded for that. Raises ConfigError."""
+    sources = [_read_file(Path(file), ()) for file in files]
+    imports = _imports(sources, pairs)
+    import_files(imports)
+    return _values(sources, pairs, schema() if imports else known_keys())
+
+
 def merge(
     files: Sequence[str | Path], pairs: Sequence[str] = ()
 ) -> tuple[CfgNode, Values, list[Problem]]:
@@ -97,10 +105,14 @@ def merge(
 
 def _refuse_mistakes(sources: Sequence[Values], pairs: Sequence[str]) -> None:
     """Raise ConfigError for mistakes in keys and values before the models, and with them torch, are loaded."""
-    keys = known_keys()
+    _values(sources, pairs, known_keys())
+
+
+def _values(sources: Sequence[Values], pairs: Sequence[str], keys: Keys) -> dict[str, Any]:
     origins = _origins(sources, pairs, keys, told=False)
-    fitted = [_fit(dotted, origin.value, keys) for dotted, origin in origins.items()]
-    raise_problems([problem for _, problem in fitted if problem], origins)
+    fitted = {dotted: _fit(dotted, origin.value, keys) for dotted, origin in origins.items()}
+    raise_problems([problem for _, problem in fitted.values() if problem], origins)
+    return {dotted: value for dotted, (value, _) in fitted.items() if dotted in keys}
 
 
 def _origins(

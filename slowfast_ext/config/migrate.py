@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from yacs.config import CfgNode
 
-from slowfast_ext.config.explain import changed_keys
 from slowfast_ext.config.legacy import translate
-from slowfast_ext.config.load import load_config, read_pairs
-from slowfast_ext.config.schema import get_dotted, known_keys
+from slowfast_ext.config.load import read_pairs, read_values
+from slowfast_ext.config.schema import known_keys
 from slowfast_ext.config.yaml_file import Origin, Values, read_settings
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.options import shortened
@@ -34,13 +32,13 @@ _WIDTH = 52
 class Migrated:
     """A published file in today's keys.
 
-    `values`: what it sets; `dropped`: its keys that say nothing here; `cfg`: the whole tree.
+    `origins`: of what it sets; `dropped`: its keys that say nothing here; `values`: what it sets, by key.
     """
 
     file: Path
-    values: Values
+    origins: Values
     dropped: tuple[str, ...]
-    cfg: CfgNode
+    values: Mapping[str, Any]
 
 
 def migrate(file: str | Path, pairs: Sequence[str] = ()) -> Migrated:
@@ -50,11 +48,11 @@ def migrate(file: str | Path, pairs: Sequence[str] = ()) -> Migrated:
     if "_BASE_" in given:
         raise ConfigError(f"{file}: has a _BASE_; it is one of ours already")
     over = read_pairs(pairs, known_keys())
-    values = {**translate(given, told=False), **translate(over, told=False)}
-    cfg = load_config([file], pairs)
-    told = {word.strip("()") for origin in values.values() for word in origin.place.split()[1:]}
-    dropped = tuple(key for key in {**given, **over} if key not in values and key not in told)
-    return Migrated(file, values, dropped, cfg)
+    origins = {**translate(given, told=False), **translate(over, told=False)}
+    values = read_values([file], pairs)
+    told = {word.strip("()") for origin in origins.values() for word in origin.place.split()[1:]}
+    dropped = tuple(key for key in {**given, **over} if key not in origins and key not in told)
+    return Migrated(file, origins, dropped, values)
 
 
 def as_yaml(migrated: Migrated, notes: Iterable[str] = ()) -> str:
@@ -66,12 +64,12 @@ def as_yaml(migrated: Migrated, notes: Iterable[str] = ()) -> str:
         lines += _wrapped("Left out, without effect there or here:", migrated.dropped)
     lines += [f"# {note}" for note in notes]
     tree: dict[str, Any] = {}
-    for key in (key for key in known_keys() if key in migrated.values):
+    for key in (key for key in known_keys() if key in migrated.origins):
         *parents, leaf = key.split(".")
         node = tree
         for part in parents:
             node = node.setdefault(part, {})
-        node[leaf] = (_plain(get_dotted(migrated.cfg, key)), _comment(migrated.values[key]))
+        node[leaf] = (_plain(migrated.values[key]), _comment(migrated.origins[key]))
     return "\n".join([*lines, *_lines(tree, 0)]) + "\n"
 
 
@@ -117,34 +115,31 @@ def _wrapped(title: str, names: Iterable[str]) -> Iterator[str]:
     yield line
 
 
-def nearest_recipe(cfg: CfgNode, recipes: Iterable[Path]) -> Path | None:
-    """The configuration file that differs from `cfg` in the fewest keys; none where there are no files."""
-    own = changed_keys(cfg)
-    found = [(len(differences(own, changed_keys(load_config([path])))), path) for path in recipes]
+def nearest_recipe(values: Mapping[str, Any], recipes: Iterable[Path]) -> Path | None:
+    """The configuration file that differs from `values` in the fewest keys; none where there are no files.
+
+    Recipes with code of their own (IMPORT) are left out: no published file is of them, and they take torch.
+    """
+    plain = [path for path in recipes if "IMPORT" not in read_settings(path)]
+    found = [(len(differences(values, read_values([path]))), path) for path in plain]
     return min(found)[1] if found else None
 
 
-def difference_to(cfg: CfgNode, recipe: Path) -> list[str]:
+def difference_to(values: Mapping[str, Any], recipe: Path) -> list[str]:
     """Lines "KEY: published -> recipe", keys of the machine and of paths aside."""
+    pairs = differences(values, read_values([recipe]))
+    return [f"{key}: {shortened(old)} -> {shortened(new)}" for key, (old, new) in pairs.items()]
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Keys that two configurations have different values for; what they do not set has its default."""
     known = known_keys()
-    pairs = differences(changed_keys(cfg), changed_keys(load_config([recipe])))
-    return [
-        f"{key}: {_told(key, old, known)} -> {_told(key, new, known)}"
-        for key, (old, new) in pairs.items()
-    ]
-
-
-def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Keys that two trees have different values for, both given by what is not the default (None: the default)."""
-    return {
-        key: (ours.get(key), theirs.get(key))
-        for key in sorted({*ours, *theirs})
-        if _matters(key) and _plain(ours.get(key)) != _plain(theirs.get(key))
+    pairs = {
+        key: tuple(_plain(own.get(key, known[key].default)) for own in (one, other))
+        for key in sorted({*one, *other})
+        if _matters(key)
     }
-
-
-def _told(key: str, value: Any, known: Mapping[str, Any]) -> str:
-    return shortened(_plain(known[key].default if value is None else value))
+    return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
 
 
 def _matters(key: str) -> bool:

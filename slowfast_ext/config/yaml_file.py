@@ -4,7 +4,9 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,16 @@ def read_settings(path: Path) -> Values:
 
 
 def settings_in(text: str, name: str) -> Values:
-    """Dotted settings of YAML text; `name` stands in messages. Raises ConfigError."""
+    """Dotted settings of YAML text; `name` stands in messages. Raises ConfigError.
+
+    Hundreds of recipes share a few bases, so that what was read is kept; each caller has values of its own.
+    """
+    found = _settings_in(text, name)
+    return {key: Origin(own.place, deepcopy(own.value)) for key, own in found.items()}
+
+
+@lru_cache(maxsize=1024)
+def _settings_in(text: str, name: str) -> Values:
     node = _compose(text, name)
     if node is None:
         return {}
@@ -193,7 +204,10 @@ def _plain_tag(tag: str) -> str:
 
 
 def _flatten(node: yaml.MappingNode, name: str, prefix: str = "") -> Values:
-    """Dotted leaves of a mapping; its own win over those that `<<` merges into it."""
+    """Dotted leaves of a mapping; its own win over those that `<<` merges into it.
+
+    A key may be given twice with one value, as published files do, and not with two.
+    """
     merged: Values = {}
     own: Values = {}
     lines: dict[str, int] = {}
@@ -204,13 +218,14 @@ def _flatten(node: yaml.MappingNode, name: str, prefix: str = "") -> Values:
         if not isinstance(key_node, yaml.ScalarNode):
             raise ConfigError(f"{name}:{_line(key_node)}: a key must be a word, not {key_node.id}")
         dotted, line = f"{prefix}{key_node.value}", _line(key_node)
-        if dotted in lines:
+        found = _values_at(value_node, name, dotted, line)
+        other = [key for key in found if key in own and not _equal(found[key], own[key])]
+        if dotted in lines and (other or not found.keys() <= own.keys()):
             raise _twice(f"{name}:{line}", dotted, f"line {lines[dotted]}")
+        if other:
+            raise _twice(found[other[0]].place, other[0], own[other[0]].place)
         lines[dotted] = line
-        for key, origin in _values_at(value_node, name, dotted, line).items():
-            if key in own:
-                raise _twice(origin.place, key, own[key].place)
-            own[key] = origin
+        own = found | own
     return merged | own
 
 
@@ -221,9 +236,13 @@ def _values_at(node: yaml.Node, name: str, dotted: str, line: int) -> Values:
     return {dotted: Origin(place, _construct(node, f"{place}: {dotted}"))}
 
 
+def _equal(one: Origin, other: Origin) -> bool:
+    return repr(one.value) == repr(other.value)
+
+
 def _twice(place: str, dotted: str, before: str) -> ConfigError:
     return ConfigError(
-        f"{place}: {dotted} is given twice, before in {before}; remove one of the two"
+        f"{place}: {dotted} is given twice, otherwise in {before}; remove one of the two"
     )
 
 

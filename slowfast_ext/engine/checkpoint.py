@@ -72,12 +72,19 @@ class CheckpointStore:
             old.unlink(missing_ok=True)
         return path
 
-    def set_aside(self) -> Path | None:
-        """Move the checkpoints of earlier runs away, for a run that does not go on from them; returns where to."""
+    def set_aside(self, *others: Path) -> Path | None:
+        """Move the checkpoints of earlier runs away, for a run that does not go on from them; returns where to.
+
+        `others` are files of the same runs: stats.jsonl becomes stats_before_1.jsonl.
+        """
         if not any(self.folder.glob("*.pyth")):
             return None
         numbers = itertools.count(1)
         aside = next(p for n in numbers if not (p := Path(f"{self.folder}_before_{n}")).exists())
+        for path in others:
+            if path.exists():
+                end = aside.name.removeprefix(self.folder.name)
+                path.replace(path.with_name(f"{path.stem}{end}{path.suffix}"))
         return self.folder.rename(aside)
 
     def mark_best(self, position: Position) -> None:

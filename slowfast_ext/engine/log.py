@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 CONFIG_FILE = "config.yaml"
 """In OUTPUT_DIR: the merged configuration."""
 
+STATS_FILE = "stats.jsonl"
+"""In OUTPUT_DIR: the numbers of a run, a line each."""
+
 
 def prepare_output(output_dir: str | Path) -> Path:
     """Make OUTPUT_DIR and prove that it can be written. Raises ConfigError where it cannot."""
@@ -80,7 +83,7 @@ class StatsWriter:
     def __init__(
         self, output_dir: str | Path, is_main: bool = True, loggers: Loggers | None = None
     ) -> None:
-        self._active, self._path = is_main, Path(output_dir) / "stats.jsonl"
+        self._active, self._path = is_main, Path(output_dir) / STATS_FILE
         self.loggers = loggers or Loggers()
 
     def write(self, stats: dict[str, Any], step: int) -> None:
@@ -250,7 +253,7 @@ def _rounded(value: Any) -> Any:
 
 def read_stats(output_dir: str | Path, kind: str | None = None) -> list[dict[str, Any]]:
     """The lines of stats.jsonl, of one `_type` or all; a line cut short by a kill is left out."""
-    path = Path(output_dir) / "stats.jsonl"
+    path = Path(output_dir) / STATS_FILE
     stats = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
         try:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from slowfast_ext.data.seeds import seed_model
 from slowfast_ext.engine.checkpoint import CheckpointStore, Position
 from slowfast_ext.engine.distributed import Vote, World, from_main
 from slowfast_ext.engine.load import load_initial_weights, start_weights
-from slowfast_ext.engine.log import StatsWriter, TrainingLog
+from slowfast_ext.engine.log import STATS_FILE, StatsWriter, TrainingLog
 from slowfast_ext.engine.optim import build_optimizer, freeze, trained_names
 from slowfast_ext.engine.options import (
     ReadErrorOptions,
@@ -59,9 +60,10 @@ def build_training(
     videos, val_videos = (read_everywhere(cfg, world, split) for split in ("train", "val"))
     task = build_task(cfg, (record.labels for record in videos))
     store = CheckpointStore(recipe.run.output_dir, options.keep_checkpoints)
+    set_aside = partial(store.set_aside, store.folder.with_name(STATS_FILE))
     resumed = from_main(world, store.newest_sound) if options.auto_resume else None
-    if resumed is None and (aside := from_main(world, store.set_aside)):
-        logger.warning("checkpoints of an earlier run are in %s now", aside)
+    if resumed is None and (aside := from_main(world, set_aside)):
+        logger.warning("checkpoints of an earlier run are in %s now, its numbers beside it", aside)
     model = prepare_model(cfg, world)
     model.class_names = videos.class_names
     if resumed is None and options.checkpoint_file_path and not options.from_scratch:

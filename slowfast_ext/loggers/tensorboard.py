@@ -1,5 +1,6 @@
 """TensorBoard: curves, the confusion matrix, and the settings beside what they led to (its HPARAMS page)."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ class TensorBoard(Logger):
             SummaryWriter,  # a second that other commands need not wait
         )
 
+        # Its thread keeps an error for the next call here, which tells of it; a traceback of its own adds nothing.
+        self._hook, threading.excepthook = threading.excepthook, self._unless_of_a_writer
         self._board = SummaryWriter(str(folder / "tensorboard"))
         self._settings = settings
 
@@ -51,4 +54,11 @@ class TensorBoard(Logger):
 
     def close(self) -> None:
         """Flush the files."""
-        self._board.close()
+        try:
+            self._board.close()
+        finally:
+            threading.excepthook = self._hook
+
+    def _unless_of_a_writer(self, args: threading.ExceptHookArgs) -> None:
+        if not type(args.thread).__module__.startswith("tensorboard."):
+            self._hook(args)

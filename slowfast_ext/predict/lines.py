@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from slowfast_ext.errors import DataError
+from slowfast_ext.errors import DataError, WriteError
 from slowfast_ext.files import write_atomically
 from slowfast_ext.predict.prediction import Classes, Prediction
 from slowfast_ext.safe_text import guarded, unguarded
@@ -207,6 +207,10 @@ def check_suffix(path: str | Path) -> str:
 def remember(path: Path, settings: dict[str, Any], result: Path) -> None:
     """Note beside a result how it is made. Raises DataError where it was made in another way, or by others."""
     said = json.loads(json.dumps(settings))
+
+    def write(target: Path) -> None:
+        target.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+
     try:
         if path.exists():
             before = json.loads(path.read_text(encoding="utf-8"))
@@ -215,11 +219,10 @@ def remember(path: Path, settings: dict[str, Any], result: Path) -> None:
                 f"{result}: is there, and not of this command; name another file, or remove it"
             )
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+            write_atomically(path, write)
             return
     except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
+        if isinstance(error, (DataError, WriteError)):
             raise
         raise DataError(f"{path}: {_reason(error)}") from error
     other = [
@@ -232,7 +235,7 @@ def remember(path: Path, settings: dict[str, Any], result: Path) -> None:
             f"{result}: was made with {'; '.join(other)}; name another one, or remove it and {path.name}"
         )
     if other:
-        path.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        write_atomically(path, write)
 
 
 def _has_content(path: Path) -> bool:

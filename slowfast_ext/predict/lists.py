@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from slowfast_ext.data.annotations.media import VIDEO_SUFFIXES, is_video
 from slowfast_ext.data.annotations.text import read_lines
 from slowfast_ext.data.records import VideoRecord
+from slowfast_ext.data.storage.shards import is_address
 from slowfast_ext.errors import DataError
 
 LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".lst")
@@ -57,8 +58,8 @@ def _expanded(text: str) -> Iterator[tuple[str, str, str]]:
         yield text, os.path.basename(text), "command line"
     elif glob.has_magic(text):
         yield from _matching(text)
-    elif "://" in text:
-        raise DataError(f"{text}: is an address, not a file; download the video first")
+    elif is_address(text):
+        raise DataError(_no_address(text))
     else:
         raise DataError(f"{text}: no such file or folder")
 
@@ -108,13 +109,19 @@ def _listed(
         path = text.strip().strip('"')
         if not path:
             continue
+        where = location if isinstance(location, str) else f"{name}:{location}"
+        if is_address(path):
+            raise DataError(f"{where}: {_no_address(path)}")
         match = None if is_video(path) else _LABELS.fullmatch(path)
         path = match["path"] if match else path
         beside = os.path.join(folder, path)
         chosen = path if os.path.exists(path) and not os.path.exists(beside) else beside
         below = os.path.basename(path) if os.path.isabs(path) else os.path.normpath(path)
-        where = location if isinstance(location, str) else f"{name}:{location}"
         yield chosen, below.replace(os.pardir + os.sep, ""), where
+
+
+def _no_address(text: str) -> str:
+    return f"{text}: is an address, not a file; download the video first"
 
 
 def _below(path: str, folder: str) -> str:

@@ -1,6 +1,8 @@
 """Published files of other programs: all of the four families are read, what is not here is one line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,8 +49,9 @@ def test_all_files_of_a_family_are_read_and_written_in_our_keys(tmp_path, family
         migrated = migrate(as_file(path, tmp_path), script_of(path))
         ours = tmp_path / "ours.yaml"
         ours.write_text(as_yaml(migrated))
-        assert load_config([ours]) == migrated.cfg, path
-        assert not list(check_model(migrated.cfg)), path
+        cfg = load_config([migrated.file], script_of(path))
+        assert load_config([ours]) == cfg, path
+        assert not list(check_model(cfg)), path
 
 
 @pytest.mark.parametrize("family", FOREIGN)
@@ -85,7 +88,7 @@ RECIPES = {
 def test_our_recipe_is_what_motionformers_file_says(tmp_path, name):
     path = PUBLISHED / f"motionformer/configs/{name}.yaml.json"
     ours = load_config([ROOT_EXP / RECIPES[name] / "config.yaml"])
-    found = differences(changed_keys(migrate(as_file(path, tmp_path)).cfg), changed_keys(ours))
+    found = differences(migrate(as_file(path, tmp_path)).values, changed_keys(ours))
     assert set(found) <= MAY_DIFFER
 
 
@@ -106,6 +109,18 @@ def test_the_command_prints_yaml_with_comments_and_the_difference(tmp_path, caps
     assert load_config([out]) == load_config([file])
     assert main(["migrate", str(recipe)]) == 2
     assert "one of ours already" in capsys.readouterr().err
+
+
+def test_a_recipe_is_found_without_loading_torch(tmp_path):
+    """Among all recipes, and in seconds."""
+    file = as_file(PUBLISHED / "uniformer/exp/uniformer_b16x4_k400/config.yaml.json", tmp_path)
+    code = (
+        "import sys; from slowfast_ext.cli.migrate import main;"
+        f"code = main([{str(file)!r}]); print(code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "# Beside uniformer_b16x4_k400" in done.stdout
+    assert done.stdout.splitlines()[-1] == "0 False"
 
 
 def test_files_of_pictures_are_read_in_the_order_of_their_program(tmp_path):

@@ -101,6 +101,16 @@ def loaded():
     schema()
 
 
+def test_one_value_given_twice_is_one_value(tmp_path):
+    """As in each published file of UniFormer; what was read belongs to one tree alone."""
+    file = tmp_path / "twice.yaml"
+    file.write_text("TRAIN:\n  BATCH_SIZE: 8\n  BATCH_SIZE: 8\nDATA:\n  MEAN: [0.1, 0.2, 0.3]\n")
+    first = load_config([file])
+    assert first.TRAIN.BATCH_SIZE == 8
+    first.DATA.MEAN.append(5)
+    assert load_config([file]).DATA.MEAN == [0.1, 0.2, 0.3]
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_names_file_line_and_remedy(tmp_path, name):
     text, words = MISTAKES[name]

@@ -1,6 +1,9 @@
 """tools/data.py from the command line: reports, clean lists, copies, pictures."""
 
 import importlib.util
+import os
+import signal
+import time
 from pathlib import Path
 
 import official_sets
@@ -9,6 +12,7 @@ from PIL import Image
 
 from slowfast_ext.config import load_config
 from slowfast_ext.data.annotations import read_videos
+from slowfast_ext.data.curation import health
 
 ROOT = Path(__file__).parents[2]
 
@@ -116,3 +120,13 @@ def test_wrong_options(tool, words, capsys):
     with pytest.raises(SystemExit) as exit_code:
         tool.main(words)
     assert exit_code.value.code == 2
+
+
+def test_a_signal(tool, args, monkeypatch, capsys):
+    def stopped(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    monkeypatch.setattr(health, "inspect_all", stopped)
+    assert tool.main(["check", "--workers", "1", *args]) == 75
+    assert "the same command goes on" in capsys.readouterr().err

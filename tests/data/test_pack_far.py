@@ -136,6 +136,15 @@ def test_a_connection_that_is_lost_costs_a_sample(web):
         frames(address, "b_frames.mp4")
 
 
+@pytest.mark.parametrize("name", ["http://x.org/a.mp4", "s3://bucket/a.mp4"])
+def test_an_address_in_a_list_of_loose_files_is_not_asked_for(loose, tmp_path, monkeypatch, name):
+    (tmp_path / "train.csv").write_text(f"{name} 0\n")
+    monkeypatch.setattr("fsspec.core.url_to_fs", None)
+    pairs = ["DATA.PATH_TO_DATA_DIR", str(tmp_path), "MODEL.NUM_CLASSES", "2"]
+    with pytest.raises(DataError, match=rf"0 of 1 .* present.*{name} .*train\.csv:1"):
+        read_videos(load_config([], pairs), "train")
+
+
 def test_no_pack_behind_an_address():
     with pytest.raises(DataError, match=r"no pack\.sqlite above it"):
         frames("memory://nothing/here", "a.mp4")

@@ -1,5 +1,6 @@
 """A run that goes on with another configuration: what is taken over is in effect, what cannot be is named."""
 
+import json
 import shutil
 
 import pytest
@@ -155,8 +156,12 @@ def test_fewer_epochs_than_are_done(settings):
 
 def test_a_new_run_in_an_old_folder_is_never_resumed_from_the_old_one(settings):
     train(settings)
+    before = read_stats(settings["OUTPUT_DIR"])
     train(settings, SOLVER__MAX_EPOCH=1, TRAIN__AUTO_RESUME=False)
     aside = settings["OUTPUT_DIR"] / "checkpoints_before_1"
     assert (aside / "checkpoint_epoch_00002.pyth").exists()
     assert checkpoint(settings)["position"] == {"epoch": 1, "step": 0}
-    assert len(losses(settings)) >= STEPS
+    own = read_stats(settings["OUTPUT_DIR"])
+    assert {line["epoch"] for line in own} == {"1/1"}
+    moved = settings["OUTPUT_DIR"] / "stats_before_1.jsonl"
+    assert [json.loads(line) for line in moved.read_text().splitlines()] == before

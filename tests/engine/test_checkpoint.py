@@ -78,13 +78,17 @@ def test_the_best_is_gone_on_from_where_nothing_else_is_sound(tmp_path):
 
 def test_checkpoints_of_another_run_are_set_aside(tmp_path):
     store = CheckpointStore(tmp_path, keep=0)
-    assert store.set_aside() is None
+    stats = tmp_path / "stats.jsonl"
+    assert store.set_aside(stats) is None
     for number in (1, 2):
+        stats.write_text(f"{number}")
         store.save(state(9), Position(9))
-        aside = store.set_aside()
+        aside = store.set_aside(stats)
         assert aside == tmp_path / f"checkpoints_before_{number}"
         assert [path.name for path in aside.iterdir()] == ["checkpoint_epoch_00009.pyth"]
         assert store.newest_first() == []
+        assert (tmp_path / f"stats_before_{number}.jsonl").read_text() == f"{number}"
+        assert not stats.exists()
 
 
 def test_nothing_stays_beside_a_file(tmp_path):

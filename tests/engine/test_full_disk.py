@@ -4,6 +4,8 @@ import errno
 import os
 import resource
 import signal
+import sqlite3
+from functools import partial
 
 import pytest
 import torch
@@ -12,6 +14,8 @@ from tiny_run import config, losses, run_command, train
 from slowfast_ext.cli import jobs, reported
 from slowfast_ext.engine.checkpoint import CheckpointStore, read_checkpoint
 from slowfast_ext.errors import DataError, WriteError
+from slowfast_ext.loggers import base
+from slowfast_ext.loggers.tensorboard import TensorBoard, TensorboardOptions
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 
@@ -88,6 +92,24 @@ def test_a_checkpoint_that_does_not_fit_and_the_run_after_the_disk_was_freed(set
     assert all(torch.equal(resumed[1][name], tensor) for name, tensor in unbroken[1].items())
 
 
+def test_tensorboard_is_left_out_and_says_so_once(tmp_path, capsys, monkeypatch):
+    """Its thread prints nothing of its own."""
+    pytest.importorskip("tensorboard")
+    said = []
+    monkeypatch.setattr(base.logger, "warning", lambda _, name, *rest: said.append(name))
+    limit_files(200)
+    try:
+        make = partial(TensorBoard, TensorboardOptions(), tmp_path, {})
+        loggers = base.Loggers({"TensorBoard": make})
+        for step in range(200):
+            loggers.scalars("train", {"loss": 1.0}, step)
+        loggers.close()
+    finally:
+        limit_files(None)
+    assert "Traceback" not in capsys.readouterr().err
+    assert said == ["TensorBoard"]
+
+
 def no_space():
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -100,11 +122,19 @@ def data_error():
         raise DataError("cannot be rendered there") from error
 
 
+def full_database():
+    with sqlite3.connect(":memory:") as database:
+        database.execute("PRAGMA max_page_count = 2")
+        database.execute("CREATE TABLE t (x)")
+        database.execute("INSERT INTO t VALUES (?)", ("x" * 100_000,))
+
+
 @pytest.mark.parametrize(
     ("job", "code", "words"),
     [
         (no_space, 74, "No space left"),
         (data_error, 74, "cannot be rendered"),
+        (full_database, 74, "full"),
         (lambda: 1 / 0, 1, "Zero"),
     ],
 )

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
+import time
 
 import av
 import numpy as np
@@ -13,6 +16,7 @@ from finetune_cases import QUICK, write_clip
 from slowfast_ext import load_model
 from slowfast_ext.cli import finetune, train
 from slowfast_ext.config import load_config
+from slowfast_ext.data.curation import health
 from slowfast_ext.engine.checkpoint import CheckpointStore, read_checkpoint
 from slowfast_ext.errors import Interrupted
 
@@ -254,3 +258,18 @@ def test_commands_that_cannot_be_run(
     assert finetune.main([str(clips), "--out", "out", *arguments]) == 2
     assert complaint in capfd.readouterr().err
     assert not list(tmp_path.glob("out/finetune.json"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_before_the_training(clips, run, tmp_path, monkeypatch, number):
+    """While files are checked: nothing is lost, a second one changes nothing, the same command goes on."""
+
+    def stopped(*_):
+        os.kill(os.getpid(), number)
+        time.sleep(60)
+
+    monkeypatch.setattr(health, "inspect_all", stopped)
+    code, _, errors = run(clips, "--out", tmp_path / "out")
+    assert code == 75
+    assert errors.strip() == f"stopped by {number.name}; the same command goes on"
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -7,11 +7,22 @@ from attention_cases import build_layer
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.attention.emim import EmimOptions
 from slowfast_ext.models.attention.structsa import StructsaOptions
+from slowfast_ext.models.attention.trajectory import TrajectoryOptions
 
 LAYERS = [
     ("emim", EmimOptions(), False),
     ("emim", EmimOptions(), True),
     ("struct", StructsaOptions(), False),
+    ("struct", StructsaOptions(), True),
+    ("struct", StructsaOptions(shared=True), True),
+]
+
+REFERENCES = [
+    ("struct", StructsaOptions(), "softmax", 1),
+    ("struct", StructsaOptions(shared=True, stride=2), "softmax", 0),
+    ("joint", None, "softmax", 1),
+    ("joint", None, "linformer", 1),
+    ("trajectory", TrajectoryOptions(norm="space_time"), "softmax", 0),
 ]
 
 
@@ -29,6 +40,26 @@ def test_in_training_alone(name, options, reference, prefix):
     changed = (first - second).abs().amax(-1) > 1e-6
     assert changed[:, :prefix].all()
     assert changed[:, prefix:].float().mean() > 0.9
+
+
+@pytest.mark.parametrize(("name", "options", "kernel", "prefix"), REFERENCES)
+def test_the_reference_form_drops_the_same_weights(name, options, kernel, prefix):
+    """With the same random numbers."""
+    grid = Grid(3, 4, 5, prefix=prefix)
+    parts = [options] if options else []
+    torch.manual_seed(0)
+    fast, reference = (
+        build_layer(name, grid, *parts, kernel=kernel, dropout=0.3, reference=reference).double()
+        for reference in (False, True)
+    )
+    reference.load_state_dict(fast.state_dict())
+    x = torch.randn(2, grid.tokens, 48, dtype=torch.float64)
+    outputs = []
+    for layer in (fast, reference):
+        torch.manual_seed(1)
+        outputs.append(layer.train()(x, grid))
+    torch.testing.assert_close(*outputs)
+    assert not torch.allclose(outputs[1], reference.eval()(x, grid))
 
 
 @pytest.mark.parametrize(("name", "options", "reference"), LAYERS)

@@ -170,10 +170,11 @@ def test_same_names_and_bad_files(features, run, tmp_path):
     assert not torch.equal(first, second)
 
 
-def test_a_full_disk(features, run, tmp_path, monkeypatch):
-    def full(*_arguments, **_more):
-        raise OSError(28, "No space left on device")
+def full(*_arguments, **_more):
+    raise OSError(28, "No space left on device")
 
+
+def test_a_full_disk(features, run, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(store, "save_file", full)
         code, _, err = features(*run.videos[:2], "--out", tmp_path / "out")
@@ -182,6 +183,16 @@ def test_a_full_disk(features, run, tmp_path, monkeypatch):
     assert index(tmp_path / "out") == []
     assert features(*run.videos[:2], "--out", tmp_path / "out")[0] == 0
     assert len(index(tmp_path / "out")) == 2
+
+
+def test_a_full_disk_before_the_first_video(features, run, tmp_path, monkeypatch):
+    """Where it is noted how the features are made."""
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr("os.fsync", full)
+    code, _, err = features(run.videos[0], "--out", tmp_path / "out")
+    assert code == 74
+    assert "settings.json: not written" in err
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """VIDEO|FOLDER|GLOB|LIST -> videos."""
 
 import io
+import os
 
 import pytest
 
@@ -69,6 +70,16 @@ def test_a_list_may_name_what_is_not_there(tree):
     (first, second) = videos_of(["tree/l.txt"])
     assert first.record.path == "tree/a/1.mp4"
     assert second.record.location == "tree/l.txt:2"
+
+
+@pytest.mark.parametrize("folder", ["", "tree"])
+@pytest.mark.parametrize("address", ["s3://bucket/a.mp4 3", "http://x.org/a.mp4"])
+def test_an_address_in_a_list_is_named_and_not_asked_for(tree, folder, address, monkeypatch):
+    path = os.path.join(folder, "l.csv")
+    (tree.parent / path).write_text(f"{address}\n")
+    monkeypatch.setattr("fsspec.core.url_to_fs", None)
+    with pytest.raises(DataError, match=rf"{path}:1: {address}: is an address, not a file"):
+        videos_of([path])
 
 
 def test_a_list_from_a_pipe(tree, monkeypatch):

@@ -177,7 +177,7 @@ def test_a_full_disk_loses_nothing(predict, run, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(lines_module.AppendedFile, "__init__", start_on_a_full_disk)
         code, _, err = predict(*run.videos, "--out", out)
-    assert code == 2
+    assert code == 74
     assert "No space left on device; what is in it is whole, and the same command goes on" in err
     assert whole.read_bytes().startswith(out.read_bytes())
     assert out.read_bytes().endswith(b"\n")

@@ -6,6 +6,7 @@ Only ranges that are asked for are read, so that a pack is read at random like a
 import errno
 import os
 import posixpath
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -27,9 +28,13 @@ class Range(NamedTuple):
     size: int
 
 
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]*(::[A-Za-z][\w+.-]*)*://")
+"""s3://, and fsspec's chains: simplecache::s3://"""
+
+
 def is_address(path: str) -> bool:
-    """s3://bucket/... and the like, not a path of this machine."""
-    return "://" in path
+    """s3://bucket/... and the like, not a path of this machine, be there an address in a name below it."""
+    return bool(_SCHEME.match(path))
 
 
 def file_system(address: str) -> tuple[Any, str]:

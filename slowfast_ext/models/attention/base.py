@@ -11,6 +11,7 @@ from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import dropout
 
 from slowfast_ext.models.attention.fixation import FixationOptions, build_fixation
 from slowfast_ext.models.attention.grid import Grid
@@ -46,7 +47,12 @@ class AttentionOptions(Options):
     reference: bool = option(
         False, "reference implementation instead of the fast form (slow; for checks)"
     )
-    dropout: float = option(0.0, "dropout of the attention weights", low=0, high=1)
+    dropout: float = option(
+        0.0,
+        "dropout of the attention weights, where they are formed: softmax, linformer, struct, emim",
+        low=0,
+        high=1,
+    )
     proj_dropout: float = option(0.0, "dropout after the output projection", low=0, high=1)
     qk_norm: str = option(
         "none",
@@ -141,8 +147,23 @@ class Kernel(nn.Module):
         k_grid: Grid,
         valid_BM: Tensor | None = None,
     ) -> Tensor:
-        """The weights [B, h, N, M] that `attend` implies: for the reference form, and for pictures."""
+        """The weights [B, h, N, M] that `attend` implies, without dropout: for pictures, and the reference form."""
         raise NotImplementedError
+
+    def dropped_weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
+        """`weights` with the dropout that `attend` has in training; most kernels form no weights that could be dropped."""
+        return self.weights(q_BhND, k_BhMD, q_grid, k_grid, valid_BM)
+
+    def drop(self, weights: Tensor) -> Tensor:
+        """Dropout of weights, in training only."""
+        return dropout(weights, self.dropout, self.training)
 
     def attend_frames(
         self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
@@ -254,7 +275,7 @@ def explicit(kind: type[Kernel]) -> type[Kernel]:
         k_grid: Grid,
         valid_BM: Tensor | None = None,
     ) -> Tensor:
-        weights_BhNM = self.weights(q_BhND, k_BhMD, q_grid, k_grid, valid_BM)
+        weights_BhNM = self.dropped_weights(q_BhND, k_BhMD, q_grid, k_grid, valid_BM)
         return (weights_BhNM @ v_BhMD.to(weights_BhNM.dtype)).to(v_BhMD.dtype)
 
     return type(f"Explicit{kind.__name__}", (kind,), {"attend": attend})

@@ -71,8 +71,22 @@ class Linformer(Kernel):
         valid_BM: Tensor | None = None,
     ) -> Tensor:
         """The implied weights [B, h, N, M]; of either sign, as E and F are."""
-        scores_BhNR = q_BhND @ (self.key_mix @ k_BhMD).mT * self.scale
-        return torch.softmax(scores_BhNR, dim=-1) @ self.value_mix
+        return self._mixtures(q_BhND, k_BhMD) @ self.value_mix
+
+    def dropped_weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
+        """The weights of the keys where some of the mixtures are dropped."""
+        return self.drop(self._mixtures(q_BhND, k_BhMD)) @ self.value_mix
+
+    def _mixtures(self, q_BhND: Tensor, k_BhMD: Tensor) -> Tensor:
+        """Weights of the mixtures, [B, h, N, R]."""
+        return torch.softmax(q_BhND @ (self.key_mix @ k_BhMD).mT * self.scale, dim=-1)
 
     def _check(self, k_BhMD: Tensor) -> None:
         if k_BhMD.shape[2] != self.key_mix.shape[1]:

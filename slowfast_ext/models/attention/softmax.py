@@ -5,6 +5,7 @@ Shapes: B batch, N queries, M keys, h heads, E = B*h, D head dim, T frames, S to
 
 import torch
 from torch import Tensor
+from torch.nn.functional import dropout
 
 from slowfast_ext.models.attention.base import KERNELS, Grid, Kernel
 from slowfast_ext.models.attention.fused import fused_attention
@@ -24,8 +25,8 @@ class Softmax(Kernel):
         valid_BM: Tensor | None = None,
     ) -> Tensor:
         """Weighted values; dropout of the weights in training only."""
-        dropout = self.dropout if self.training else 0.0
-        return fused_attention(q_BhND, k_BhMD, v_BhMD, key_mask(valid_BM), dropout)
+        drop = self.dropout if self.training else 0.0
+        return fused_attention(q_BhND, k_BhMD, v_BhMD, key_mask(valid_BM), drop)
 
     def attend_frames(
         self, q_BhND: Tensor, k_BhTSD: Tensor, v_BhTSD: Tensor, q_grid: Grid
@@ -48,6 +49,17 @@ class Softmax(Kernel):
         """The weights [B, h, N, M], without dropout."""
         return key_softmax(q_BhND @ k_BhMD.mT * q_BhND.shape[-1] ** -0.5, valid_BM)
 
+    def dropped_weights(
+        self,
+        q_BhND: Tensor,
+        k_BhMD: Tensor,
+        q_grid: Grid,
+        k_grid: Grid,
+        valid_BM: Tensor | None = None,
+    ) -> Tensor:
+        """The weights, some of them dropped."""
+        return self.drop(self.weights(q_BhND, k_BhMD, q_grid, k_grid, valid_BM))
+
 
 def key_mask(valid_BM: Tensor | None) -> Tensor | None:
     """Keys that are no padding as [B, 1, 1, M], for scores of any heads and queries."""
@@ -67,6 +79,6 @@ def softmax_weights(q_BhND: Tensor, k_BhMD: Tensor) -> Tensor:
     return torch.softmax(q_BhND @ k_BhMD.mT * q_BhND.shape[-1] ** -0.5, dim=-1)
 
 
-def explicit_softmax(q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor) -> Tensor:
-    """The reference form: the N x M weights in full."""
-    return softmax_weights(q_BhND, k_BhMD) @ v_BhMD
+def explicit_softmax(q_BhND: Tensor, k_BhMD: Tensor, v_BhMD: Tensor, drop: float = 0.0) -> Tensor:
+    """The reference form: the N x M weights in full, a share `drop` of them dropped."""
+    return dropout(softmax_weights(q_BhND, k_BhMD), drop) @ v_BhMD

@@ -120,9 +120,9 @@ class Struct(Attention):
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """[B, N, C] -> [B, N, C]."""
         q, k, v = self.apply_steps(*self.split_heads(x_BNC), grid)
-        if self.reference:
-            return self.merge_heads(self._reference(q, k, v, grid))
         drop = self.dropout if self.training else 0.0
+        if self.reference:
+            return self.merge_heads(self._reference(q, k, v, grid, drop))
         k, v = self._structured(self.keys, k, grid), self._structured(self.values, v, grid)
         return self.merge_heads(fused_attention(q, k, v, dropout=drop))
 
@@ -140,11 +140,11 @@ class Struct(Attention):
         found_BhMD = structures(patches, grid)
         return torch.cat([prefix, found_BhMD], dim=2) if grid.prefix else found_BhMD
 
-    def _reference(self, q: Tensor, k: Tensor, v: Tensor, grid: Grid) -> Tensor:
+    def _reference(self, q: Tensor, k: Tensor, v: Tensor, grid: Grid, drop: float) -> Tensor:
         """The reference form: the paper's convolution of the correlation map where channels share it."""
         if self.shared and not grid.prefix:
             return correlation_map_attention(
-                q, k, v, self.keys.weight, self.values.weight, self.keys.stride, grid
+                q, k, v, self.keys.weight, self.values.weight, self.keys.stride, grid, drop
             )
         k, v = self._structured(self.keys, k, grid), self._structured(self.values, v, grid)
-        return explicit_softmax(q, k, v)
+        return explicit_softmax(q, k, v, drop)

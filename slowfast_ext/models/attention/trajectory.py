@@ -101,7 +101,7 @@ class Trajectory(KernelAttention):
         """Trajectory tokens [B, h, N, T, D] of patch queries, keys and values (Eq. 4)."""
         k_BhTSD, v_BhTSD = (x.unflatten(2, (grid.t, grid.space)) for x in (k_BhND, v_BhND))
         if self.over_all_frames and self.reference:
-            return explicit_shares(q_BhND, k_BhND, v_BhTSD)
+            return explicit_shares(q_BhND, k_BhND, v_BhTSD, self.kernel.drop)
         y_BhNTD = self.kernel.attend_frames(q_BhND, k_BhTSD, v_BhTSD, Grid(grid.t, grid.h, grid.w))
         if self.over_all_frames:
             y_BhNTD = y_BhNTD * frame_shares(q_BhND, k_BhTSD)[..., None]
@@ -155,9 +155,15 @@ def frame_shares(q_BhND: Tensor, k_BhTSD: Tensor) -> Tensor:
     return fused_attention(q_BhND, k_BhTSD.flatten(2, 3), marks_BhME)[..., :T]
 
 
-def explicit_shares(q_BhND: Tensor, k_BhND: Tensor, v_BhTSD: Tensor) -> Tensor:
-    """Trajectory tokens of one softmax over all keys, from its N x N weights: the reference form."""
+def explicit_shares(
+    q_BhND: Tensor, k_BhND: Tensor, v_BhTSD: Tensor, drop: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Trajectory tokens of one softmax over all keys, from its N x N weights: the reference form.
+
+    What `drop` drops is drawn frame by frame, in the order of the fast form.
+    """
     weights_BhNTS = softmax_weights(q_BhND, k_BhND).unflatten(-1, v_BhTSD.shape[2:4])
+    weights_BhNTS = drop(weights_BhNTS.permute(3, 0, 1, 2, 4).contiguous()).permute(1, 2, 3, 0, 4)
     return torch.einsum("bhnts,bhtsd->bhntd", weights_BhNTS, v_BhTSD)
 
 
