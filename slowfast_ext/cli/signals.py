@@ -44,8 +44,6 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
 
     def remember(number: int, _frame: FrameType | None) -> None:
         nonlocal asked
-        if request.is_over:
-            return
         if number == signal.SIGINT:
             if request and time.monotonic() - asked > PATIENCE:
                 raise KeyboardInterrupt
@@ -83,6 +81,11 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
 
 
 def _end() -> None:
-    """From here on the requests of this command, and those around it, do not listen any more."""
+    """From here on signals mean nothing to this command, until its process is gone.
+
+    A handler of ours would not do: Python takes those away before it ends, and the signal would kill it then.
+    """
     for request in _active:
         request.is_over = True
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
