@@ -95,6 +95,7 @@ def collected(layer: Attention, x_BNC: Tensor, grid: Grid, values_BhND: Tensor) 
         return y_BhND
 
     probe = copy(layer)
+    probe.keeps_order = True
     shared: Any = probe  # methods of this one object are replaced
     shared.split_heads = lambda _: (q, k, values_BhND)
     shared.apply_steps = lambda q, k, values, grid: (*layer.apply_steps(q, k, v, grid)[:2], values)

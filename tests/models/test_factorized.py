@@ -6,10 +6,12 @@ from attention_cases import GRIDS, build_layer, layer_spec, mlp_macs
 from model_cases import FEW_TOKENS
 
 from slowfast_ext.analysis.cost import count_macs
-from slowfast_ext.models.attention import KERNELS
+from slowfast_ext.models.attention import KERNELS, Grid
 from slowfast_ext.models.attention.fixation import FixationOptions
 from slowfast_ext.models.attention.frames import from_frames, from_lines, to_frames, to_lines
+from slowfast_ext.models.attention.neighbour import NeighbourOptions
 from slowfast_ext.models.attention.space import Time
+from slowfast_ext.models.attention.xvit_mixing import MixingOptions
 
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
@@ -50,6 +52,34 @@ def test_time_meets_its_own_place(grid):
     assert influence(layer, grid, patch(grid, 1, 2)) == line
     if grid.framewise:
         assert influence(layer, grid, 0) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("pattern", ["space", "mixing", "factorized"])
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({}, (MixingOptions(shift_div=4, num_segments=2),)),
+        ({"kernel": "cosformer"}, (FixationOptions(mode="cooperative"),)),
+        ({"kernel": "relu", "qk_norm": "rms"}, (NeighbourOptions(temporal=True, spatial=True),)),
+    ],
+    ids=["plain", "fixation", "neighbours"],
+)
+@pytest.mark.parametrize("frame_prefix", [1, 2])
+def test_rows_of_frames_before_the_projection_are_those_after_it(
+    pattern, options, parts, frame_prefix
+):
+    """The order of the sequence, as reference forms keep it, gives the same outputs and gradients."""
+    grid = Grid(5, 3, 5, prefix=5 * frame_prefix, framewise=True)
+    layer = build_layer(pattern, grid, *parts, **options).double()
+    x = torch.randn(2, grid.tokens, 48, dtype=torch.double, requires_grad=True)
+    wanted = [x, *layer.parameters()]
+    found = []
+    for keeps_order in (False, True):
+        for module in layer.modules():
+            module.keeps_order = keeps_order
+        y = layer(x, grid)
+        found.append([y, *torch.autograd.grad(y.square().sum(), wanted)])
+    torch.testing.assert_close(*found)
 
 
 def test_mixing_reaches_one_frame_further():

@@ -16,6 +16,7 @@ from slowfast_ext.models.attention import (
 from slowfast_ext.models.attention.emim import EmimOptions
 from slowfast_ext.models.attention.orthoformer import OrthoformerOptions
 from slowfast_ext.models.attention.structsa import StructsaOptions
+from slowfast_ext.models.attention.xvit_mixing import MixingOptions
 from slowfast_ext.models.backbones import BACKBONES
 from slowfast_ext.models.blocks import attention_names
 
@@ -74,6 +75,16 @@ def test_trajectories_of_more_frames_take_no_more_kernels():
 def test_windows_of_more_frames_take_no_more_kernels():
     few, more = (count_launches(step_of("window", grid=Grid(t, 6, 6, 1))) for t in (4, 9))
     assert more == few
+
+
+@pytest.mark.parametrize(("name", "copies"), [("space", 8), ("mixing", 14)])
+def test_frames_with_class_tokens_of_their_own_are_copied_once_each_way(name, copies):
+    """The input and the output, not queries, keys and values each; and groups of frames cost nothing."""
+    whole = count_launches(step_of(name, grid=Grid(8, 6, 6, 8, framewise=True)))
+    groups = MixingOptions(num_segments=2)
+    grouped = count_launches(step_of(name, groups, grid=Grid(8, 6, 6, 8, framewise=True)))
+    assert whole.copies <= copies
+    assert grouped.copies <= copies + (name == "mixing")
 
 
 def test_structures_are_found_without_copies_of_the_input():

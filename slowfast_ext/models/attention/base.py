@@ -184,11 +184,13 @@ class Attention(nn.Module):
     """Base of all variants: `forward(x_BNC, grid) -> x_BNC`, queries, keys and values in one projection.
 
     Norms of queries and keys, rotary positions, neighbourhood association and feature fixation are steps on (q, k, v)
-    that exist only where they are asked for.
+    that exist only where they are asked for. With `keeps_order` tokens stay in the order of the sequence on their way from
+    `split_heads` to `merge_heads`, as reference forms and probes want them; a layer may else bring them into a better one.
     """
 
     def __init__(self, spec: AttentionSpec) -> None:
         super().__init__()
+        self.keeps_order = spec.attention.reference
         self.num_heads = spec.num_heads
         self.qkv = nn.Linear(spec.dim, 3 * spec.dim, bias=spec.qkv_bias)
         self.proj = nn.Linear(spec.dim, spec.dim)

@@ -23,11 +23,13 @@ def split_frames(x_BhND: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
 
 
 def to_frames(x_BhND: Tensor, grid: Grid) -> Tensor:
-    """[B, h, N, D] -> one row a frame, [B*T, h, F, D]."""
+    """[B, h, N, D] -> one row a frame, [B*T, h, F, D]; a view where there is no prefix."""
     if grid.t == 1:
         return x_BhND
-    prefix, rest = split_frames(x_BhND, grid)
-    x_BTFhD = torch.cat([prefix, rest], dim=2) if grid.prefix else rest
+    if grid.prefix:
+        x_BTFhD = torch.cat(split_frames(x_BhND, grid), dim=2)
+    else:
+        x_BTFhD = x_BhND.transpose(1, 2).unflatten(1, (grid.t, grid.space))
     return x_BTFhD.flatten(0, 1).transpose(1, 2)
 
 
@@ -52,20 +54,21 @@ def from_lines(y: Tensor, grid: Grid) -> Tensor:
 
 
 def _join(y_BTFhD: Tensor, grid: Grid) -> Tensor:
-    prefix, rest = y_BTFhD.split([grid.frame_prefix, grid.space], dim=2)
-    rest = rest.flatten(1, 2)
     if not grid.prefix:
-        return rest.transpose(1, 2)
+        return y_BTFhD.flatten(1, 2).transpose(1, 2)
+    prefix, rest = y_BTFhD.split([grid.frame_prefix, grid.space], dim=2)
     prefix = prefix.flatten(1, 2) if grid.framewise else prefix.mean(1)
-    return torch.cat([prefix, rest], dim=1).transpose(1, 2)
+    return torch.cat([prefix, rest.flatten(1, 2)], dim=1).transpose(1, 2)
 
 
-def prefix_first(x_BTFC: Tensor) -> Tensor:
-    """Rows of frames, each with one prefix token of its own, as a framewise sequence: [B, N, C]."""
-    return torch.cat([x_BTFC[:, :, 0], x_BTFC[:, :, 1:].flatten(1, 2)], dim=1)
+def prefix_first(x_BTFC: Tensor, prefix: int = 1) -> Tensor:
+    """Rows of frames, each with `prefix` tokens of its own first, as a framewise sequence: [B, N, C]."""
+    own, rest = x_BTFC.split([prefix, x_BTFC.shape[2] - prefix], dim=2)
+    return torch.cat([own.flatten(1, 2), rest.flatten(1, 2)], dim=1)
 
 
 def by_frame(x_BNC: Tensor, grid: Grid) -> Tensor:
     """Inverse of prefix_first, [B, T, F, C]."""
-    prefix, rest = x_BNC.split([grid.t, grid.patches], dim=1)
-    return torch.cat([prefix[:, :, None], rest.unflatten(1, (grid.t, grid.space))], dim=2)
+    own, rest = x_BNC.split([grid.prefix, grid.patches], dim=1)
+    own = own.unflatten(1, (grid.t, grid.frame_prefix))
+    return torch.cat([own, rest.unflatten(1, (grid.t, grid.space))], dim=2)

@@ -31,19 +31,28 @@ def temporal_shift(x_BNC: Tensor, grid: Grid, fold: int, group: int = 0) -> Tens
     Frames exchange only within groups of `group` successive frames (0: the whole clip). Prefix tokens take
     part where every frame has its own.
     """
+
+    def shift(x_BMC: Tensor) -> Tensor:
+        return _shift_frames(x_BMC.unflatten(1, (grid.t, -1)), fold, group).flatten(1, 2)
+
+    if not grid.prefix:
+        return shift(x_BNC)
     prefix, patches = x_BNC.split([grid.prefix, grid.patches], dim=1)
-    moved = _shift_frames(patches.unflatten(1, (grid.t, grid.space)), fold, group).flatten(1, 2)
-    if grid.framewise:
-        prefix = _shift_frames(prefix.unflatten(1, (grid.t, -1)), fold, group).flatten(1, 2)
-    return torch.cat([prefix, moved], dim=1) if grid.prefix else moved
+    return torch.cat([shift(prefix) if grid.framewise else prefix, shift(patches)], dim=1)
 
 
 def _shift_frames(x_BTMC: Tensor, fold: int, group: int) -> Tensor:
-    parts = []
-    for frames in x_BTMC.split(group or x_BTMC.shape[1], dim=1):
-        ahead, behind, own = frames.split([fold, fold, frames.shape[-1] - 2 * fold], dim=-1)
-        parts.append(torch.cat([shifted(ahead, 1, 1), shifted(behind, 1, -1), own], dim=-1))
+    frames = x_BTMC.shape[1]
+    if group and frames % group == 0:  # a group is a clip of its own
+        x_BgTMC = x_BTMC.unflatten(1, (-1, group))
+        return _exchange(x_BgTMC, fold, frames_dim=2).flatten(1, 2)
+    parts = [_exchange(part, fold, frames_dim=1) for part in x_BTMC.split(group or frames, dim=1)]
     return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+
+def _exchange(x: Tensor, fold: int, frames_dim: int) -> Tensor:
+    ahead, behind, own = x.split([fold, fold, x.shape[-1] - 2 * fold], dim=-1)
+    return torch.cat([shifted(ahead, frames_dim, 1), shifted(behind, frames_dim, -1), own], dim=-1)
 
 
 def spatial_shift(x_BNC: Tensor, grid: Grid, fold: int, start: int) -> Tensor:
