@@ -1,16 +1,19 @@
 """Models beside the published programs: the same weights, the same clip, the same answer; then both timed in turn.
 
-A checkout of each program has to be there, and the packages that it imports (timm, einops, fvcore). --reference compares
-an experiment with its own plain equations (ATTENTION.REFERENCE), --picks with a model of torchvision. On a CPU times are
-CPU seconds, so that other work on the machine counts less, and memory is what a step saves for its backward pass; on a
-GPU they are seconds, and the most that was allocated. All in training mode, without dropout.
+A checkout of each program has to be there, and the packages that it imports (timm, einops, fvcore). --hub wants the package
+transformers. --reference compares an experiment with its own plain equations (ATTENTION.REFERENCE), --softmax with softmax
+attention in its place, --picks with a model of torchvision. On a CPU times are CPU seconds, so that other work on the machine
+counts less, and memory is what a step saves for its backward pass; on a GPU they are seconds, and the most that was allocated.
+All in training mode, without dropout.
 Shapes: B batch, C colours, T frames, H W pixels.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -18,50 +21,37 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from benchmarks.layers import this_device
 from benchmarks.own_process import Failure, in_own_process
-from benchmarks.published import (
-    PLAIN,
-    PROGRAMS,
-    Published,
-    build_published,
-    published_logits,
-    spread_weights,
+from benchmarks.published import PROGRAMS
+from benchmarks.sides import (
+    OTHER_MODELS,
+    PICKS,
+    Side,
+    beside_hub,
+    beside_pick,
+    beside_program,
+    beside_reference,
+    beside_softmax,
 )
-from slowfast_ext.analysis.cost import count_macs, saved_for_backward
-from slowfast_ext.config import load_config
-from slowfast_ext.engine.precision import autocast, wait
-from slowfast_ext.models import VideoModel, build_model
-from slowfast_ext.models.weights import LoadOptions, load_weights
-from slowfast_ext.options import pair
-from slowfast_ext.tasks import heads_of
+from slowfast_ext.analysis.cost import count_macs, saved_by
+from slowfast_ext.engine.precision import wait
 
-EXP = Path(__file__).resolve().parents[1] / "exp"
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
 """Largest difference of outputs, as a share of the largest output."""
-PICKS = {"mvit_v2_s": (16, "uniformer_s16x4_k400"), "swin3d_t": (32, "uniformer_s16x4_k400")}
-"""Models of torchvision that a user might take instead: their frames, and the experiment beside them."""
 COLUMNS = ("model", "difference", "forward", "training step", "memory, MiB", "GMAC")
 
 
 @dataclass(frozen=True)
 class How:
-    """How both are run: `rounds` are timed, after one to warm up."""
+    """How both are run: `rounds` are timed, after a pass to warm up."""
 
     precision: str = "fp32"
     batch: int = 1
     rounds: int = 3
     threads: int = 2
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of two models: what it makes of a clip [B, C, T, H, W]."""
-
-    model: nn.Module
-    clip_BCTHW: Tensor
-    call: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -82,10 +72,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--program", nargs="+", default=[], metavar="NAME=CHECKOUT", help=names)
     parser.add_argument("--models", nargs="*", help="only these models of the programs")
     parser.add_argument("--reference", nargs="*", default=[], metavar="EXP", help="names in exp/")
+    parser.add_argument("--softmax", nargs="*", default=[], metavar="EXP", help="names in exp/")
     parser.add_argument("--picks", nargs="*", default=[], choices=[*PICKS], help="of torchvision")
+    parser.add_argument("--hub", action="store_true", help="VideoMAE-B of the package transformers")
     parser.add_argument("--precision", choices=[*TOLERANCE], default="fp32")
     parser.add_argument("--batch", type=int, default=1, help="clips")
-    parser.add_argument("--rounds", type=int, default=3, help="timed, after one to warm up")
+    parser.add_argument("--rounds", type=int, default=3, help="timed, after a pass to warm up")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--timeout", type=float, default=1800.0, help="longest model, seconds")
     args = parser.parse_args(argv)
@@ -114,119 +106,85 @@ def _models(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Iterat
                 yield entry.name, beside_program, program, entry.name, checkout
     for name in args.reference:
         yield f"{name}, plain equations", beside_reference, name
+    for name in args.softmax:
+        yield f"{name}, softmax", beside_softmax, name
+    if args.hub:
+        yield "videomae_b", beside_hub
     for name in args.picks:
         yield f"{name}, {PICKS[name][1]}", beside_pick, name
 
 
-def our_model(experiment: str, *overrides: str) -> tuple[VideoModel, tuple[int, ...]]:
-    """The model of an experiment, without what is random in training, and the shape of its clips."""
-    cfg = load_config([str(EXP / experiment / "config.yaml")], [*PLAIN, *overrides])
-    return build_model(cfg), (3, cfg.DATA.NUM_FRAMES, *pair(cfg.DATA.TRAIN_CROP_SIZE))
-
-
-def _ours(model: VideoModel, clip_BCTHW: Tensor) -> Side:
-    return Side(model, clip_BCTHW, lambda clip: heads_of(model(clip))[0])
-
-
-def beside_program(batch: int, program: str, name: str, checkout: str) -> tuple[Side, Side]:
-    """A published model and ours with its weights."""
-    (entry,) = (entry for entry in PROGRAMS[program] if entry.name == name)
-    return beside_published(batch, entry, Path(checkout))
-
-
-def beside_published(batch: int, entry: Published, checkout: Path) -> tuple[Side, Side]:
-    """The same of an entry."""
-    theirs = build_published(entry, checkout)
-    spread_weights(theirs)
-    model, shape = our_model(entry.ours, *entry.our_changes)
-    load_weights(model, theirs.state_dict(), LoadOptions())
-    clip_BCTHW = torch.randn(batch, *shape)
-    other = Side(theirs, clip_BCTHW, lambda clip: published_logits(theirs, entry.takes, clip))
-    return other, _ours(model, clip_BCTHW)
-
-
-def beside_reference(batch: int, experiment: str) -> tuple[Side, Side]:
-    """An experiment by its plain equations, and in its fast form."""
-    model, shape = our_model(experiment)
-    spread_weights(model)
-    reference, _ = our_model(experiment, "ATTENTION.REFERENCE", "True")
-    reference.load_state_dict(model.state_dict())
-    clip_BCTHW = torch.randn(batch, *shape)
-    return _ours(reference, clip_BCTHW), _ours(model, clip_BCTHW)
-
-
-def beside_pick(batch: int, name: str) -> tuple[Side, Side]:
-    """A model of torchvision, and the experiment that a user of this program would take."""
-    from torchvision.models import get_model
-
-    frames, experiment = PICKS[name]
-    other = get_model(name, weights=None)
-    model, shape = our_model(experiment)
-    return (
-        Side(other, torch.randn(batch, 3, frames, 224, 224), other),
-        _ours(model, torch.randn(batch, *shape)),
-    )
-
-
 def measure(how: How, build: Callable[..., tuple[Side, Side]], *args: str) -> Measured:
-    """Both in this process, in turn."""
+    """Both in this process, in turn; the first pass of each is not timed."""
     torch.set_num_threads(how.threads)
     torch.manual_seed(0)
     device = this_device()
     sides = [
-        Side(s.model.to(device).train(), s.clip_BCTHW.to(device), s.call)
+        replace(s, model=s.model.to(device).train(), clip_BCTHW=s.clip_BCTHW.to(device))
         for s in build(how.batch, *args)
     ]
-    same = build is not beside_pick
-    difference = _difference(sides, how) if same else float("nan")
+    gmacs = tuple(_macs(s) / 1e9 for s in sides)
+    theirs, ours = (_forward(s, how).float() for s in sides)
+    same = build not in OTHER_MODELS
+    gap = ((theirs - ours).abs().max() / theirs.abs().max()).item() if same else float("nan")
     forward = in_turn([lambda s=s: _forward(s, how) for s in sides], how.rounds, device)
-    training = in_turn([lambda s=s: _train(s, how) for s in sides], how.rounds, device)
     memory = tuple(_memory(s, how, device) for s in sides)
-    gmacs = tuple(count_macs(s.model, *_arguments(s))[""] / 1e9 for s in sides)
-    return Measured(difference, forward, training, memory, gmacs)
+    training = in_turn([lambda s=s: _train(s, how) for s in sides], how.rounds, device)
+    return Measured(gap, forward, training, memory, gmacs)
 
 
-def _arguments(side: Side) -> tuple:
-    """What the model itself is called with, caught on the way."""
+class _EnoughError(Exception):
+    """What a model is called with is known, and no more is wanted."""
+
+
+def _macs(side: Side) -> int:
+    """Multiply-adds for one clip, counted from shapes."""
     caught: list[tuple] = []
-    hook = side.model.register_forward_pre_hook(lambda _, inputs: caught.append(inputs))
-    with torch.no_grad():
+
+    def catch(_: nn.Module, inputs: tuple) -> None:
+        caught.append(inputs)
+        raise _EnoughError
+
+    hook = side.model.register_forward_pre_hook(catch)
+    with suppress(_EnoughError):
         side.call(side.clip_BCTHW[:1].clone())
     hook.remove()
-    return caught[0]
+    inputs = tree_map_only(Tensor, lambda x: x.to("meta"), caught[0])
+    return count_macs(deepcopy(side.model).to("meta"), *inputs)[""]
 
 
-def _difference(sides: Sequence[Side], how: How) -> float:
-    with torch.no_grad(), autocast(sides[0].clip_BCTHW.device, how.precision):
-        theirs, ours = (side.call(side.clip_BCTHW).float() for side in sides)
-    return ((theirs - ours).abs().max() / theirs.abs().max()).item()
+def _forward(side: Side, how: How) -> Tensor:
+    with torch.no_grad(), side.autocast(side.clip_BCTHW.device, how.precision):
+        return side.call(side.clip_BCTHW)
 
 
-def _forward(side: Side, how: How) -> None:
-    with torch.no_grad(), autocast(side.clip_BCTHW.device, how.precision):
-        side.call(side.clip_BCTHW)
+def _logits(side: Side, how: How) -> Tensor:
+    with side.autocast(side.clip_BCTHW.device, how.precision):
+        return side.call(side.clip_BCTHW)
 
 
-def _train(side: Side, how: How) -> None:
-    with autocast(side.clip_BCTHW.device, how.precision):
-        logits_BK = side.call(side.clip_BCTHW)
+def _backward(side: Side, logits_BK: Tensor) -> None:
     logits_BK.float().logsumexp(-1).sum().backward()
     side.model.zero_grad(set_to_none=True)
 
 
+def _train(side: Side, how: How) -> None:
+    _backward(side, _logits(side, how))
+
+
 def in_turn(
-    works: Sequence[Callable[[], None]], rounds: int, device: torch.device
+    works: Sequence[Callable[[], object]], rounds: int, device: torch.device
 ) -> tuple[float, float]:
     """Median seconds of both works over rounds in which each has its turn, the other one first every second time."""
     times: list[list[float]] = [[], []]
-    for number in range(rounds + 1):
-        for index in (0, 1) if number % 2 else (1, 0):
+    for number in range(rounds):
+        for index in (1, 0) if number % 2 else (0, 1):
             times[index].append(_seconds(works[index], device))
-    theirs, ours = (median(own[1:]) for own in times)
+    theirs, ours = map(median, times)
     return theirs, ours
 
 
-def _seconds(work: Callable[[], None], device: torch.device) -> float:
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
     clock = time.perf_counter if device.type == "cuda" else time.process_time
     wait(device)
     started = clock()
@@ -238,8 +196,10 @@ def _seconds(work: Callable[[], None], device: torch.device) -> float:
 def _memory(side: Side, how: How, device: torch.device) -> int:
     """Most bytes of a training step above what the model takes; on a CPU those saved for its backward pass."""
     if device.type != "cuda":
-        with autocast(device, how.precision):
-            return saved_for_backward(side.model, *_arguments(side)) * how.batch
+        saved, logits_BK = saved_by(side.model, lambda: _logits(side, how))
+        _backward(side, logits_BK)
+        return saved
+    _train(side, how)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     _train(side, how)

@@ -5,9 +5,9 @@ One multiply-add counts as one, as in the papers' "GFLOPs"; elementwise work is 
 Shapes: B batch, C colours, T frames, H W pixels, h heads, N queries, M keys, D head dim.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from slowfast_ext.models import build_model
 from slowfast_ext.options import pair
 
 aten = torch.ops.aten
+Out = TypeVar("Out")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,11 @@ def _cpu_attention_flops(
 
 def saved_for_backward(model: nn.Module, *inputs: Tensor) -> int:
     """Bytes that a forward pass in training saves for the backward pass, parameters aside."""
+    return saved_by(model, lambda: model(*inputs))[0]
+
+
+def saved_by(model: nn.Module, forward: Callable[[], Out]) -> tuple[int, Out]:
+    """The same of any `forward` of a model, and what it returns."""
     own = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())}
     saved: dict[int, int] = {}
     alive: list[Tensor] = []  # a storage that is freed could come back under the same number
@@ -85,8 +91,8 @@ def saved_for_backward(model: nn.Module, *inputs: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
-        model(*inputs)
-    return sum(size for storage, size in saved.items() if storage not in own)
+        out = forward()
+    return sum(size for storage, size in saved.items() if storage not in own), out
 
 
 def _storage(tensor: Tensor) -> int:

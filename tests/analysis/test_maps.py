@@ -35,8 +35,9 @@ def grids():
 
 
 def output_before_projection(layer, x, grid):
-    """What the layer's own projection is given."""
+    """What the layer's own projection is given, in the order of the sequence."""
     given = []
+    layer.keeps_order = True
     handle = layer.proj.register_forward_pre_hook(lambda _, args: given.append(args[0]))
     y = layer(x, grid)
     handle.remove()

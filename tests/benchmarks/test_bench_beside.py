@@ -1,13 +1,15 @@
 """A published program that is a stand-in: the same transformer, written down plainly in a checkout of its own."""
 
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import beside
-from benchmarks.published import Published, build_published
+from benchmarks import beside, sides
+from benchmarks.published import PROGRAMS, Published, build_published
+from slowfast_ext.engine import precision
 
 SOURCE = '''
 import torch
@@ -67,14 +69,14 @@ def test_what_is_no_checkout_is_named(tmp_path):
         build_published(ENTRY, tmp_path)
 
 
-def sides(batch, *_):
+def both(batch, *_):
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 8 * 8, 5))
     clip = torch.randn(batch, 3, 4, 8, 8)
-    return beside.Side(model, clip, model), beside.Side(model, clip, lambda x: model(x) + 0.5)
+    return sides.Side(model, clip, model), sides.Side(model, clip, lambda x: model(x) + 0.5)
 
 
 def test_both_are_timed_and_a_difference_is_seen():
-    found = beside.measure(beside.How(rounds=2, batch=2, threads=1), sides)
+    found = beside.measure(beside.How(rounds=2, batch=2, threads=1), both)
     assert found.difference > beside.TOLERANCE["fp32"]
     assert all(seconds >= 0 for seconds in (*found.forward_s, *found.training_s))
     assert found.gmacs == (3840 / 1e9, 3840 / 1e9)
@@ -86,23 +88,54 @@ def test_turns_change_places():
     beside.in_turn(
         [lambda: calls.append("theirs"), lambda: calls.append("ours")], 2, torch.device("cpu")
     )
-    assert calls == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
+    assert calls == ["theirs", "ours", "ours", "theirs"]
 
 
-def test_reference_form_has_the_weights_of_the_fast_one(monkeypatch):
-    small = ["VIT.EMBED_DIM", "32", "VIT.DEPTH", "1", "VIT.NUM_HEADS", "2", "DATA.TRAIN_CROP_SIZE", "32",
-             "DATA.TEST_CROP_SIZE", "32", "DATA.NUM_FRAMES", "4"]  # fmt: skip
-    monkeypatch.setattr(beside, "PLAIN", (*beside.PLAIN, *small))
-    found = beside.measure(
-        beside.How(rounds=1, threads=1), beside.beside_reference, "motionformer_joint_k400"
-    )
+SMALL = ("VIT.EMBED_DIM", "24", "VIT.DEPTH", "1", "VIT.NUM_HEADS", "3", "DATA.TRAIN_CROP_SIZE", "32",
+         "DATA.TEST_CROP_SIZE", "32", "DATA.NUM_FRAMES", "4")  # fmt: skip
+ONE = beside.How(rounds=1, threads=1)
+
+
+def test_softmax_stands_beside_a_linear_kernel():
+    """Another model, of as many frames; its attention costs more on many tokens."""
+    found = beside.measure(ONE, sides.beside_softmax, "feature_fixation_joint_ssv2", *SMALL)
+    assert found.difference != found.difference
+    assert found.gmacs[0] != found.gmacs[1]
+    assert all(size > 0 for size in found.memory)
+
+
+def test_the_model_of_the_hub_has_the_same_outputs():
+    pytest.importorskip("transformers", reason="the package transformers is not installed")
+    found = beside.measure(ONE, sides.beside_hub, *SMALL)
+    assert found.difference < 1e-4
+
+
+def test_a_published_program_is_emulated_where_ours_is_not(monkeypatch):
+    """bf16 of a CPU without it, as both would be run."""
+    theirs, ours = (side.autocast(torch.device("cpu"), "bf16") for side in precisions(monkeypatch))
+    assert theirs.fast_dtype == torch.bfloat16
+    assert theirs._enabled
+    assert not ours._enabled
+
+
+def precisions(monkeypatch):
+    monkeypatch.setattr(precision, "cpu_computes", lambda dtype: False)
+    precision._is_emulated.cache_clear()
+    other, *_ = both(1)
+    yield replace(other, autocast=sides.autocast_of_torch)
+    yield other
+    precision._is_emulated.cache_clear()
+
+
+def test_reference_form_has_the_weights_of_the_fast_one():
+    found = beside.measure(ONE, sides.beside_reference, "motionformer_joint_k400", *SMALL)
     assert found.difference < beside.TOLERANCE["fp32"]
 
 
 def test_programs_name_experiments_of_ours():
-    for entries in beside.PROGRAMS.values():
+    for entries in PROGRAMS.values():
         for entry in entries:
-            assert (beside.EXP / entry.ours / "config.yaml").is_file()
+            assert (sides.EXP / entry.ours / "config.yaml").is_file()
 
 
 def test_a_wrong_program_is_a_usage_error(capsys):
