@@ -87,7 +87,9 @@ def _timm_of_its_time() -> None:
         pretrained_filter_fn: Any,
         **options: Any,
     ) -> nn.Module:
-        return kind(**options)
+        """What timm says of weights to be fetched is nothing to the class."""
+        fetching = ("pretrained", "cache_dir")
+        return kind(**{key: x for key, x in options.items() if not key.startswith(fetching)})
 
     timm.models.create_model, vit.build_model_with_cfg = create_model, build
 

@@ -89,10 +89,11 @@ def beside_hub(batch: int, *overrides: str) -> tuple[Side, Side]:
     """VideoMAE of the package transformers, with torch's fused attention, and ours with its weights."""
     from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
-    model, _ = our_model(HUB, *overrides)
+    model, (_, frames, size, _) = our_model(HUB, *overrides)
     width, depth = model.backbone.feature_dim, len(model.backbone.blocks)
     config = VideoMAEConfig(
-        image_size=model.backbone.table.h * 16,
+        image_size=size,
+        num_frames=frames,
         hidden_size=width,
         intermediate_size=4 * width,
         num_hidden_layers=depth,

@@ -4,8 +4,8 @@ import pytest
 import torch
 from model_cases import attention, small_model
 
-from benchmarks.launches import Counting, count_launches, on_cpu
-from benchmarks.layers import OnGrid
+from benchmarks.launches import Counting, at_published_size, count_launches, on_cpu
+from benchmarks.layers import OnGrid, Variant
 from slowfast_ext.models.attention import (
     KERNELS,
     AttentionOptions,
@@ -77,7 +77,7 @@ def test_windows_of_more_frames_take_no_more_kernels():
     assert more == few
 
 
-@pytest.mark.parametrize(("name", "copies"), [("space", 8), ("mixing", 14)])
+@pytest.mark.parametrize(("name", "copies"), [("space", 8), ("mixing", 15)])
 def test_frames_with_class_tokens_of_their_own_are_copied_once_each_way(name, copies):
     """The input and the output, not queries, keys and values each; and groups of frames cost nothing."""
     whole = count_launches(step_of(name, grid=Grid(8, 6, 6, 8, framewise=True)))
@@ -85,6 +85,14 @@ def test_frames_with_class_tokens_of_their_own_are_copied_once_each_way(name, co
     grouped = count_launches(step_of(name, groups, grid=Grid(8, 6, 6, 8, framewise=True)))
     assert whole.copies <= copies
     assert grouped.copies <= copies + (name == "mixing")
+
+
+def test_shifted_keys_and_values_do_not_keep_their_projection():
+    """Of a training step: the input, queries, keys and values, what they give, and the normalisers."""
+    spec = AttentionSpec(64, 2, Grid(8, 6, 6, 8, framewise=True))
+    _, saved = at_published_size(Variant("", "mixing", AttentionOptions()), spec, 2)
+    tokens = 2 * spec.grid.tokens * 4  # bytes of a channel
+    assert saved <= (5 * spec.dim + 2 * spec.num_heads) * tokens
 
 
 def test_structures_are_found_without_copies_of_the_input():

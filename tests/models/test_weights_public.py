@@ -172,6 +172,22 @@ def test_what_is_written_is_read_again_and_is_the_same(name):
         assert torch.equal(tensor, other.state_dict()[key]), key
 
 
+def test_the_hub_s_videomae_may_have_its_biases_in_the_projections():
+    """As transformers 5 has it in memory: `query.bias`, `value.bias`, none of the keys."""
+    model, other = tiny("videomae_hub"), tiny("videomae_hub")
+    theirs = WEIGHTS.get("videomae_hub").to_theirs(model.state_dict(), model)
+    names = {"q_bias": "query.bias", "v_bias": "value.bias"}
+    renamed = {}
+    for key, tensor in theirs.items():
+        layer, _, last = key.rpartition(".")
+        renamed[f"{layer}.{names.get(last, last)}"] = tensor
+    assert renamed.keys() != theirs.keys()
+    report = load_weights(other, renamed)
+    assert not report.differences()
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[key]), key
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_tensors_of_a_file_become_the_models(tmp_path, suffix):
     model, path = tiny("videomae"), tmp_path / f"weights{suffix}"

@@ -43,4 +43,5 @@ class Mixing(Space):
         def shift(x_BNC: Tensor) -> Tensor:
             return temporal_shift(x_BNC, grid, self.fold, self.group)
 
-        return q, over_heads(shift, k), over_heads(shift, v)
+        # As a view the queries would keep the whole projection for the backward pass.
+        return q.clone(), over_heads(shift, k), over_heads(shift, v)

@@ -13,11 +13,13 @@ PARTS = ("query", "key", "value")
 
 
 def join(state: State, parts: Sequence[str] = PARTS, whole: str = "qkv") -> State:
-    """`x.query.weight`, `x.key.weight`, `x.value.weight` as `x.qkv.weight`, the same for biases."""
+    """`x.query.weight`, `x.key.weight`, `x.value.weight` as `x.qkv.weight`, the same for biases; of keys there may be none."""
     joined = dict(state)
-    for name in state:
+    for name, tensor in state.items():
         layer, _, kind = name.rpartition(f".{parts[0]}.")
         if layer:
+            if kind == "bias":
+                joined.setdefault(f"{layer}.{parts[1]}.bias", torch.zeros_like(tensor))
             rows = [joined.pop(f"{layer}.{part}.{kind}") for part in parts]
             joined[f"{layer}.{whole}.{kind}"] = torch.cat(rows)
     return joined
