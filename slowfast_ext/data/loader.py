@@ -8,10 +8,12 @@ import copy
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
@@ -24,7 +26,7 @@ from slowfast_ext.data.reading import Source
 from slowfast_ext.data.records import VideoSet
 from slowfast_ext.data.samplers import Draw, eval_shard, steps_per_epoch, train_batches
 from slowfast_ext.data.sampling import View
-from slowfast_ext.errors import ConfigError, DataError
+from slowfast_ext.errors import ConfigError, DataError, WriteError
 from slowfast_ext.options import Options, option, section
 from slowfast_ext.processes import serve_parent, shielded_children
 from slowfast_ext.tasks import Task
@@ -257,7 +259,27 @@ class _ShieldedLoader(DataLoader[Any]):
 
 
 def start_worker(_: int) -> None:
-    """One thread, memory that stays small, no signals: see processes.py."""
+    """One thread, memory that stays small, no signals (see processes.py), and a word where a batch cannot be handed over."""
     torch.set_num_threads(1)
     keep_freed_memory()
     serve_parent()
+    Queue._on_queue_feeder_error = _send_error_instead  # type: ignore[attr-defined]
+
+
+def _send_error_instead(queue: "Queue[Any]", error: Exception, batch: tuple[int, Any]) -> None:
+    """A thread of the queue puts the batch into shared memory; where that fails, Python prints the error and goes on,
+    and the training process would wait for the batch for ever."""
+    queue.put((batch[0], _Undelivered(error)))
+
+
+class _Undelivered(ExceptionWrapper):
+    """In the place of a batch; raised as WriteError where the batch is asked for."""
+
+    def __init__(self, error: Exception) -> None:
+        self.reason = str(error)
+
+    def reraise(self) -> None:
+        raise WriteError(
+            f"a loader process cannot hand over its batch: {self.reason}; make room in shared memory (df -h /dev/shm),"
+            " raise the limits of files (ulimit -f -n), or load in the training process: DATA_LOADER.NUM_WORKERS 0"
+        )

@@ -1,5 +1,6 @@
 """Batches are the same for any number of workers and ranks, and after any resume."""
 
+import resource
 import subprocess
 
 import pytest
@@ -8,7 +9,7 @@ from fakes import FakeSource, all_views, make_cfg, make_videos
 
 from slowfast_ext.data.loader import EvalLoader, TrainLoader
 from slowfast_ext.data.sampling import View
-from slowfast_ext.errors import ConfigError, DataError
+from slowfast_ext.errors import ConfigError, DataError, WriteError
 from slowfast_ext.processes import SIGNALS
 from slowfast_ext.tasks import build_task
 
@@ -102,6 +103,30 @@ def test_a_bad_video_is_replaced_and_reported():
     indices = torch.cat([batch.index_B for batch in seen])
     assert len(indices) == 8
     assert not set(indices.tolist()) & {1, 5}
+
+
+class Limited(FakeSource):
+    """Limits its process once it has read."""
+
+    def __init__(self, limit, size):
+        super().__init__()
+        self.limit, self.size = limit, size
+
+    def frames(self, *args, **kwargs):
+        found = super().frames(*args, **kwargs)
+        resource.setrlimit(self.limit, (self.size, resource.getrlimit(self.limit)[1]))
+        return found
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("limit", "size"), [(resource.RLIMIT_FSIZE, 1000), (resource.RLIMIT_NOFILE, 3)]
+)
+def test_a_batch_that_finds_no_shared_memory_ends_the_run_and_is_not_waited_for(limit, size):
+    cfg, videos = make_cfg(DATA_LOADER__NUM_WORKERS=1), make_videos(8)
+    loader = TrainLoader.from_cfg(cfg, videos, build_task(cfg), source=Limited(limit, size))
+    with pytest.raises(WriteError, match=r"cannot hand over its batch: .+/dev/shm.*NUM_WORKERS 0"):
+        list(loader.epoch(0))
 
 
 def test_nothing_but_bad_videos_ends_the_run():
