@@ -25,8 +25,8 @@ def correlation_map_attention(
     """[B, h, N, D] by Eq. 2 and 5, with U^K `detectors` and U^V `aggregators` that all channels share.
 
     The detectors are convolved with the correlation map of each query; the weights of the structures, spread
-    by the aggregators (the adjoint of a convolution), are the kernels kappa that collect the values. A share `drop` of the weights is dropped, drawn in the
-    order of the fast form, which has the structures of a position side by side.
+    by the aggregators (the adjoint of a convolution), are the kernels kappa that collect the values. A share `drop` of the
+    weights is dropped, drawn in the order of the fast form, which has the structures of a position side by side.
     """
     B, h, N, D = q_BhND.shape
     size = (grid.t, grid.h, grid.w)
