@@ -6,7 +6,8 @@ Random signals to random processes (the run, its group, a rank, a loader worker,
 flipped in the newest checkpoint and in the index of the videos, a disk that is full for a while, broken files among the
 videos, 1 to 3 processes. A life is a training from its start to its end; lives alternate between one process, whose
 numbers must be those of the unbroken run bit for bit, and changing numbers of processes, whose losses must be within
-1e-4. The exit code is 0 where every number and every exit code is as promised.
+1e-4 of it (these train without mixup and drop path, which every process draws for its own clips). The exit code is 0
+where every number and every exit code is as promised.
 """
 
 import argparse
@@ -21,9 +22,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,10 +44,14 @@ SETTINGS = {
     "TRAIN.EVAL_PERIOD": 5, "TEST.ENABLE": False, "SOLVER.MAX_EPOCH": 10, "SOLVER.BASE_LR": 0.001,
     "LOG_PERIOD": 1, "TENSORBOARD.ENABLE": False, "DEVICE": "cpu",
 }  # fmt: skip
-STEPS = 40
+UNDRAWN = {"MIXUP.ENABLE": False, "MODEL.DROP_PATH": 0.0}
+"""In the place of what processes draw, so that their number does not matter."""
+
 BROKEN_VIDEOS = 2
 PATIENCE = 120.0
 """Seconds in which a process that was told to end must have, on a machine that does other things too."""
+A_WHOLE_RUN = 600.0
+"""Seconds for a training that nothing happens to."""
 
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 TARGETS = ("run", "group", "rank", "worker", "decoder")
@@ -55,9 +61,11 @@ Numbers = tuple[dict[tuple[str, str], float], dict[str, torch.Tensor]]
 class Run:
     """One start of the training, as a process group of its own."""
 
-    def __init__(self, out: Path, data: Path, ranks: int) -> None:
+    def __init__(self, out: Path, data: Path, ranks: int, exact: bool) -> None:
         self.out, self.ranks = out, ranks
-        pairs = [*pairs_of(data, out), "NUM_GPUS", str(ranks)]
+        pairs = pairs_of(
+            data, out, {"NUM_GPUS": ranks} if exact else {"NUM_GPUS": ranks, **UNDRAWN}
+        )
         self.process = subprocess.Popen(
             [sys.executable, "-m", "slowfast_ext", "train", *pairs],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -83,10 +91,10 @@ class Run:
         found = {"rank": ranks, "worker": workers, "decoder": decoders}
         return found.get(target) or [run]
 
-    def ended(self) -> tuple[int | None, str]:
+    def ended(self, seconds: float = PATIENCE) -> tuple[int | None, str]:
         """Exit code and what it said; None where it did not end."""
         try:
-            _, errors = self.process.communicate(timeout=PATIENCE)
+            _, errors = self.process.communicate(timeout=seconds)
             return self.process.returncode, errors
         except subprocess.TimeoutExpired:
             return None, ""
@@ -117,26 +125,30 @@ class Soak:
         self.lives = self.starts = 0
         self.worst_loss = self.worst_weight = 0.0
         self.inexact = 0
+        self._unbroken: dict[bool, Numbers] = {}
         prepare(self.data)
 
-    def unbroken(self) -> Numbers:
-        """The run that nothing happens to."""
-        run = Run(self.folder / "unbroken", self.data, 1)
-        code, errors = run.ended()
-        if code != 0:
-            raise RuntimeError(f"the unbroken run ended with {code}: {errors}")
-        return numbers(run.out)
+    def unbroken(self, exact: bool) -> Numbers:
+        """Numbers of the run that nothing happens to, in one process."""
+        if exact not in self._unbroken:
+            run = Run(self.folder / f"unbroken{exact:d}", self.data, 1, exact)
+            code, errors = run.ended(A_WHOLE_RUN)
+            if code != 0:
+                raise RuntimeError(f"the unbroken run ended with {code}: {errors}")
+            self._unbroken[exact] = numbers(run.out)
+        return self._unbroken[exact]
 
-    def live(self, deadline: float, wanted: Numbers) -> None:
+    def live(self, deadline: float) -> None:
         """One life: faults until the training or the time is over, then to the end in peace; compared."""
         self.lives += 1
         out, exact = self.folder / f"life{self.lives}", self.lives % 2 == 1
+        wanted = self.unbroken(exact)
         code: int | None = 75
         while code != 0 and not self.surprises:
             calm = time.monotonic() > deadline
             if out.exists() and not calm:
                 self._damage(out)
-            run = Run(out, self.data, 1 if exact else self.chance.choice((1, 2, 3)))
+            run = Run(out, self.data, 1 if exact else self.chance.choice((1, 2, 3)), exact)
             self.starts += 1
             code = self._calm(run) if calm else self._trouble(run)
         if not self.surprises:
@@ -144,7 +156,7 @@ class Soak:
         shutil.rmtree(out, ignore_errors=True)
 
     def _calm(self, run: Run) -> int | None:
-        code, errors = run.ended()
+        code, errors = run.ended(A_WHOLE_RUN)
         if code != 0:
             self.surprises.append(f"a start without a fault ended with {code}: {errors[-500:]}")
         run.kill()
@@ -253,16 +265,16 @@ class Soak:
         )
 
 
-def pairs_of(data: Path, out: Path) -> list[str]:
+def pairs_of(data: Path, out: Path, changes: Mapping[str, Any]) -> list[str]:
     """KEY VALUE pairs of the training."""
     own = {"DATA.PATH_TO_DATA_DIR": data, "DATA.INDEX_DIR": data, "OUTPUT_DIR": out}
-    settings = {**SETTINGS, **own}
+    settings = {**SETTINGS, **own, **changes}
     return [str(part) for item in settings.items() for part in item]
 
 
 def prepare(data: Path) -> None:
     """Render the videos and break a few."""
-    cfg = load_config([], pairs_of(data, data / "out"))
+    cfg = load_config([], pairs_of(data, data / "out", {}))
     for split in ("train", "val"):
         read_videos(cfg, split)
     for path in sorted(data.rglob("*train*/**/*.mp4"))[:BROKEN_VIDEOS]:
@@ -335,9 +347,9 @@ def main(argv: Sequence[str]) -> int:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="soak_") as folder:
         soak = Soak(Path(folder), args.seed)
-        wanted = soak.unbroken()
+        soak.unbroken(exact=True)
         deadline = time.monotonic() + 60 * args.minutes
         while time.monotonic() < deadline and not soak.surprises:
-            soak.live(deadline, wanted)
+            soak.live(deadline)
     print(soak.report((time.monotonic() - started) / 60))
     return bool(soak.surprises)
