@@ -4,6 +4,7 @@ What takes time to import is imported where it is used: a command line names the
 """
 
 import importlib.util
+import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,8 +66,11 @@ class Pt2:
 
         from slowfast_ext.files import writing
 
+        # By way of memory: torch's own writer of files aborts the whole process where the disk is full.
+        buffer = io.BytesIO()
+        torch.export.save(program, buffer, extra_files={_METADATA: json.dumps(facts)})
         with writing(path):
-            torch.export.save(program, path, extra_files={_METADATA: json.dumps(facts)})
+            path.write_bytes(buffer.getbuffer())
 
     def open(self, path: Path) -> Program:
         """The program of a file."""

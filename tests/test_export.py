@@ -1,6 +1,7 @@
 """Models as programs of their own: torch.export and ONNX, their checks, what is in the file."""
 
 import importlib.util
+import resource
 import subprocess
 import sys
 
@@ -254,6 +255,34 @@ def test_command_with_a_model_of_the_zoo(kind, tmp_path, capsys):
     assert main([*command, "--tolerance", "-1"]) == 2
     assert "more than -1.0e+00" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_full_disk(kind, tmp_path, capsys, monkeypatch):
+    """The program does not fit: code 74, and the one that was there before stays.
+
+    torch's own writer of files would end the whole process with SIGABRT.
+    """
+    path = tmp_path / f"model.{kind}"
+    path.write_text("before")
+    command = ["export", "--model", "vit_b", "--out", str(path), "--opts", *TINY]
+    write, soft_hard = format_of(path).write, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def write_on_a_full_disk(*arguments):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, soft_hard[1]))
+        try:
+            write(*arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, soft_hard)
+
+    monkeypatch.setattr(type(format_of(path)), "write", staticmethod(write_on_a_full_disk))
+    assert main(command) == 74
+    said = capsys.readouterr().err
+    assert f"{path}: not written" in said
+    assert "free space" in said
+    assert "Traceback" not in said
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_command_with_a_checkpoint(tmp_path, capsys):

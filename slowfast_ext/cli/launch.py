@@ -18,7 +18,8 @@ from torch.distributed import TCPStore
 
 from slowfast_ext.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from slowfast_ext.cli.signals import STOP_SIGNALS, end_if_asked
-from slowfast_ext.engine.distributed import processes_on_this_node
+from slowfast_ext.data.advice import cores
+from slowfast_ext.engine.distributed import check_processes, processes_on_this_node
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.errors import ConfigError, Interrupted
 from slowfast_ext.launched import ERRORS, LAUNCHER
@@ -35,7 +36,12 @@ def run_everywhere(job: Callable[[], None], options: RunOptions, command: Sequen
     """
     end_if_asked()
     count = processes_on_this_node(options)
-    if "WORLD_SIZE" in os.environ or count * options.num_shards == 1:
+    if "WORLD_SIZE" in os.environ:
+        return run_here(job)
+    note = check_processes(options, cores())
+    if note:
+        print(note, file=sys.stderr)
+    if count * options.num_shards == 1:
         return run_here(job)
     return _Workers(options, command, count).watch()
 

@@ -55,8 +55,25 @@ def pick_device(wanted: str = "auto", local_rank: int = 0) -> torch.device:
 
 def processes_on_this_node(options: RunOptions) -> int:
     """NUM_GPUS with -1 resolved to the GPUs there are, at least one process."""
-    gpus = torch.cuda.device_count() if options.device != "cpu" else 0
+    gpus = _gpus(options)
     return max(1, gpus if options.num_gpus < 0 else options.num_gpus)
+
+
+def check_processes(options: RunOptions, cores: int) -> str:
+    """What to know of NUM_GPUS without a GPU each, or "". Raises ConfigError where there are GPUs, and too few."""
+    processes, gpus = processes_on_this_node(options), _gpus(options)
+    if processes > gpus > 0:
+        raise ConfigError(
+            f"NUM_GPUS = {processes}: torch sees {gpus} GPU{'s' if gpus > 1 else ''} on this machine; "
+            "use -1, one process for each, or DEVICE cpu"
+        )
+    if processes > max(gpus, cores):
+        return f"NUM_GPUS = {processes} without a GPU: {processes} processes share {cores} cores; fewer are faster"
+    return ""
+
+
+def _gpus(options: RunOptions) -> int:
+    return torch.cuda.device_count() if options.device != "cpu" else 0
 
 
 def start_world(options: RunOptions) -> World:

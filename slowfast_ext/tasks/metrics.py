@@ -103,7 +103,7 @@ def top5_acc(evaluation: Evaluation) -> float:
 @metric("mean_class_acc")
 def mean_class_acc(evaluation: Evaluation) -> float:
     """Mean over the classes that occur of their top-1 accuracy."""
-    (scores_MK,), label_M = evaluation.scores, evaluation.labels[:, 0]
+    (scores_MK,), (label_M,) = evaluation.scores, evaluation.labels.T
     hit_M = hits(scores_MK, label_M, evaluation.scored, 1)
     return mean_class_accuracy(hit_M, label_M, scores_MK.shape[1])
 
@@ -165,9 +165,9 @@ def _average_precision(scores_M: Tensor, target_M: Tensor, positives: Tensor) ->
     last_of_ties = torch.ones_like(score_M, dtype=torch.bool)
     last_of_ties[:-1] = score_M[1:] < score_M[:-1]
     found_T = found_M[last_of_ties]
-    position_T = 1 + last_of_ties.nonzero()[:, 0]
+    (last_T,) = last_of_ties.nonzero(as_tuple=True)
     added_T = found_T.diff(prepend=found_T.new_zeros(1))
-    return (added_T * found_T / position_T).sum() / positives
+    return (added_T * found_T / (last_T + 1)).sum() / positives
 
 
 def confused_pairs(

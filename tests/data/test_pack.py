@@ -239,6 +239,25 @@ def test_the_command(loose, tmp_path, capsys):
     assert "4 of them packed before" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_ends_the_command_with_74(loose, tmp_path, capsys, monkeypatch, workers):
+    """Whichever process meets it."""
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    args = ["DATA.PATH_TO_DATA_DIR", loose, "OUTPUT_DIR", tmp_path, "MODEL.NUM_CLASSES", 2]
+    command = ["pack", "--out", tmp_path / "out", "--workers", workers, *args]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert data_command.main(list(map(str, command))) == 74
+    said = capsys.readouterr().err
+    assert "No space left on device; 0 of 4 are packed; free some space" in said
+    assert "Traceback" not in said
+    assert data_command.main(list(map(str, command))) == 0
+    assert "4 are in" in capsys.readouterr().out
+
+
 def test_neighbours_come_with_one_request():
     ranges = [Range(100, 10), Range(0, 10), Range(12, 5), Range(100, 10)]
     assert neighbours(ranges, 2) == [[Range(0, 10), Range(12, 5)], [Range(100, 10)]]

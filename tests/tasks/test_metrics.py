@@ -14,6 +14,7 @@ from sklearn.metrics import (
 )
 
 from slowfast_ext.tasks.metrics import (
+    METRICS,
     Evaluation,
     confusion,
     hits,
@@ -201,6 +202,12 @@ def test_single_label_metrics_are_scikit_learns(seed):
     assert metrics["mean_class_acc"] == pytest.approx(100 * recalls)
     theirs = confusion_matrix(labels, best, labels=range(6))
     assert np.array_equal(confusion(found.scores[0], found.labels[:, 0]).numpy(), theirs)
+
+
+def test_a_higher_accuracy_is_better_unless_a_metric_says_otherwise():
+    for name, own in METRICS:
+        assert (own.rank(2.0) > own.rank(1.0)) != own.lower_is_better, name
+    assert not any(METRICS.get(name).lower_is_better for name in (*SingleLabel.metrics, "map"))
 
 
 def test_predictions_name_the_best_class_and_its_score():
