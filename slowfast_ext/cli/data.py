@@ -1,10 +1,11 @@
-"""Look after a data set: slowfast-ext data {check,stats,transcode,pack,browse} --cfg FILE... [KEY VALUE ...].
+"""Look after a data set: slowfast-ext data {check,stats,transcode,pack,browse,label-maps} --cfg FILE... [KEY VALUE ...].
 
 check      open and decode every video; writes OUTPUT_DIR/data/report_<split>.tsv and clean lists
 stats      classes, lengths, frame rates, sizes; writes OUTPUT_DIR/data/stats_<split>.png
 transcode  smaller copies of all videos below --out, with the same names
 pack       all videos or frame folders in a few tar files below --out, read at random, also from S3 and the like
 browse     what training feeds to the model, as OUTPUT_DIR/data/browse_<epoch>.png
+label-maps what a teacher sees in each part of every image, for TASK token_labelling (docs/token_labelling.md)
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yacs.config import CfgNode
@@ -21,12 +23,14 @@ from slowfast_ext.cli.signals import stop_on_signals
 from slowfast_ext.config.command import add_config_arguments, config_of, refuse_mistakes
 from slowfast_ext.data.curation.recipe import ENCODERS, Recipe
 from slowfast_ext.data.records import SPLITS
-from slowfast_ext.errors import DataError
+from slowfast_ext.errors import ConfigError, DataError
 
 # Each job imports what it needs: a wrong command line and --help are answered before torch is loaded.
 if TYPE_CHECKING:
     from slowfast_ext.data.curation import health
-    from slowfast_ext.data.records import VideoSet
+    from slowfast_ext.data.label_maps import LabelMaps
+    from slowfast_ext.data.records import VideoRecord, VideoSet
+    from slowfast_ext.predict.label_maps import Teacher
 
 
 @reported
@@ -44,12 +48,15 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     jobs = parser.add_subparsers(metavar="JOB", required=True)
-    for run in (check, stats, transcode, pack, browse):
-        job = jobs.add_parser(run.__name__, help=(run.__doc__ or "").splitlines()[0])
+    for run in (check, stats, transcode, pack, browse, label_maps):
+        job = jobs.add_parser(
+            run.__name__.replace("_", "-"), help=(run.__doc__ or "").splitlines()[0]
+        )
         job.set_defaults(run=run)
         add_config_arguments(job)
         if run is not browse:
-            job.add_argument("--split", nargs="+", default=["train", "val"], choices=SPLITS)
+            splits = ["train"] if run is label_maps else ["train", "val"]
+            job.add_argument("--split", nargs="+", default=splits, choices=SPLITS)
             job.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
         if run is transcode:
             job.add_argument("--out", required=True, help="folder of the copies")
@@ -60,6 +67,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         if run is browse:
             job.add_argument("--clips", type=int, default=12, help="rows")
             job.add_argument("--epoch", type=int, default=0)
+        if run is label_maps:
+            _add_teacher(job)
     return parser.parse_args(argv)
 
 
@@ -78,6 +87,20 @@ def _add_recipe(job: argparse.ArgumentParser) -> None:
             default=field.default,
             help=f"{helps[field.name]}; default: %(default)s",
         )
+
+
+def _add_teacher(job: argparse.ArgumentParser) -> None:
+    """Arguments of label-maps."""
+    job.add_argument(
+        "--weights", required=True, metavar="TEACHER",
+        help="checkpoint of a classifier of images, trained here; with --model of any family",
+    )  # fmt: skip
+    job.add_argument("--model", default="", help="name of the zoo, or a YAML file of the weights")
+    job.add_argument("--out", default="", help="folder of the maps; default: TOKEN_LABELS.PATH")
+    job.add_argument("--size", type=int, default=0, help="pixels; default: the teacher's test crop")
+    job.add_argument("--best", type=int, default=5, help="classes of a cell; default: %(default)s")
+    job.add_argument("--batch", type=int, default=32, help="images; default: %(default)s")
+    job.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "fp16"))
 
 
 def check(cfg: CfgNode, args: argparse.Namespace) -> int:
@@ -188,6 +211,68 @@ def browse(cfg: CfgNode, args: argparse.Namespace) -> int:
     contact_sheet(loader, task, pixels, mixup, args.clips, epoch=args.epoch).save(path)
     print(path)
     return 0
+
+
+def label_maps(cfg: CfgNode, args: argparse.Namespace) -> int:
+    """Make the label maps of token labelling with a teacher; says which images could not be read."""
+    from rich.progress import track
+
+    from slowfast_ext.data.decode.source import VideoSource
+    from slowfast_ext.predict.label_maps import make_label_maps
+
+    if min(args.batch, args.workers + 1) < 1:
+        raise ConfigError("--batch and --workers: a batch has an image or more, and 0 is the least of processes")  # fmt: skip
+    teacher, maps, records = _lesson(cfg, args)
+    todo = maps.without_map(records)
+    print(f"{len(records)} images, {len(records) - len(todo)} of them have a map")
+    source = VideoSource.from_cfg(cfg)
+    made = make_label_maps(teacher, maps, todo, source, args.best, args.batch, args.workers)
+    failed = 0
+    for image in track(made, "label maps", total=len(todo)):
+        if image.error:
+            failed += 1
+            print(f"{image.record.shown}: {image.error}")
+    print(f"{len(records) - failed} maps are in {maps.folder}: TOKEN_LABELS.PATH {maps.folder}")
+    if failed:
+        print(f"{failed} images have none; the same command tries them again")
+    return 1 if failed else 0
+
+
+def _lesson(
+    cfg: CfgNode, args: argparse.Namespace
+) -> "tuple[Teacher, LabelMaps, list[VideoRecord]]":
+    """The teacher, the folder of its maps, and the images; all that can be wrong is said before the folder is touched."""
+    from slowfast_ext.config import options_of
+    from slowfast_ext.data.annotations import read_videos
+    from slowfast_ext.data.label_maps import LabelMaps
+    from slowfast_ext.engine.distributed import pick_device
+    from slowfast_ext.predict.label_maps import Teacher
+    from slowfast_ext.predict.lines import fingerprint, remember
+    from slowfast_ext.predict.load import checkpoint_in, model_of
+    from slowfast_ext.predict.store import SETTINGS
+    from slowfast_ext.tasks import build_task
+    from slowfast_ext.tasks.token_labelling import TokenLabelOptions
+
+    folder = Path(args.out or options_of(cfg, TokenLabelOptions).path)
+    if folder == Path():
+        raise ConfigError("--out: name a folder for the label maps, or set TOKEN_LABELS.PATH")
+    sets = [read_videos(cfg, split) for split in args.split]
+    weights = checkpoint_in(args.weights)
+    model = model_of(weights, args.model)
+    teacher = Teacher.of(model, pick_device(cfg.DEVICE), args.size, args.precision)
+    num_classes, *more = build_task(cfg).num_classes
+    if more:
+        raise ConfigError("MODEL.NUM_CLASSES: label maps are for one head")
+    for own in sets:
+        names = own.class_names[0] if own.class_names else ()
+        teacher.require_for(num_classes, names, args.best)
+    records = [record for own in sets for record in own]
+    maps = LabelMaps(folder, num_classes)
+    maps.without_map(records)
+    made = {"weights": f"{weights.name} {fingerprint(weights)}", "model": args.model}
+    made |= {"size": list(teacher.size), "best": args.best}
+    remember(folder / SETTINGS, made, folder)
+    return teacher, maps, records
 
 
 def _inspect(

@@ -5,6 +5,7 @@ each of H x W cells of the image, then the numbers of their classes (whole numbe
 Shapes: k best classes, H W cells.
 """
 
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -52,6 +53,19 @@ class LabelMaps:
         """The file of an image: its folder's name, and its own up to the first dot."""
         path = PurePath(record.path)
         return self.folder / path.parent.name / f"{path.name.partition('.')[0]}.pt"
+
+    def without_map(self, records: Iterable[VideoRecord]) -> list[VideoRecord]:
+        """The records whose map is still to be made. Raises DataError where two images would have the same file."""
+        owners: dict[Path, VideoRecord] = {}
+        for record in records:
+            path = self.file(record)
+            other = owners.setdefault(path, record)
+            if other.path != record.path:
+                raise DataError(
+                    f"{record.shown}: its label map {visible(str(path))} would be that of {other.shown}; rename one "
+                    "(its folder and its name up to the first dot count)"
+                )
+        return [record for path, record in owners.items() if not path.is_file()]
 
     def read(self, record: VideoRecord) -> tuple[Tensor, Tensor]:
         """Logits float16 and classes int16 of an image, each [k, H, W]. Raises DataError with the file and what is wrong."""
