@@ -197,7 +197,7 @@ PROGRAMS = {
         "DATA.SAMPLING": "segment", "DATA.RANDOM_FLIP": False, "DATA.TRAIN_JITTER_SCALES": [256, 320],
         "DATA.TRAIN_MULTI_SCALE_CROP": [], "AUG.RE_PROB": 0.5, "AUG.RE_MODE": "const", "MIXUP.ENABLE": False,
         "MIXUP.LABEL_SMOOTH_VALUE": 0.0, "SOLVER.MAX_EPOCH": 35, "SOLVER.WEIGHT_DECAY": 1e-4,
-        "ATTENTION.MIXING.SHIFT_DIV": 4,
+        "ATTENTION.MIXING.SHIFT_DIV": 4, "DATA.TEST_CLIPS": "parts",  # middle, first and last frames, by clip
     },
     "feature_fixation_ssv2": {
         "SOLVER.MAX_EPOCH": 35, "SOLVER.COSINE_AFTER_WARMUP": False, "AUG.RE_MODE": "const", "TRAIN.PRECISION": "fp32",

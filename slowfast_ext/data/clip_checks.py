@@ -16,6 +16,10 @@ def check_clips(cfg: CfgNode) -> Iterable[Problem]:
         yield Problem(
             "DATA.STD", "is not positive", "give the standard deviation of pixels in [0, 1]"
         )
+    if cfg.DATA.TEST_CLIPS == "parts" and cfg.TEST.NUM_ENSEMBLE_VIEWS > 3:
+        yield Problem(
+            "DATA.TEST_CLIPS", "a part has three places", "set TEST.NUM_ENSEMBLE_VIEWS to 3 or less"
+        )
     if cfg.TRAIN.ENABLE:
         yield from _check_crop(cfg)
         yield from _check_policy(cfg)

@@ -41,8 +41,8 @@ class SamplingOptions(Options):
     )
     test_clips: str = option(
         "spread",
-        "where several test clips lie: spread over the video, or on VideoMAE's grid (dense: every SAMPLING_RATE-th frame of the video; segment: InternVideo2 on Something-Something too)",
-        choices=("spread", "grid"),
+        "where several test clips lie: spread over the video, or on VideoMAE's grid (dense: every SAMPLING_RATE-th frame of the video; segment: InternVideo2 on Something-Something too); parts: XViT's of segment, the middle of each part, its first frame, its last",
+        choices=("spread", "grid", "parts"),
     )
     sampling_share: float = option(
         0.0,
@@ -114,6 +114,9 @@ def test_indices(
     """Frames of test clip `clip` of `num_clips`, spread evenly: int64 [num_frames]."""
     if options.test_clips == "grid" and num_clips > 1:
         return _on_grid(length, fps, options, clip, num_clips)
+    if options.sampling == "segment" and options.test_clips == "parts":
+        first, last = _segment_bounds(length, options.num_frames)
+        return ((first + last) // 2, first, last)[clip]
     if options.sampling == "segment":
         first, _ = _segment_bounds(length, options.num_frames)
         gap = (length - 1) / options.num_frames

@@ -1,9 +1,12 @@
-"""VideoMAE's test clips, against its rules written out."""
+"""Test clips of VideoMAE and XViT, against their rules written out."""
 
 import pytest
 
+from slowfast_ext.config import load_config
+from slowfast_ext.data.clip_checks import check_clips
 from slowfast_ext.data.sampling import SamplingOptions
 from slowfast_ext.data.sampling import test_indices as fixed_indices
+from slowfast_ext.errors import ConfigError
 
 LENGTHS = [1, 7, 16, 37, 63, 64, 65, 100, 131, 299, 300, 1000]
 
@@ -64,3 +67,21 @@ def test_one_clip_is_the_usual_one(sampling):
     for length in LENGTHS:
         expected = fixed_indices(length, 25.0, plain, 0, 1).tolist()
         assert fixed_indices(length, 25.0, grid, 0, 1).tolist() == expected
+
+
+@pytest.mark.parametrize("length", [1, 7, 16, 37, 58, 100])
+def test_clips_in_parts_are_the_middle_the_first_and_the_last_frame_of_each(length):
+    """XViT's rule for Something-Something, part by part; one clip, as in validation, is the middle."""
+    options, edge = SamplingOptions(16, "segment", test_clips="parts"), (length - 1) / 16
+    parts = [(round(edge * i), round(edge * (i + 1))) for i in range(16)]
+    expected = [[(a + b) // 2 for a, b in parts], [a for a, _ in parts], [b for _, b in parts]]
+    for clip in range(3):
+        assert fixed_indices(length, 25.0, options, clip, 3).tolist() == expected[clip]
+    assert fixed_indices(length, 25.0, options, 0, 1).tolist() == expected[0]
+
+
+def test_a_fourth_clip_has_no_place_in_a_part():
+    pairs = ["DATA.SAMPLING", "segment", "DATA.TEST_CLIPS", "parts", "TEST.NUM_ENSEMBLE_VIEWS"]
+    load_config([], [*pairs, "3"], [check_clips])
+    with pytest.raises(ConfigError, match="a part has three places; set"):
+        load_config([], [*pairs, "4"], [check_clips])
