@@ -52,7 +52,7 @@ def implied(values: Values) -> Mapped:
 def _crop(values: Values) -> Mapped:
     """Crops at fixed places on Kinetics; on Something-Something, by lists of segments, the short side is jittered."""
     if "ssv" in str(values.get("TRAIN.DATASET", values.get("TEST.DATASET", ""))).lower():
-        return {"DATA.SAMPLING": "segment"}
+        return {"DATA.SAMPLING": "segment", "DATA.TEST_CLIPS": "parts"}
     return {"DATA.TRAIN_MULTI_SCALE_CROP": [1.0, 0.875, 0.75, 0.66]}
 
 
