@@ -32,14 +32,14 @@ class SingleLabel(Task):
 
     def loss(self, output: Output, targets: Sequence[Tensor]) -> Tensor:
         """Mean over clips of -sum_k w_k target_k log softmax(logits)_k, averaged over heads."""
-        device = targets[
-            0
-        ].device  # the weights are moved once: a copy in every step would make it wait
-        self.class_weights = [w if w is None else w.to(device) for w in self.class_weights]
+        logits = heads_of(output)
+        # The weights are moved once: a copy in every step would make it wait.
+        self.class_weights = [
+            w if w is None else w.to(logits_BK.device)
+            for w, logits_BK in zip(self.class_weights, logits, strict=True)
+        ]
         losses = []
-        for logits_BK, target_BK, weight_K in zip(
-            heads_of(output), targets, self.class_weights, strict=True
-        ):
+        for logits_BK, target_BK, weight_K in zip(logits, targets, self.class_weights, strict=True):
             weighted_BK = target_BK if weight_K is None else target_BK * weight_K
             losses.append(-(weighted_BK * log_softmax(logits_BK.float(), dim=-1)).sum(-1).mean())
         return torch.stack(losses).mean()
@@ -69,11 +69,11 @@ class SingleLabel(Task):
     def remarks(self, evaluation: Evaluation, names: Sequence[Sequence[str]]) -> Iterator[str]:
         """The classes that are confused most often."""
         for head, head_name in enumerate(self.head_names):
-            own = evaluation.of_head(head)
-            scores_MK, label_M = own.scores[0][own.scored], own.labels[own.scored, 0]
             pairs = [
                 f"{names[head][true]} -> {names[head][taken]} {count} of {videos}"
-                for true, taken, count, videos in confused_pairs(scores_MK, label_M, WORST_PAIRS)
+                for true, taken, count, videos in confused_pairs(
+                    *_scored(evaluation.of_head(head)), WORST_PAIRS
+                )
             ]
             if pairs:
                 yield f"confused most{f' ({head_name})' if head_name else ''}: {', '.join(pairs)}"
@@ -87,17 +87,22 @@ class SingleLabel(Task):
             yield f"{prefix}per_class.csv", _class_rows(own, names[head])
 
 
+def _scored(evaluation: Evaluation) -> tuple[Tensor, Tensor]:
+    """Scores [M, K] and labels [M] of the videos that have scores, of one head."""
+    (scores_MK,), (label_M,) = evaluation.scores, evaluation.labels.T
+    return scores_MK[evaluation.scored], label_M[evaluation.scored]
+
+
 def _confusion_rows(evaluation: Evaluation, names: Sequence[str]) -> Iterator[Sequence[object]]:
-    (scores_MK,), scored_M, label_M = evaluation.scores, evaluation.scored, evaluation.labels[:, 0]
     yield ["label \\ predicted", *names]
-    table_KK = confusion(scores_MK[scored_M], label_M[scored_M])
+    table_KK = confusion(*_scored(evaluation))
     for name, row in zip(names, table_KK.tolist(), strict=True):
         yield [name, *row]
 
 
 def _class_rows(evaluation: Evaluation, names: Sequence[str]) -> Iterable[Sequence[object]]:
-    label_M = evaluation.labels[:, 0]
-    hit_M = hits(evaluation.scores[0], label_M, evaluation.scored, 1)
+    (scores_MK,), (label_M,) = evaluation.scores, evaluation.labels.T
+    hit_M = hits(scores_MK, label_M, evaluation.scored, 1)
     yield "class", "name", "videos", "right", "accuracy"
     for index, name in enumerate(names):
         own_M = label_M == index

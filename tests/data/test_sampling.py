@@ -13,6 +13,7 @@ from slowfast_ext.data.sampling import (
     ViewOptions,
     centre_view,
     clip_seconds,
+    clip_span,
     train_indices,
     views,
 )
@@ -145,3 +146,69 @@ def test_a_stride_as_a_share_of_the_video_is_the_same_for_any_rate_and_length(le
         ):
             assert_legal(indices, length, options)
             assert abs(indices[-1] - indices[0] - 7 * share * length / 8) <= 1
+
+
+class Outermost:
+    """A generator that draws the first or the last of what it may."""
+
+    def __init__(self, last):
+        self.last = last
+
+    def integers(self, low, high, endpoint):
+        assert endpoint
+        return high if self.last else low
+
+    def uniform(self, low, high):
+        return high if self.last else low
+
+
+@pytest.mark.parametrize("spacing", ["stride", "linspace"])
+def test_training_clips_reach_from_the_first_frame_to_the_last(spacing):
+    """In a video that is long enough; in a shorter one there is one clip. Linspace spans n steps, stride n - 1."""
+    options = make_options(4, 3, spacing=spacing)
+    first, last = (train_indices(40, 25.0, options, Outermost(last)).tolist() for last in (0, 1))
+    assert (first, last) == {
+        "stride": ([0, 3, 6, 9], [30, 33, 36, 39]),
+        "linspace": ([0, 3, 7, 11], [28, 31, 35, 39]),
+    }[spacing]
+    for length in (1, 5, 10 if spacing == "stride" else 12):
+        short = [train_indices(length, 25.0, options, Outermost(last)).tolist() for last in (0, 1)]
+        whole = [0, 3, 6, 9] if spacing == "stride" else [0, 3, 7, 11]
+        assert short == [[min(index, length - 1) for index in whole]] * 2
+
+
+@pytest.mark.parametrize("sampling", ["dense", "segment"])
+def test_clips_of_segments_and_seconds(sampling):
+    options = make_options(8, 4, sampling)
+    assert clip_span(25.0, options) == (8 if sampling == "segment" else 29)
+    assert clip_span(50.0, make_options(8, 4, target_fps=25.0)) == 57
+    assert clip_seconds(25.0, options) == pytest.approx(7 * 4 / 25)
+    share = SamplingOptions(8, "dense", 4, sampling_share=0.5)
+    assert (clip_span(25.0, share), clip_seconds(25.0, share)) == (8, 0)
+
+
+def test_a_rate_that_is_unknown_is_taken_as_it_is():
+    options = make_options(4, 2, target_fps=30.0)
+    assert fixed_indices(100, 0.0, options, 0, 2).tolist() == [0, 2, 4, 6]
+
+
+def test_where_test_clips_start():
+    """Room of 20: in whole steps from first to last with offsets, in equal parts from the first without."""
+    starts = {
+        (True, 1): [10],
+        (True, 3): [0, 10, 20],
+        (True, 4): [0, 6, 12],
+        (False, 1): [0],
+        (False, 4): [0, 5, 10, 15],
+    }
+    for (offset, clips), expected in starts.items():
+        options = make_options(4, 3, offset=offset)
+        found = [fixed_indices(30, 25.0, options, clip, clips)[0] for clip in range(clips)]
+        assert found[: len(expected)] == expected
+
+
+def test_a_view_is_a_key_and_takes_no_dictionary():
+    view = View(2, 0)
+    assert {view: 1}[View(2, 0)] == 1
+    assert not hasattr(view, "__dict__")
+    assert [v.crop for v in views(ViewOptions(1, 2))] == [0, 2]
