@@ -45,10 +45,11 @@ fi
 MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 export MASTER_ADDR MASTER_PORT
-step=
-trap 'kill -USR1 $step' USR1 TERM
+step='' asked=''
+trap 'asked=1; [ -n "$step" ] && kill -USR1 "$step"' USR1 TERM
 srun --kill-on-bad-exit=1 bash "$script" "$@" &
 step=$!
+[ -n "$asked" ] && kill -USR1 "$step" # it came before the step had a number
 wait $step
 code=$?
 while [ "$code" -gt 128 ]; do # a signal ends `wait`, perhaps before the step; its own code is still to be had

@@ -34,9 +34,14 @@ def join_launcher() -> None:
         end_with_parent(int(launcher or os.getppid()))
 
 
+def is_launched() -> bool:
+    """Whether a launcher of ours started this process: it passes each signal on, and the terminal may send it too."""
+    return _Joined.process is not None
+
+
 def speaks_for_all() -> bool:
     """Whether this process says what every process of the run finds: the launcher does, else the first one."""
-    return os.environ.get("RANK", "0") == "0" and _Joined.process is None
+    return os.environ.get("RANK", "0") == "0" and not is_launched()
 
 
 def say_last(text: str) -> None:

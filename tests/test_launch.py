@@ -22,12 +22,16 @@ def script(path, text):
 
 @pytest.fixture
 def launch(tmp_path):
-    """Starts run.sh or test.sh with a python that writes down how it was called and ends with `code`."""
+    """Starts run.sh or test.sh with a python that writes down how it was called and ends with `code`.
 
-    def start(name, *pairs, code=0, wait=0, slurm=False, cwd=None):
+    With `told` not before SIGUSR1 says so; it can take the signal from the moment that its call is written down.
+    """
+
+    def start(name, *pairs, code=0, told=False, slurm=False, cwd=None):
+        wait = "sleep 600 & wait $!; exit 1" if told else f"exit {code}"
         script(
             tmp_path / "python",
-            f'echo "$@" >>{tmp_path}/calls; trap "exit {code}" USR1; sleep {wait} & wait $!; exit {code}',
+            f"trap 'kill $!; exit {code}' USR1; echo \"$@\" >>{tmp_path}/calls; {wait}",
         )
         environment = {**os.environ, "PYTHON": str(tmp_path / "python")}
         if slurm:
@@ -68,13 +72,14 @@ def test_slurm_gives_nodes_and_does_not_requeue_a_finished_job(launch, tmp_path)
 
 
 def test_slurm_passes_the_signal_on_and_requeues(launch, tmp_path):
-    job = launch("run.sh", code=75, wait=30, slurm=True)
-    deadline = time.monotonic() + 20
-    while not calls(tmp_path) and time.monotonic() < deadline:
+    job = launch("run.sh", code=75, told=True, slurm=True)
+    deadline = time.monotonic() + 120
+    while not calls(tmp_path):
+        assert job.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(0.3)
     job.send_signal(signal.SIGUSR1)
-    assert job.wait(timeout=20) == 75
+    assert job.wait(timeout=120) == 75
     assert calls(tmp_path, "scontrol_calls")[-1] == "requeue 77"
 
 

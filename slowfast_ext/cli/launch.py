@@ -17,13 +17,15 @@ from typing import IO
 from torch.distributed import TCPStore
 
 from slowfast_ext.cli import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
-from slowfast_ext.cli.signals import STOP_SIGNALS, end_if_asked
+from slowfast_ext.cli.signals import PATIENCE, STOP_SIGNALS, end_if_asked
 from slowfast_ext.data.advice import cores
 from slowfast_ext.engine.distributed import check_processes, processes_on_this_node
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.errors import ConfigError, Interrupted
 from slowfast_ext.launched import ERRORS, LAUNCHER
 from slowfast_ext.processes import accept_signals, end_children, shielded_children
+
+ENDED_AT_ONCE = "interrupted; the same command goes on from the last checkpoint, if there is one"
 
 GRACE_SECONDS = 12.0
 """From asking the rest to end to killing them. No process ends by a stop before the checkpoint is written."""
@@ -62,8 +64,7 @@ def run_here(job: Callable[[], None]) -> int:
         job()
         return EXIT_OK
     except KeyboardInterrupt:
-        words = "interrupted; the same command goes on from the last checkpoint, if there is one"
-        raise KeyboardInterrupt(words) from None
+        raise KeyboardInterrupt(ENDED_AT_ONCE) from None
     finally:
         # Before the loaders are dropped, which would wait for each of their processes in turn.
         end_children()
@@ -78,7 +79,8 @@ class _Workers:
 
     def __init__(self, options: RunOptions, command: Sequence[str], count: int) -> None:
         self._meeting, self._store = _meeting_point(options.num_shards)
-        self._asked, self._ending_since = "", 0.0
+        self._asked, self._asked_at, self._at_once = "", 0.0, False
+        self._ending_since = 0.0
         self._children: dict[int, subprocess.Popen] = {}
         first, size = options.shard_id * count, options.num_shards * count
         # Files without a name: whatever ends this process leaves none behind.
@@ -110,7 +112,12 @@ class _Workers:
         }
 
     def _pass_on(self, number: int, _frame: FrameType | None = None) -> None:
-        self._asked = self._asked or signal.Signals(number).name
+        if number == signal.SIGINT and self._asked and time.monotonic() - self._asked_at > PATIENCE:
+            self._at_once = True
+            self._send(signal.SIGKILL)
+            return
+        if not self._asked:
+            self._asked, self._asked_at = signal.Signals(number).name, time.monotonic()
         self._send(number)
 
     def _send(self, number: int) -> None:
@@ -126,6 +133,8 @@ class _Workers:
             first = self._first_ended_badly() if first is None else first
             if first is not None:
                 self._end_rest()
+        if self._at_once:
+            raise KeyboardInterrupt(ENDED_AT_ONCE)
         first = self._first_ended_badly() if first is None else first
         return EXIT_OK if first is None else self._explain(first)
 

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from types import FrameType
 
 from slowfast_ext.errors import CheckpointError, ConfigError, DataError, Interrupted
+from slowfast_ext.launched import is_launched
 from slowfast_ext.processes import StopRequest, accept_signals
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 PATIENCE = 1.0
-"""Seconds after which a second Ctrl-C means it: with several processes each gets the first one twice."""
+"""Seconds after which a second Ctrl-C means it, and no key that was held down."""
 
 
 _active: list[StopRequest] = []
@@ -45,7 +46,9 @@ def stop_on_signals(polled: bool = True) -> Iterator[StopRequest]:
     def remember(number: int, _frame: FrameType | None) -> None:
         nonlocal asked
         if number == signal.SIGINT:
-            if request and time.monotonic() - asked > PATIENCE:
+            # A process with a launcher gets the first Ctrl-C twice, the second time whenever there is a core for the
+            # launcher; so the launcher alone knows of a second one.
+            if request and time.monotonic() - asked > PATIENCE and not is_launched():
                 raise KeyboardInterrupt
             if request.polled and not request and os.environ.get("RANK", "0") == "0":
                 # Not print: the signal may have come in the middle of one.

@@ -1,12 +1,15 @@
 """What several processes say: one of them speaks, the errors of the others are not lost, too many are a mistake."""
 
 import logging
+import os
+import signal
 
 import pytest
 import torch
 from tiny_run import run_command, train
 
 from slowfast_ext import launched
+from slowfast_ext.cli import signals
 from slowfast_ext.config import load_config
 from slowfast_ext.data.advice import cores
 from slowfast_ext.engine.distributed import World, check_processes
@@ -101,3 +104,18 @@ def test_a_batch_larger_than_the_data(settings):
     log = (settings["OUTPUT_DIR"] / "stdout.log").read_text()
     assert log.count("a batch of 30 videos is larger than the training set") == 1
     assert "lower TRAIN.BATCH_SIZE" in log
+
+
+@pytest.mark.parametrize(("launcher", "ends"), [(None, True), (7, False)])
+def test_a_ctrl_c_that_the_launcher_passes_on_late_is_no_second_one(monkeypatch, launcher, ends):
+    monkeypatch.setattr(signals, "PATIENCE", -1.0)
+    monkeypatch.setattr(launched._Joined, "process", launcher)
+    ended = False
+    with signals.stop_on_signals() as request:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert request.name == "SIGINT"
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            ended = True
+    assert ended == ends

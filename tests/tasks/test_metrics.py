@@ -1,4 +1,5 @@
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -208,6 +209,11 @@ def test_a_higher_accuracy_is_better_unless_a_metric_says_otherwise():
     for name, own in METRICS:
         assert (own.rank(2.0) > own.rank(1.0)) != own.lower_is_better, name
     assert not any(METRICS.get(name).lower_is_better for name in (*SingleLabel.metrics, "map"))
+
+
+def test_an_evaluation_stays_as_it_is():
+    with pytest.raises(FrozenInstanceError):
+        evaluation(torch.eye(2), torch.tensor([[0], [1]])).scores = ()
 
 
 def test_predictions_name_the_best_class_and_its_score():
