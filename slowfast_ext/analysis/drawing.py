@@ -64,11 +64,20 @@ def show_heat(
 
 
 def show_colours(figure: Figure, axes: Iterable[Axes], highest: float) -> None:
-    """The bar that tells which weight a colour of `show_heat` stands for."""
-    colours = ScalarMappable(Normalize(0, highest), "inferno")
-    bar = figure.colorbar(colours, ax=list(axes), shrink=0.8, fraction=0.05, pad=0.01)
+    """The bar that tells which weight a colour of `show_heat` and `show_matrix` stands for."""
+    _bar(figure, axes, Normalize(0, highest), "inferno", "attention weight")
+
+
+def show_signed_colours(figure: Figure, axes: Iterable[Axes], limit: float) -> None:
+    """The bar of `show_signed`."""
+    _bar(figure, axes, Normalize(-limit, limit), "RdBu_r", "kernel weight")
+
+
+def _bar(figure: Figure, axes: Iterable[Axes], scale: Normalize, colours: str, label: str) -> None:
+    shown = ScalarMappable(scale, colours)
+    bar = figure.colorbar(shown, ax=list(axes), shrink=0.8, fraction=0.05, pad=0.01)
     bar.ax.tick_params(labelsize=FONT - 1)
-    bar.set_label("attention weight", fontsize=FONT)
+    bar.set_label(label, fontsize=FONT)
 
 
 def show_point(ax: Axes, row: float, column: float) -> None:

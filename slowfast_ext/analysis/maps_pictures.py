@@ -131,10 +131,10 @@ def concentration(
     for ax, item in zip(axes[0], found, strict=True):
         matrix_RM = item.matrix_hRM.mean(0)
         size = "signed" if item.entropy is None else f"{item.entropy:.2f} of {most:.2f} bits"
-        highest = matrix_RM.float().quantile(0.999).item() if matrix_RM.numel() < 2**24 else None
-        drawing.show_matrix(
-            ax, matrix_RM, highest or matrix_RM.max().item(), f"{item.title}: {size}"
-        )
+        nearly_all = matrix_RM.float().quantile(0.999).item() if matrix_RM.numel() < 2**24 else 0.0
+        highest = nearly_all or matrix_RM.max().item()
+        drawing.show_matrix(ax, matrix_RM, highest, f"{item.title}: {size}")
+        drawing.show_colours(figure, [ax], highest)
     return figure
 
 
@@ -143,14 +143,16 @@ def structures(maps_hTHWE: Tensor, patterns_hEtij: Tensor, seen: Seen, scene: Sc
     head, t = scene.head or 0, scene.token(seen.grid)[0]
     maps_HWE, patterns_Etij = maps_hTHWE[head, t], patterns_hEtij[head]
     count, middle = len(patterns_Etij), patterns_Etij.shape[1] // 2
+    highest, limit = maps_HWE.max().item(), patterns_Etij.abs().max().item()
     figure, axes = drawing.panels(3, max(count, SAMPLES + 1), title(seen, scene, f"head {head}"))
     for e in range(count):
         heat = maps_HWE[..., e]
         frame, label = scene.frame(seen.grid, t), f"map {e}: {heat.sum():.0%}"
-        drawing.show_heat(axes[0, e], frame, heat, maps_HWE.max().item(), label)
+        drawing.show_heat(axes[0, e], frame, heat, highest, label)
         drawing.show_point(axes[0, e], *scene.query[1:])
-        pattern, limit = patterns_Etij[e, middle], patterns_Etij.abs().max().item()
-        drawing.show_signed(axes[1, e], pattern, limit, f"pattern {e}")
+        drawing.show_signed(axes[1, e], patterns_Etij[e, middle], limit, f"pattern {e}")
+    drawing.show_colours(figure, axes[0], highest)
+    drawing.show_signed_colours(figure, axes[1], limit)
     kernels_HWij = dynamic_kernels(maps_HWE[None], patterns_Etij[None])[0, :, :, middle]
     drawing.show_signed(
         axes[2, 0], mosaic(kernels_HWij), kernels_HWij.abs().max().item(), "kernels"
@@ -190,6 +192,7 @@ def own_kernels(maps_hTHWE: Tensor, patterns_hEtij: Tensor, seen: Seen, scene: S
         limit = kernels_htij[head].abs().max().item()
         for i, ax in enumerate(line):
             drawing.show_signed(ax, kernels_htij[head, i], limit, f"head {head}" if i == 0 else "")
+        drawing.show_signed_colours(figure, line, limit)
     return figure
 
 

@@ -141,6 +141,9 @@ def test_a_state_in_another_order_of_the_parameters():
     other = [*names[:-1], "head.other"]
     with pytest.raises(ValueError, match=r"2 parameters .*'head.bias', 'head.other'"):
         in_own_order(now, model, before.state_dict(), other)
+    three = "'backbone.block.bias', 'backbone.block.weight', 'backbone.norm.bias'"
+    with pytest.raises(ValueError, match=rf"8 parameters .*: \[{three}\]$"):
+        in_own_order(now, model, before.state_dict(), ["x"])
 
 
 @pytest.mark.parametrize("policy", ["cosine", "linear"])
