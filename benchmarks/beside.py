@@ -35,6 +35,7 @@ from benchmarks.sides import (
     beside_program,
     beside_reference,
     beside_softmax,
+    of_size,
 )
 from slowfast_ext.analysis.cost import count_macs, saved_by
 from slowfast_ext.engine.precision import wait
@@ -75,6 +76,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--softmax", nargs="*", default=[], metavar="EXP", help="names in exp/")
     parser.add_argument("--picks", nargs="*", default=[], choices=[*PICKS], help="of torchvision")
     parser.add_argument("--hub", action="store_true", help="VideoMAE-B of the package transformers")
+    parser.add_argument(
+        "--size", type=int, metavar="PX", help="of crops, not the experiments' (not of --picks)"
+    )
     parser.add_argument("--precision", choices=[*TOLERANCE], default="fp32")
     parser.add_argument("--batch", type=int, default=1, help="clips")
     parser.add_argument("--rounds", type=int, default=3, help="timed, after a pass to warm up")
@@ -95,6 +99,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _models(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Iterator[tuple]:
     """Name, function that builds both sides, and its arguments."""
+    size = of_size(args.size) if args.size else ()
     for given in args.program:
         program, _, checkout = given.partition("=")
         if program not in PROGRAMS or not Path(checkout).is_dir():
@@ -103,13 +108,13 @@ def _models(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Iterat
             )
         for entry in PROGRAMS[program]:
             if not args.models or entry.name in args.models:
-                yield entry.name, beside_program, program, entry.name, checkout
+                yield entry.name, beside_program, program, entry.name, checkout, *size
     for name in args.reference:
-        yield f"{name}, plain equations", beside_reference, name
+        yield f"{name}, plain equations", beside_reference, name, *size
     for name in args.softmax:
-        yield f"{name}, softmax", beside_softmax, name
+        yield f"{name}, softmax", beside_softmax, name, *size
     if args.hub:
-        yield "videomae_b", beside_hub
+        yield "videomae_b", beside_hub, *size
     for name in args.picks:
         yield f"{name}, {PICKS[name][1]}", beside_pick, name
 
@@ -120,9 +125,11 @@ def measure(how: How, build: Callable[..., tuple[Side, Side]], *args: str) -> Me
     torch.manual_seed(0)
     device = this_device()
     sides = [
-        replace(s, model=s.model.to(device).train(), clip_BCTHW=s.clip_BCTHW.to(device))
+        replace(s, model=s.model.to(device), clip_BCTHW=s.clip_BCTHW.to(device))
         for s in build(how.batch, *args)
     ]
+    for side in sides:
+        side.model.train()  # a statement: XViT's own returns nothing
     gmacs = tuple(_macs(s) / 1e9 for s in sides)
     theirs, ours = (_forward(s, how).float() for s in sides)
     same = build not in OTHER_MODELS
@@ -150,7 +157,9 @@ def _macs(side: Side) -> int:
         side.call(side.clip_BCTHW[:1].clone())
     hook.remove()
     inputs = tree_map_only(Tensor, lambda x: x.to("meta"), caught[0])
-    return count_macs(deepcopy(side.model).to("meta"), *inputs)[""]
+    # nothing to differentiate: XViT's switches gradients on in the middle of a pass without, which counting fails on
+    counted = deepcopy(side.model).to("meta").requires_grad_(False)
+    return count_macs(counted, *inputs)[""]
 
 
 def _forward(side: Side, how: How) -> Tensor:

@@ -20,7 +20,7 @@ class Published:
     """A model of a published program, and the experiment of ours that is the same model.
 
     `root` is the folder of a checkout that holds the package `slowfast`, `module` and `kind` its class, `config` its
-    configuration file; `changes` to that make both comparable: no dropout, no weights from elsewhere. `takes` makes of a
+    configuration file; `changes` to that make both comparable: no paths dropped, no weights from elsewhere. `takes` makes of a
     clip what the model is called with, `prepare` is called before the import.
     """
 
@@ -37,7 +37,7 @@ class Published:
 
 
 def build_published(entry: Published, checkout: Path) -> nn.Module:
-    """The model with its own initial weights. Raises ImportError naming a package that the program needs."""
+    """The model with its own initial weights, without dropout. Raises ImportError naming a package that it needs."""
     root = checkout / entry.root
     _stub_packages(root, entry.module)
     entry.prepare()
@@ -50,7 +50,16 @@ def build_published(entry: Published, checkout: Path) -> nn.Module:
         for section in sections:
             node = node[section]
         node[last] = value
-    return getattr(importlib.import_module(entry.module), entry.kind)(cfg)
+    model = getattr(importlib.import_module(entry.module), entry.kind)(cfg)
+    without_dropout(model)
+    return model
+
+
+def without_dropout(model: nn.Module) -> None:
+    """Rates of 0, set after building: XViT's program builds another model, a classifier on each frame, where they are 0 before."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
 
 
 def _stub_packages(root: Path, module: str) -> None:
@@ -98,8 +107,8 @@ _UNIFORMER = {
     "UNIFORMER.PRETRAIN_NAME": "", "UNIFORMER.DROP_DEPTH_RATE": 0.0, "MODEL.USE_CHECKPOINT": False,
 }  # fmt: skip
 _MOTIONFORMER = {"VIT.DROP_PATH": 0.0}
-PLAIN = ("MODEL.DROP_PATH", "0", "MODEL.DROPOUT_RATE", "0", "MODEL.CHECKPOINT_BLOCKS", "[0]")
-"""Overrides of ours: nothing random, nothing computed twice."""
+PLAIN = ("MODEL.DROP_PATH", "0", "MODEL.CHECKPOINT_BLOCKS", "[0]")
+"""Overrides of ours: no paths dropped, nothing computed twice."""
 
 
 def _uniformer(size: str) -> Published:
@@ -127,7 +136,8 @@ PROGRAMS: dict[str, tuple[Published, ...]] = {
         Published(
             "xvit", ".", "slowfast.models.video_model_builder", "XVIT",
             "configs/Kinetics/xvit_B16_16x16_k400.yaml", "xvit_b16_k400",
-            {"XVIT.PRETRAIN": False, "MODEL.DROPOUT_RATE": 0.0, "XVIT.BACKBONE.DROP_PATH_RATE": 0.0},
+            {"XVIT.PRETRAIN": False, "XVIT.BACKBONE.DROP_PATH_RATE": 0.0},
+            ("VIT.POS_CROP_SIZE", "224"),  # that of its table, whatever the clip's is
             takes=lambda clip_BCTHW: [clip_BCTHW, None],
             prepare=_timm_of_its_time,
         ),

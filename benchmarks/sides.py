@@ -5,7 +5,7 @@ Shapes: B batch, C colours, T frames, H W pixels.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from benchmarks.published import (
     build_published,
     published_logits,
     spread_weights,
+    without_dropout,
 )
 from slowfast_ext.config import load_config
 from slowfast_ext.engine.precision import autocast
@@ -27,8 +28,8 @@ from slowfast_ext.options import pair
 from slowfast_ext.tasks import heads_of
 
 EXP = Path(__file__).resolve().parents[1] / "exp"
-PICKS = {"mvit_v2_s": (16, "uniformer_s16x4_k400"), "swin3d_t": (32, "uniformer_s16x4_k400")}
-"""Models of torchvision that a user might take instead: their frames, and the experiment beside them."""
+PICKS = {"mvit_v2_s": (16, "uniformer_s16x4_k400"), "swin3d_t": (32, "uniformer_b16x4_k400")}
+"""Models of torchvision that a user might take instead: their frames, and the experiment of the nearest cost beside them."""
 HUB = "videomae_b_k400"
 """The experiment that is the hub's VideoMAE-B."""
 Autocast = Callable[[torch.device, str], AbstractContextManager[None]]
@@ -52,7 +53,9 @@ def autocast_of_torch(device: torch.device, precision: str) -> torch.autocast:
 def our_model(experiment: str, *overrides: str) -> tuple[VideoModel, tuple[int, ...]]:
     """The model of an experiment, without what is random in training, and the shape of its clips."""
     cfg = load_config([str(EXP / experiment / "config.yaml")], [*PLAIN, *overrides])
-    return build_model(cfg), (3, cfg.DATA.NUM_FRAMES, *pair(cfg.DATA.TRAIN_CROP_SIZE))
+    model = build_model(cfg)
+    without_dropout(model)
+    return model, (3, cfg.DATA.NUM_FRAMES, *pair(cfg.DATA.TRAIN_CROP_SIZE))
 
 
 def _ours(model: VideoModel, clip_BCTHW: Tensor) -> Side:
@@ -69,9 +72,20 @@ def _with_their_weights(
     return Side(theirs, clip_BCTHW, call, autocast_of_torch), _ours(model, clip_BCTHW)
 
 
-def beside_program(batch: int, program: str, name: str, checkout: str) -> tuple[Side, Side]:
-    """A published model and ours with its weights."""
+def of_size(px: int) -> tuple[str, ...]:
+    """Overrides for square crops of `px`; the published programs call these keys the same."""
+    return "DATA.TRAIN_CROP_SIZE", str(px), "DATA.TEST_CROP_SIZE", str(px)
+
+
+def beside_program(
+    batch: int, program: str, name: str, checkout: str, *overrides: str
+) -> tuple[Side, Side]:
+    """A published model and ours with its weights; `overrides` are of keys that both have, with whole numbers."""
     (entry,) = (entry for entry in PROGRAMS[program] if entry.name == name)
+    keys, values = overrides[::2], map(int, overrides[1::2])
+    changes = {**entry.changes, **dict(zip(keys, values, strict=True))}
+    our_changes = (*entry.our_changes, *overrides)
+    entry = replace(entry, changes=changes, our_changes=our_changes)
     return beside_published(batch, entry, Path(checkout))
 
 

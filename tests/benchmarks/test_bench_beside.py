@@ -19,9 +19,10 @@ class Plain(nn.Module):
     """Says of a clip what its mean says."""
     def __init__(self, cfg):
         super().__init__()
+        self.drop = nn.Dropout(0.5)
         self.head = nn.Linear(3, cfg.MODEL.NUM_CLASSES)
     def forward(self, x):
-        return self.head(x[0].mean((2, 3, 4)))
+        return self.head(self.drop(x[0].mean((2, 3, 4))))
 '''
 DEFAULTS = """
 from yacs.config import CfgNode
@@ -64,13 +65,39 @@ def test_a_module_is_imported_without_its_packages(checkout):
     assert model([torch.zeros(2, 3, 4, 8, 8)]).shape == (2, 5)
 
 
+def test_a_published_program_drops_nothing(checkout):
+    model, clip = build_published(ENTRY, checkout).train(), torch.randn(2, 3, 4, 8, 8)
+    torch.testing.assert_close(model([clip]), model([clip]), rtol=0, atol=0)
+
+
+def test_nor_does_ours():
+    """XViT has dropout of its own, on class tokens of frames."""
+    model, _ = sides.our_model("xvit_b16_k400", *SMALL)
+    rates = [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)]
+    assert rates
+    assert not any(rates)
+
+
 def test_what_is_no_checkout_is_named(tmp_path):
     with pytest.raises(ImportError, match="no folder slowfast"):
         build_published(ENTRY, tmp_path)
 
 
+class OwnWays(torch.nn.Sequential):
+    """Like XViT's program: its train() returns nothing, and its forward pass decides itself on gradients."""
+
+    def train(self, mode=True):
+        super().train(mode)
+
+    def forward(self, x):
+        with torch.set_grad_enabled(True):
+            x = self[1](self[0](x))
+        return self[2](x.view(len(x), -1))
+
+
 def both(batch, *_):
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 8 * 8, 5))
+    layers = (torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 8 * 8, 5), torch.nn.Identity())
+    model = OwnWays(*layers)
     clip = torch.randn(batch, 3, 4, 8, 8)
     return sides.Side(model, clip, model), sides.Side(model, clip, lambda x: model(x) + 0.5)
 
@@ -102,6 +129,17 @@ def test_softmax_stands_beside_a_linear_kernel():
     assert found.difference != found.difference
     assert found.gmacs[0] != found.gmacs[1]
     assert all(size > 0 for size in found.memory)
+
+
+def test_a_size_is_that_of_both(checkout, monkeypatch):
+    """Keys that a published program calls the same, whole numbers there."""
+    asked = []
+    monkeypatch.setattr(sides, "beside_published", lambda *given: asked.append(given))
+    sides.beside_program(1, "xvit", "xvit", str(checkout), *sides.of_size(64))
+    ((_, entry, _),) = asked
+    assert (entry.changes["DATA.TRAIN_CROP_SIZE"], entry.changes["DATA.TEST_CROP_SIZE"]) == (64, 64)
+    _, shape = sides.our_model(entry.ours, *entry.our_changes, *SMALL[:6])
+    assert shape == (3, 16, 64, 64)
 
 
 def test_the_model_of_the_hub_has_the_same_outputs():
