@@ -23,6 +23,8 @@ from slowfast_ext.engine.sharding import blocks_of
 from slowfast_ext.models import build_model
 from slowfast_ext.options import pair
 
+Policy = tuple[Sequence[int], int]
+"""MODEL.CHECKPOINT_BLOCKS and MODEL.CHECKPOINT_EVERY."""
 _FIELDS = ("weights", "gradients", "optimizer", "average", "activations")
 
 
@@ -76,28 +78,30 @@ def planned(cfg: CfgNode, device: torch.device, processes: int) -> Iterator[str]
     others = processes if processes > 1 else 8
     yield f"planned memory of each GPU, GiB, with {clips} clips in {cfg.TRAIN.PRECISION}:"
     yield _row("TRAIN.SHARDING", "MODEL.CHECKPOINT_BLOCKS", *_FIELDS, "total")
-    for recomputed in _policies(cfg):
-        model = fake_model(cfg, device, recomputed)
+    for blocks, every in _policies(cfg):
+        model = fake_model(cfg, device, (blocks, every))
+        policy = str(list(blocks)) + (f", every {every}" if every > 1 else "")
         parameters = count_parameters(model)
         saved = saved_bytes(cfg, model, device, clips)
         for name, parts in (("none", 1), (f"fsdp on {others}", others)):
             plan = plan_memory(parameters, saved, options_of(cfg, SolverOptions), average, parts)
             sizes = [*(getattr(plan, field) for field in _FIELDS), plan.total]
-            yield _row(name, str(list(recomputed)), *(f"{size / 2**30:.2f}" for size in sizes))
+            yield _row(name, policy, *(f"{size / 2**30:.2f}" for size in sizes))
 
 
 def _row(sharding: str, recomputed: str, *cells: str) -> str:
     return f"  {sharding:<15}{recomputed:<25}" + "".join(f"{cell:>13}" for cell in cells)
 
 
-def _policies(cfg: CfgNode) -> Iterator[Sequence[int]]:
+def _policies(cfg: CfgNode) -> Iterator[Policy]:
     """As configured, and no or all blocks recomputed where that is something else."""
     with torch.device("meta"):
         model = build_model(cfg)
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     # the trunk: what blocks consist of, patch embeddings and probes are shorter
     depth = max((len(list(blocks_of(blocks))) for blocks in lists), default=0)
-    yield from dict.fromkeys((tuple(cfg.MODEL.CHECKPOINT_BLOCKS), (0,), (depth,)))
+    own = (tuple(cfg.MODEL.CHECKPOINT_BLOCKS), cfg.MODEL.CHECKPOINT_EVERY)
+    yield from dict.fromkeys((own, ((0,), 1), ((depth,), 1)))
 
 
 def clips_per_process(cfg: CfgNode, processes: int) -> int:
@@ -107,14 +111,13 @@ def clips_per_process(cfg: CfgNode, processes: int) -> int:
     return max(1, videos) * options_of(cfg, AugOptions).num_sample
 
 
-def fake_model(
-    cfg: CfgNode, device: torch.device, recomputed: Sequence[int] | None = None
-) -> nn.Module:
-    """The model of `cfg` in training, as if on `device`, its tensors shapes only; `recomputed` its CHECKPOINT_BLOCKS."""
+def fake_model(cfg: CfgNode, device: torch.device, recomputed: Policy | None = None) -> nn.Module:
+    """The model of `cfg` in training, as if on `device`, its tensors shapes only; `recomputed` instead of what it says."""
     cfg = cfg.clone()
     cfg.defrost()
     if recomputed is not None:
-        cfg.MODEL.CHECKPOINT_BLOCKS = list(recomputed)
+        blocks, cfg.MODEL.CHECKPOINT_EVERY = recomputed
+        cfg.MODEL.CHECKPOINT_BLOCKS = list(blocks)
     with torch.device("meta"):
         model = build_model(cfg).train()
     freeze(model, cfg.TRAIN.FREEZE)

@@ -32,7 +32,12 @@ Settings = dict[str, Any]
 
 _ALL_CHANGES = ("head", "time", "space", "new", "unused")
 _INPUTS: tuple[type[Options], ...] = (SamplingOptions, CropOptions, PixelOptions, ViewOptions)
-_UNTAKEN = ("MODEL.DROP_PATH", "MODEL.CHECKPOINT_BLOCKS", "DATA.RANDOM_FLIP")
+_UNTAKEN = (
+    "MODEL.DROP_PATH",
+    "MODEL.CHECKPOINT_BLOCKS",
+    "MODEL.CHECKPOINT_EVERY",
+    "DATA.RANDOM_FLIP",
+)
 """Of the training that made the weights, not of the model."""
 
 

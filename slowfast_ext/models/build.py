@@ -44,6 +44,12 @@ class ModelOptions(Options):
         "first blocks of each stage (one value: of the whole) whose activations are recomputed",
         low=0,
     )
+    checkpoint_every: int = option(
+        1,
+        "of CHECKPOINT_BLOCKS recompute every k-th in a stage: less memory spared, less time lost",
+        unit="blocks",
+        low=1,
+    )
 
 
 @MODELS.register("classifier")
@@ -131,6 +137,7 @@ def _spec(cfg: CfgNode, model: ModelOptions) -> BackboneSpec:
         drop_path=model.drop_path,
         init_std=model.init_std,
         checkpoint_blocks=model.checkpoint_blocks,
+        checkpoint_every=model.checkpoint_every,
     )
 
 

@@ -74,10 +74,12 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
-def run_blocks(blocks: Iterable[nn.Module], x: Tensor, *grid: Grid, recomputed: int = 0) -> Tensor:
-    """Pass `x` through the blocks; the activations of the first `recomputed` are not saved in training."""
+def run_blocks(
+    blocks: Iterable[nn.Module], x: Tensor, *grid: Grid, recomputed: range = range(0)
+) -> Tensor:
+    """Pass `x` through the blocks; the activations of those numbered in `recomputed` are not saved in training."""
     for index, block in enumerate(blocks):
-        if index < recomputed and block.training and torch.is_grad_enabled():
+        if index in recomputed and block.training and torch.is_grad_enabled():
             x = recomputed_call(block, x, *grid)
         else:
             x = block(x, *grid)

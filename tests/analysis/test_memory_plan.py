@@ -33,6 +33,7 @@ MODELS = {
         "UNIFORMER.DEPTH": "[1, 2, 2, 1]", "UNIFORMER.HEAD_DIM": 8,
     },
     "recomputed": {"MODEL.CHECKPOINT_BLOCKS": "[2]"},
+    "every second": {"MODEL.CHECKPOINT_BLOCKS": "[2]", "MODEL.CHECKPOINT_EVERY": 2},
     "frozen, sgd": {"TRAIN.FREEZE": "['blocks.0']", "SOLVER.OPTIMIZING_METHOD": "sgd"},
     "bf16": {"TRAIN.PRECISION": "bf16"},
 }  # fmt: skip

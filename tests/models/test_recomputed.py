@@ -17,10 +17,10 @@ CASES += [("uniformer", name, "softmax") for name in attention_names() if name !
 CASES += [("vit", "trajectory", kernel) for kernel in KERNELS.names()]
 
 
-def build(backbone, blocks, name="joint", kernel="softmax"):
+def build(backbone, blocks, name="joint", kernel="softmax", every=1):
     torch.manual_seed(0)
     own = attention(name, kernel=kernel, dropout=0.1, parts=FEW_TOKENS)
-    spec = replace(SPEC, attention=own, checkpoint_blocks=(blocks,))
+    spec = replace(SPEC, attention=own, checkpoint_blocks=(blocks,), checkpoint_every=every)
     return with_head(BACKBONES.get(backbone)(spec, *small_options(backbone)))
 
 
@@ -40,6 +40,20 @@ def test_recomputed_blocks_change_nothing(backbone, name, kernel):
     """Dropout, stochastic depth and random kernels draw the same again; statistics move once a step."""
     saved, recomputed = (two_steps(build(backbone, blocks, name, kernel)) for blocks in (0, 2))
     torch.testing.assert_close(recomputed, saved, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.names())
+def test_every_second_block_changes_nothing_and_saves_less_than_all(backbone):
+    clip, most = torch.randn(2, 3, 4, 64, 64), 8
+    saved = [
+        saved_for_backward(build(backbone, blocks, every=every), clip)
+        for blocks, every in ((0, 1), (most, 2), (most, 1))
+    ]
+    assert saved[0] > saved[1]
+    has_one_a_stage = backbone == "uniformer"  # which is every second, too
+    assert (saved[1] > saved[2]) is not has_one_a_stage
+    plain, every_second = (two_steps(build(backbone, n, every=2)) for n in (0, most))
+    torch.testing.assert_close(every_second, plain, rtol=0, atol=0)
 
 
 def test_statistics_move_once_a_step_and_the_buffers_stay_the_same_objects():

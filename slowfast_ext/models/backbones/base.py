@@ -24,7 +24,7 @@ class BackboneSpec:
 
     `drop_path` is the rate of the last block, rising from 0; `init_std` the standard deviation of linear weights at
     the start; `checkpoint_blocks` the first blocks of each stage (one value: of the whole) whose activations are
-    recomputed for the backward pass.
+    recomputed for the backward pass, `checkpoint_every` 2 every second of these.
     """
 
     num_frames: int = 16
@@ -33,6 +33,7 @@ class BackboneSpec:
     drop_path: float = 0.0
     init_std: float = 0.02
     checkpoint_blocks: tuple[int, ...] = (0,)
+    checkpoint_every: int = 1
 
 
 class Backbone(nn.Module):

@@ -77,7 +77,10 @@ class UniFormer(Backbone):
         self.feature_dim = options.embed_dim[-1]
         self.num_layers = sum(options.depth) + 2
         self.first_block = [0, *accumulate(options.depth)]
-        self.recomputed = recomputed_blocks(spec.checkpoint_blocks, options.depth)
+        self.recomputed = [
+            range(0, blocks, spec.checkpoint_every)
+            for blocks in recomputed_blocks(spec.checkpoint_blocks, options.depth)
+        ]
         self.patch_embeds = nn.ModuleList(_patch_embed(options, stage) for stage in range(4))
         self.pos_drop = nn.Dropout(options.pos_dropout)
         self.stages = nn.ModuleList(_stage(spec, options, stage) for stage in range(4))

@@ -96,7 +96,7 @@ class UniFormerV2(Backbone):
         dim = options.embed_dim
         self.feature_dim = dim
         self.num_layers = options.depth + 2
-        self.recomputed = spec.checkpoint_blocks[0]
+        self.recomputed = range(0, spec.checkpoint_blocks[0], spec.checkpoint_every)
         height, width = (side // options.patch_size for side in pair(spec.img_size))
         self.table = Grid(1, height, width, prefix=1)
         self.patch_embed = FrameEmbed(options.patch_size, dim, options.temporal_stride)
@@ -132,7 +132,7 @@ class UniFormerV2(Backbone):
         token_BC = self.temporal_cls_token[0].repeat(x_BTFC.shape[0], 1)
         readers = dict(zip(self.global_layers, self.global_blocks, strict=True))
         for index, block in enumerate(self.blocks):
-            x_BTFC = run_blocks([block], x_BTFC, grid, recomputed=self.recomputed - index)
+            x_BTFC = run_blocks([block], x_BTFC, grid, recomputed=range(index in self.recomputed))
             if index in readers:
                 token_BC = readers[index](token_BC, x_BTFC, grid)
         return self.norm(self.pool(token_BC, x_BTFC))

@@ -133,7 +133,7 @@ class VisionTransformer(Backbone):
     ) -> None:
         super().__init__()
         self.num_layers = options.depth + 2
-        self.recomputed = spec.checkpoint_blocks[0]
+        self.recomputed = range(0, spec.checkpoint_blocks[0], spec.checkpoint_every)
         self.patch_embed = PatchEmbed(options.patch_size, options.embed_dim)
         self.table = self.position_table(spec, options)
         self._add_positions(options)
