@@ -84,6 +84,12 @@ def test_ties_and_nan_never_help():
 NAN_ROWS = ([2.0, math.nan], [math.nan, 2.0], [math.nan, math.nan])
 
 
+def test_accuracy_of_a_class_in_its_table():
+    found = evaluation(torch.eye(2)[[0, 0, 1]], torch.zeros(3, 1, dtype=torch.int64))
+    tables = {name: list(rows) for name, rows in SingleLabel((2,)).tables(found, [("a", "b")])}
+    assert tables["per_class.csv"][1:] == [(0, "a", 3, 2, "66.67"), (1, "b", 0, 0, "")]
+
+
 @pytest.mark.parametrize("row", NAN_ROWS)
 def test_a_video_with_a_score_that_is_no_number_is_wrong(row):
     """Also where the score of its label is one: in every metric, table and running number."""
