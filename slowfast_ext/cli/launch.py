@@ -4,6 +4,7 @@ Under torchrun or Slurm the processes exist already, and `run_everywhere` runs i
 """
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -29,6 +30,12 @@ ENDED_AT_ONCE = "interrupted; the same command goes on from the last checkpoint,
 
 GRACE_SECONDS = 12.0
 """From asking the rest to end to killing them. No process ends by a stop before the checkpoint is written."""
+
+SETTLING_SECONDS = 4.0
+"""That the others have to end by themselves, where the first to end only says that another one was gone."""
+
+_OF_ANOTHER = re.compile(r"gloo|nccl|torch\.distributed", re.IGNORECASE)
+"""In the last words of a process that another one left alone in a collective."""
 
 
 def run_everywhere(job: Callable[[], None], options: RunOptions, command: Sequence[str]) -> int:
@@ -80,7 +87,7 @@ class _Workers:
     def __init__(self, options: RunOptions, command: Sequence[str], count: int) -> None:
         self._meeting, self._store = _meeting_point(options.num_shards)
         self._asked, self._asked_at, self._at_once = "", 0.0, False
-        self._ending_since = 0.0
+        self._ending_since = self._settling_since = 0.0
         self._children: dict[int, subprocess.Popen] = {}
         first, size = options.shard_id * count, options.num_shards * count
         # Files without a name: whatever ends this process leaves none behind.
@@ -130,24 +137,43 @@ class _Workers:
         first: int | None = None
         while any(child.poll() is None for child in self._children.values()):
             time.sleep(0.1)
-            first = self._first_ended_badly() if first is None else first
-            if first is not None:
+            if not self._ending_since:
+                first = self._first_ended_badly()
+            if first is not None and self._is_the_cause(first):
                 self._end_rest()
         if self._at_once:
             raise KeyboardInterrupt(ENDED_AT_ONCE)
-        first = self._first_ended_badly() if first is None else first
+        if not self._ending_since:
+            first = self._first_ended_badly()
         return EXIT_OK if first is None else self._explain(first)
 
     def _first_ended_badly(self) -> int | None:
-        """Rank of a child that was interrupted, else was killed, else ended with an error.
+        """Rank of a child that was interrupted, else was killed, else ended with an error, of its own if there is one.
 
-        Those that an interrupted one leaves alone in a collective fail, not the other way round.
+        Those that another one leaves alone in a collective fail too, and may be gone sooner.
         """
         codes = {rank: child.poll() for rank, child in self._children.items()}
         failed = {rank: code for rank, code in codes.items() if code not in (None, EXIT_OK)}
         return min(
-            failed, key=lambda r: (failed[r] != EXIT_INTERRUPTED, failed[r] > 0), default=None
+            failed,
+            key=lambda r: (failed[r] != EXIT_INTERRUPTED, failed[r] > 0, self._was_left(r)),
+            default=None,
         )
+
+    def _was_left(self, rank: int) -> bool:
+        """Whether a child that has ended failed because another one was gone."""
+        code = self._children[rank].returncode
+        return code == EXIT_FAILED and _OF_ANOTHER.search(self._last_words(rank)) is not None
+
+    def _is_the_cause(self, rank: int) -> bool:
+        """Whether the others need not be waited for to know why the run ends."""
+        self._settling_since = self._settling_since or time.monotonic()
+        is_over = time.monotonic() - self._settling_since > SETTLING_SECONDS
+        return is_over or not self._was_left(rank)
+
+    def _last_words(self, rank: int) -> str:
+        self._errors[rank].seek(0)
+        return self._errors[rank].read().decode(errors="replace")
 
     def _end_rest(self) -> None:
         if not self._ending_since:
@@ -158,8 +184,7 @@ class _Workers:
 
     def _explain(self, rank: int) -> int:
         code = self._children[rank].returncode
-        self._errors[rank].seek(0)
-        text = self._errors[rank].read().decode(errors="replace")
+        text = self._last_words(rank)
         if code in (EXIT_OK, EXIT_FAILED) or code < 0:
             code = EXIT_INTERRUPTED if self._asked else code
         if code == EXIT_INTERRUPTED:

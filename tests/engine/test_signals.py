@@ -210,8 +210,9 @@ def test_whatever_a_worker_raises_the_run_ends(settings, tmp_path, how, told):
     if told:
         process.send_signal(signal.SIGTERM)
     code, errors = ended(process, 2 * ENDS_WITHIN * slower)
-    assert code == 1 or (told and code == 75)
-    assert "Error" in errors or code == 75
+    # Told while Python itself ends, nobody can answer any more.
+    assert code == 1 or (told and code in (75, -signal.SIGTERM))
+    assert "Error" in errors or code != 1
 
 
 def test_two_runs_in_one_folder(settings):
