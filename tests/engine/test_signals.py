@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import process_tree
@@ -246,8 +247,9 @@ def _listening(pids):
     inodes = set()
     for pid in pids:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            target = os.readlink(descriptor)
-            inodes |= {target[8:-1]} if target.startswith("socket:[") else set()
+            with suppress(FileNotFoundError):  # closed meanwhile
+                target = os.readlink(descriptor)
+                inodes |= {target[8:-1]} if target.startswith("socket:[") else set()
     found = set()
     for table, size in (("tcp", 4), ("tcp6", 16)):
         for row in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
