@@ -222,9 +222,8 @@ def label_maps(cfg: CfgNode, args: argparse.Namespace) -> int:
 
     if min(args.batch, args.workers + 1) < 1:
         raise ConfigError("--batch and --workers: a batch has an image or more, and 0 is the least of processes")  # fmt: skip
-    teacher, maps, records = _lesson(cfg, args)
-    todo = maps.without_map(records)
-    print(f"{len(records)} images, {len(records) - len(todo)} of them have a map")
+    teacher, maps, number, todo = _lesson(cfg, args)
+    print(f"{number} images, {number - len(todo)} of them have a map")
     source = VideoSource.from_cfg(cfg)
     made = make_label_maps(teacher, maps, todo, source, args.best, args.batch, args.workers)
     failed = 0
@@ -232,7 +231,7 @@ def label_maps(cfg: CfgNode, args: argparse.Namespace) -> int:
         if image.error:
             failed += 1
             print(f"{image.record.shown}: {image.error}")
-    print(f"{len(records) - failed} maps are in {maps.folder}: TOKEN_LABELS.PATH {maps.folder}")
+    print(f"{number - failed} maps are in {maps.folder}: TOKEN_LABELS.PATH {maps.folder}")
     if failed:
         print(f"{failed} images have none; the same command tries them again")
     return 1 if failed else 0
@@ -240,8 +239,8 @@ def label_maps(cfg: CfgNode, args: argparse.Namespace) -> int:
 
 def _lesson(
     cfg: CfgNode, args: argparse.Namespace
-) -> "tuple[Teacher, LabelMaps, list[VideoRecord]]":
-    """The teacher, the folder of its maps, and the images; all that can be wrong is said before the folder is touched."""
+) -> "tuple[Teacher, LabelMaps, int, list[VideoRecord]]":
+    """The teacher, the folder of its maps, the number of images, and those without a map; all that can be wrong is said before the folder is touched."""
     from slowfast_ext.config import options_of
     from slowfast_ext.data.annotations import read_videos
     from slowfast_ext.data.label_maps import LabelMaps
@@ -268,11 +267,11 @@ def _lesson(
         teacher.require_for(num_classes, names, args.best)
     records = [record for own in sets for record in own]
     maps = LabelMaps(folder, num_classes)
-    maps.without_map(records)
+    todo = maps.without_map(records)
     made = {"weights": f"{weights.name} {fingerprint(weights)}", "model": args.model}
     made |= {"size": list(teacher.size), "best": args.best}
     remember(folder / SETTINGS, made, folder)
-    return teacher, maps, records
+    return teacher, maps, len(records), todo
 
 
 def _inspect(
