@@ -7,7 +7,7 @@ At stride one the input gradient is a forward pass with the flipped kernel; the 
 
 A channel may have several kernels: the input is repeated in no memory that outlives the convolution, on a GPU in none.
 
-Shapes: B batch, C channels, E kernels of a channel, T H W grid, k kernel size per axis, N frames of a batch.
+Shapes: B batch, C channels, E kernels of a channel, T H W grid, k kernel size per axis, G clips taken together, N their frames.
 """
 
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from torch.nn.functional import conv3d
 Size3d = tuple[int, int, int]
 
 _FAST_COLUMNS = 3
+_FAST_ELEMENTS = 2**18  # of a batch of images that oneDNN takes at once
 
 
 class DepthwiseConv3d(nn.Conv3d):
@@ -156,19 +157,30 @@ def _(x_BCTHW: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:
 
 
 def _window_gradient(x_BTHWC: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Tensor:
-    """Sum over samples and temporal taps of the 2-D gradients; columns of x are padded already."""
-    taps, frames = weight.shape[2], x_BTHWC.shape[1]
+    """Sum over clips and temporal taps of the 2-D gradients; columns of x are padded already.
+
+    Small clips go together, since oneDNN spends most of their time on its calls; large ones one by one, from the cache.
+    """
+    taps, (clips, frames) = weight.shape[2], x_BTHWC.shape[:2]
     result = torch.zeros_like(weight)
-    for x_THWC, grad_CTHW in zip(x_BTHWC, grad_BCTHW, strict=True):
-        x_TCHW, grad_TCHW = x_THWC.permute(0, 3, 1, 2), grad_CTHW.transpose(0, 1)
+    together = max(1, _FAST_ELEMENTS * clips // max(1, grad_BCTHW.numel()))
+    grad_BTHWC = grad_BCTHW.permute(0, 2, 3, 4, 1)
+    for x_GTHWC, grad_GTHWC in zip(x_BTHWC.split(together), grad_BTHWC.split(together), strict=True):
         for tap in range(taps):
             shift = tap - taps // 2
             first, last = max(0, -shift), min(frames, frames - shift)
             if first < last:
                 result[:, :, tap] += _gradient_2d(
-                    x_TCHW[first + shift : last + shift], grad_TCHW[first:last], weight[:, :, tap]
+                    _images(x_GTHWC[:, first + shift : last + shift]),
+                    _images(grad_GTHWC[:, first:last]),
+                    weight[:, :, tap],
                 )
     return result
+
+
+def _images(x_GTHWC: Tensor) -> Tensor:
+    """The frames of all clips as a batch of images in channels-last memory."""
+    return x_GTHWC.flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def _gradient_2d(x_NCHW: Tensor, grad_NCHW: Tensor, weight: Tensor) -> Tensor:
