@@ -165,7 +165,9 @@ def _window_gradient(x_BTHWC: Tensor, grad_BCTHW: Tensor, weight: Tensor) -> Ten
     result = torch.zeros_like(weight)
     together = max(1, _FAST_ELEMENTS * clips // max(1, grad_BCTHW.numel()))
     grad_BTHWC = grad_BCTHW.permute(0, 2, 3, 4, 1)
-    for x_GTHWC, grad_GTHWC in zip(x_BTHWC.split(together), grad_BTHWC.split(together), strict=True):
+    for x_GTHWC, grad_GTHWC in zip(
+        x_BTHWC.split(together), grad_BTHWC.split(together), strict=True
+    ):
         for tap in range(taps):
             shift = tap - taps // 2
             first, last = max(0, -shift), min(frames, frames - shift)

@@ -1,6 +1,8 @@
 """MotionShapes on disk: rendered once, resumed, never mixed up, and read as a data set."""
 
 import json
+import subprocess
+import sys
 import threading
 
 import av
@@ -160,3 +162,18 @@ def test_reader_names_what_is_missing(tmp_path):
     cfg.MOTION.SIZE = 33
     with pytest.raises(ConfigError, match=r"MOTION\.SIZE = 33"):
         read_videos(cfg, "train")
+
+
+def test_a_script_without_a_main_guard_is_told_so(tmp_path):
+    """Its copies in the processes that render used to wait for the lock that it holds, for ever."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from slowfast_ext.data.motion import MotionSettings, ensure_rendered, render\n"
+        "render._cores = lambda: 2\n"
+        "ensure_rendered('data', MotionSettings('easy', 32, 4), 'train', 192)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 1
+    assert "if __name__ == '__main__':" in ended.stderr.splitlines()[-1]

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from slowfast_ext.errors import DataError
 
 CLIPS_PER_TASK = 16
 CLIPS_WORTH_A_PROCESS = 96
+_RENDERING = "SLOWFAST_EXT_RENDERING"  # in the environment of processes that render
+_NO_MAIN_GUARD = (
+    "a process that renders MotionShapes ended; in a script of your own, put what it does below"
+    " `if __name__ == '__main__':`, since these processes import it"
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,11 @@ def ensure_rendered(
     """The first `count` clips of "train" or "val" below `root`; those that are missing are rendered.
 
     Safe to call from several processes at once: one renders, the others wait. Raises DataError where the
-    folder holds a set of other settings or cannot be written.
+    folder holds a set of other settings or cannot be written, or where a script without a main guard is imported by the
+    processes that render for it.
     """
+    if os.environ.get(_RENDERING) == str(os.getppid()):
+        raise DataError(_NO_MAIN_GUARD)  # it would wait for the lock that its parent holds
     folder = Path(root, settings.folder)
     clips = [Clip(str(folder), split, index) for index in range(count)]
     try:
@@ -129,8 +138,14 @@ def _run_tasks(tasks: list[list[Clip]], num_clips: int, settings: MotionSettings
         return
     # spawn: a forked child could inherit a lock that a thread of this process holds
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_render_task, tasks, [settings] * len(tasks))
+    os.environ[_RENDERING] = str(os.getpid())
+    try:
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            yield from pool.map(_render_task, tasks, [settings] * len(tasks))
+    except BrokenProcessPool as error:
+        raise DataError(_NO_MAIN_GUARD) from error
+    finally:
+        del os.environ[_RENDERING]
 
 
 def _render_task(clips: list[Clip], settings: MotionSettings) -> int:
