@@ -2,8 +2,9 @@
 
     python examples/record_first_minutes.py [KEY VALUE ...]
 
-Pairs are shown and given to the training and the test: a slow machine may record a shorter run. The commands run in a scratch folder with a terminal of 100 columns. Paths of the scratch folder are left out, and of a
-progress line that redraws itself the last state is kept.
+The commands run in a scratch folder, on a terminal of 100 columns. The page leaves out the path of that folder, and keeps
+the last state of a progress line that redraws itself. KEY VALUE pairs are given to the training and the test, and the page
+shows them: a slow machine may record a shorter run.
 """
 
 import argparse
@@ -35,16 +36,16 @@ COMMANDS = [
 ]
 HEAD = """# The first five minutes, recorded
 
-All commands and all of their output, as a terminal of {columns} columns shows them: {cores} CPU cores, no GPU, torch {torch}. Written by
-`python examples/record_first_minutes.py`; {minutes} in all. The package was installed before.{shortened}
+The first commands of a newcomer and all that they print, on a terminal of {columns} columns: {cores} CPU cores, no GPU,
+torch {torch}, {minutes} in all. The package was installed before. `python examples/record_first_minutes.py` wrote this page.{shortened}
 
 ![The terminal at the end of training](pictures/terminal.svg)
 """
 
 SHORTENED = """
 
-**This recording is of a shortened run**: the pairs behind `run.sh` make it so small that validation stays at chance. Without them the
-same command reaches 85.6 to 92.5 %."""
+**This recording is of a shortened run**: the pairs behind `run.sh` make it so small that validation stays at chance.
+Without them the same command reaches 85.6 to 92.5 %."""
 
 
 def run(command: str, folder: Path) -> str:

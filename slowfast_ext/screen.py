@@ -182,6 +182,11 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
+def plural(number: int, what: str) -> str:
+    """1 video, 2 videos, 2 processes."""
+    return f"{number} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
+
+
 def in_words(name: str, value: float) -> str:
     """A metric as people read it: `top1_acc`, 92.21 -> "top1 92.2 %"."""
     if name.endswith("_acc"):

@@ -16,6 +16,7 @@ import torch
 import slowfast_ext
 from slowfast_ext.analysis.timing import median_seconds
 from slowfast_ext.data.advice import SHARED_MEMORY, cores
+from slowfast_ext.screen import plural
 
 OK, NOTE, BAD = "ok", "note", "bad"
 
@@ -176,7 +177,7 @@ def step(model: str = "uniformer_s", frames: int = 16, size: int = 224) -> Findi
         loss.backward()
 
     seconds = median_seconds(work, device, 1 if device.type == "cpu" else 5)
-    where = f"{device.type}, {torch.get_num_threads()} threads" if device.type == "cpu" else device.type  # fmt: skip
+    where = f"cpu, {plural(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else device.type  # fmt: skip
     precision = "bf16" if half else "fp32"
     return Finding("step", OK, f"{model}, {frames} x {size} x {size}, one clip, {precision}: {seconds:.2f} s forward and backward ({where})")  # fmt: skip
 

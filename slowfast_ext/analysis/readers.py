@@ -36,7 +36,7 @@ def readers(folder: Path, codecs: Sequence[str] = tuple(CODECS)) -> Iterator[Fin
         path = _written(folder, codec)
         if path is None:
             yield Finding(
-                "decoders", NOTE, f"{codec}: not tried, there is no encoder for a test file"
+                "readers", NOTE, f"{codec} is not tried: there is no encoder to make a test file"
             )
         else:
             files[codec] = path
@@ -65,7 +65,7 @@ def decode(folder: Path, name: str = "pyav") -> Finding:
         read_frames(reader, str(path), index, wanted)
         times.append(time.perf_counter() - started)
     each = sorted(times[1:])[1]
-    found = f"16 of 250 frames of 340 x 256 h264: {1000 * each:.0f} ms, {1 / each:.0f} clips/s a core ({name})"
+    found = f"16 of 250 frames of 340 x 256 h264: {1000 * each:.0f} ms, {1 / each:.0f} clips/s per core ({name})"
     return Finding("decode", OK, found)
 
 
@@ -87,15 +87,15 @@ def _read_by(name: str, files: dict[str, Path]) -> Finding:
                 wrong.append(f"{codec} ({said})")
     finally:
         watchdog.close()
-    found = f"reads {', '.join(exact) or 'nothing'}"
+    found = f"exact on {', '.join(exact) or 'nothing'}"
     if refused:
-        found += f"; not asked for {', '.join(refused)}"
+        found += f"; not used for {', '.join(refused)}"
     if wrong:
         verdict = BAD if name == "pyav" else NOTE
         return Finding(
             name, verdict, f"{found}; fails on {'; '.join(wrong)}", "install another version of it"
         )
-    return Finding(name, OK, f"{found}, every frame as it should be")
+    return Finding(name, OK, found)
 
 
 def _verdict(name: str, path: str) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from slowfast_ext.cli import reported
+from slowfast_ext.screen import plural
 
 COLOURS = {"ok": "green", "note": "yellow", "bad": "bold red"}
 
@@ -45,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.print(f"{'':19}-> {finding.advice}", markup=False)
     bad, notes = counts["bad"], counts["note"]
     if bad:
-        console.print(f"\nnot fit yet: {bad} to mend, {notes} to know")
+        console.print(f"\nnot fit yet: {plural(bad, 'problem')}, {plural(notes, 'note')}")
         return 1
-    console.print(f"\nfit for training{f'; {notes} to know' if notes else ''}")
+    console.print("\nfit for training" + (f"; {plural(notes, 'note')}" if notes else ""))
     return 0
 
 

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Only what a wrong command line needs is imported before it is answered.
     from slowfast_ext.predict.lists import videos_of
     from slowfast_ext.predict.store import FeatureFolder
-    from slowfast_ext.predict.words import counted
+    from slowfast_ext.screen import plural
 
     share, shares = args.shard
     listed = videos_of(args.videos)[share - 1 :: shares]
@@ -65,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                     report(f"{features.video}: not read: {features.error}")
                 done(len(listed) - len(todo) + count)
     except (KeyboardInterrupt, Interrupted):
-        report(f"interrupted: {count} of {counted(len(todo))} done; the same command goes on")
+        report(
+            f"interrupted: {count} of {plural(len(todo), 'video')} done; the same command goes on"
+        )
         return EXIT_INTERRUPTED
     finally:
         folder.close()
@@ -73,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     bad = (
         f"; {len(failed)} could not be read, see {folder.index} (--retry: again)" if failed else ""
     )
-    report(f"{args.out}: features of {counted(len(listed))}{before}{bad}")
+    report(f"{args.out}: features of {plural(len(listed), 'video')}{before}{bad}")
     return end_of(len(listed) - len(failed), len(failed))
 
 

@@ -22,7 +22,8 @@ from slowfast_ext.predict.render import render
 from slowfast_ext.predict.targets import Targets
 from slowfast_ext.predict.timeline import Timeline
 from slowfast_ext.predict.windows import Window, by_seconds
-from slowfast_ext.predict.words import captions, counted, in_words
+from slowfast_ext.predict.words import captions, in_words
+from slowfast_ext.screen import plural
 
 LONGEST_RENDERING = 24 * 3600.0
 
@@ -62,12 +63,12 @@ def run(args: argparse.Namespace) -> int:
             run.finish()
     except (KeyboardInterrupt, Interrupted):
         goes_on = (
-            f"{args.out} has {counted(len(lines.videos))}; the same command goes on"
+            f"{args.out} has {plural(len(lines.videos), 'video')}; the same command goes on"
             if lines
             else ""
         )
         report(
-            f"interrupted after {run.count} of {counted(len(listed))}{'; ' + goes_on if goes_on else ''}"
+            f"interrupted after {run.count} of {plural(len(listed), 'video')}{'; ' + goes_on if goes_on else ''}"
         )
         return EXIT_INTERRUPTED
     finally:
@@ -172,7 +173,7 @@ class _Run:
                 if failed
                 else ""
             )
-            report(f"{self._args.out}: {counted(len(listed))}{known}{bad}")
+            report(f"{self._args.out}: {plural(len(listed), 'video')}{known}{bad}")
         return end_of(len(listed) - len(failed), len(failed | self._not_drawn))
 
     def _unfinished(self, own: Listed) -> bool:

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.folders, options, lambda done, of: progress.update(task, completed=done, total=of)
         )
     write_page(out, html)
-    print(f"{out} ({len(html) / 1e6:.1f} MB)")
+    print(f"written: {out} ({len(html) / 1e6:.1f} MB)")
     return 0
 
 

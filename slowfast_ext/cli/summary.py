@@ -17,25 +17,21 @@ from slowfast_ext.engine.checkpoint import CheckpointStore
 from slowfast_ext.engine.distributed import World
 from slowfast_ext.engine.log import CONFIG_FILE
 from slowfast_ext.errors import CheckpointError
-from slowfast_ext.screen import in_words
+from slowfast_ext.screen import in_words, plural
 
 
 def environment(world: World) -> str:
-    """Versions, device, cores and decoders in one line."""
-    device = (
-        torch.cuda.get_device_name(world.device)
-        if world.device.type == "cuda"
-        else platform.machine()
-    )
-    missing = {name for name, reader in DECODERS if reader.missing()}
-    decoders = [f"{name} (not installed)" if name in missing else name for name in DECODERS.names()]
+    """Versions, device, cores and video readers in one line."""
+    is_gpu = world.device.type == "cuda"
+    device = torch.cuda.get_device_name(world.device) if is_gpu else f"CPU ({platform.machine()})"
+    readers = [name for name, reader in DECODERS if reader.guarded and not reader.missing()]
     parts = [
         f"slowfast_ext {slowfast_ext.__version__}",
         f"python {platform.python_version()}",
         f"torch {torch.__version__}",
-        f"{world.size} x {world.device.type} ({device})",
-        f"{cores()} cores",
-        f"decoders {', '.join(decoders)}",
+        f"{plural(world.size, 'process')} on {device}",
+        plural(cores(), "core"),
+        f"video readers: {', '.join(readers)}",
     ]
     return " | ".join(parts)
 
@@ -108,7 +104,7 @@ def ending(
         for path in sorted(folder.iterdir())
         if not path.name.startswith((".", "video_index"))
     ]
-    yield f"in {folder}: {', '.join(made)}"
+    yield f"files in {folder}: {', '.join(made)}"
     yield from _next_commands(folder, _weights(store), bool(metrics) and tested == "best")
 
 

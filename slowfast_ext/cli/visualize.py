@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         named = chosen(seen, args.layer) if args.layer else seen
         title = f"{Path(args.video).name}, {note}"
         write_page(args.html, build_explorer(named, scene, title, best, args.max_mb))
-        print(f"{args.html} ({args.html.stat().st_size / 1e6:.1f} MB)")
+        print(f"written: {args.html} ({args.html.stat().st_size / 1e6:.1f} MB)")
     if not args.out:
         return 0
     scene = replace(scene, note=", ".join(filter(None, (note, says))))

@@ -12,6 +12,7 @@ from slowfast_ext.data.loader import LoaderOptions
 from slowfast_ext.data.sampling import SamplingOptions
 from slowfast_ext.data.transforms.resize_crop import CropOptions
 from slowfast_ext.options import pair
+from slowfast_ext.screen import plural
 
 SHARED_MEMORY = Path("/dev/shm")
 """Where loader processes put their batches (Linux)."""
@@ -41,8 +42,8 @@ def memory_in_words(cfg: CfgNode, processes: int) -> tuple[str, bool]:
     if not ready:
         return "", True
     words = (
-        f"loading: {processes * options.num_workers} processes hold up to {ready} batches of {_mib(one)} ready, "
-        f"{_mib(ready * one)} of host memory"
+        f"loading: {plural(processes * options.num_workers, 'worker')} keep up to {ready} batches of {_mib(one)} "
+        f"ready: {_mib(ready * one)} of host memory"
     )
     free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else math.inf
     if ready * one <= free / 2:

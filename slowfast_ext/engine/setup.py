@@ -38,7 +38,7 @@ from slowfast_ext.errors import CheckpointError, ConfigError
 from slowfast_ext.models import VideoModel, build_model
 from slowfast_ext.models.weights import LoadOptions, current_names
 from slowfast_ext.processes import StopRequest
-from slowfast_ext.screen import Screen
+from slowfast_ext.screen import Screen, plural
 from slowfast_ext.tasks import Task, build_task
 
 logger = logging.getLogger(__name__)
@@ -243,8 +243,10 @@ def clip_in_words(cfg: CfgNode) -> str:
     if options.sampling_share:
         return f"clip: {options.num_frames} frames, over {options.sampling_share:.0%} of the video"
     rates = (options.target_fps,) if options.target_fps else _USUAL_FPS
-    seconds = ", ".join(f"{clip_seconds(fps, options):.1f} s at {fps:g} frames/s" for fps in rates)
-    return f"clip: {options.num_frames} frames, {options.sampling_rate} apart, from first to last {seconds}"
+    seconds = ", ".join(
+        f"{clip_seconds(fps, options):.1f} s of a video of {fps:g} fps" for fps in rates
+    )
+    return f"clip: {options.num_frames} frames, stride {options.sampling_rate}; it spans {seconds}"
 
 
 def _facts(run: TrainingRun) -> Iterator[str]:
@@ -261,9 +263,13 @@ def _facts(run: TrainingRun) -> Iterator[str]:
             f"a batch of {batch} videos is larger than the training set: videos are repeated to fill it "
             "(lower TRAIN.BATCH_SIZE)"
         )
-    yield (
-        f"effective batch: {recipe.effective_batch} clips = {train.batch_size // world.local_size} videos "
-        f"x {world.size} processes x {recipe.repeats} repeats x {train.accumulate} accumulated"
-    )
+    factors = [
+        plural(train.batch_size // world.local_size, "video"),
+        plural(world.size, "process"),
+        f"{plural(recipe.repeats, 'clip')} per video",
+        plural(train.accumulate, "accumulation step"),
+    ]
+    shown = factors[:1] + [factor for factor in factors[1:] if not factor.startswith("1 ")]
+    yield f"effective batch: {plural(recipe.effective_batch, 'clip')} = {' x '.join(shown)}"
     peak = recipe.learning_rate(solver.warmup_epochs)
     yield f"learning rate: {peak:.4g} after {solver.warmup_epochs:g} epochs of warm-up"

@@ -19,13 +19,13 @@ from slowfast_ext.engine.results import class_names, write_results
 from slowfast_ext.engine.setup import clip_in_words, prepare_model, read_everywhere
 from slowfast_ext.models.weights import LoadOptions
 from slowfast_ext.processes import StopRequest
-from slowfast_ext.screen import Screen, in_words
+from slowfast_ext.screen import Screen, in_words, plural
 from slowfast_ext.tasks import Evaluation, Metrics, Task, build_task
 from slowfast_ext.tasks.base import ScoreOptions
 
 logger = logging.getLogger(__name__)
 
-_POLICIES = {"wrong": "counted as wrong", "skip": "left out", "error": "none"}
+_POLICIES = {"wrong": "counted as wrong", "skip": "left out"}
 
 
 def run_test(
@@ -79,9 +79,11 @@ def run_test(
     stats.write({"_type": "test_final", "split": "test_final", **counts, **metrics, **single}, 0)
     names = [class_names(videos, head, count) for head, count in enumerate(task.num_classes)]
     stats.loggers.tables(task.tables(counted, names))
-    undecoded = _POLICIES[scores.on_decode_error]
-    words = "evaluated %d of %d videos, %d views each (undecoded: %s)"
-    logger.info(words, *counts.values(), undecoded)
+    words = f"evaluated {done} of {len(videos)} videos, {plural(len(clips), 'view')} each"
+    if done < len(videos):
+        undecoded = plural(len(videos) - done, "video")
+        words += f"; {undecoded} not decoded, {_POLICIES[scores.on_decode_error]}"
+    logger.info(words)
     for remark in task.remarks(counted, names):
         logger.info(remark)
     if one_view:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from slowfast_ext.predict.prediction import Prediction, shown
 from slowfast_ext.predict.render import Caption
 from slowfast_ext.predict.timeline import Timeline, clock
+from slowfast_ext.screen import plural
 
 DRAWN = 3
 """Classes on a frame, where there is one head."""
@@ -36,7 +37,7 @@ def in_words(own: list[Prediction], timeline: Timeline | None, top: int, alone: 
             for s in timeline.segments
         ]
         return [
-            f"{own[0].video}: {timeline.seconds:.1f} s, {counted(len(own), 'window')}",
+            f"{own[0].video}: {timeline.seconds:.1f} s, {plural(len(own), 'window')}",
             *stretches,
         ]
     if not alone:
@@ -50,8 +51,3 @@ def in_words(own: list[Prediction], timeline: Timeline | None, top: int, alone: 
                 f"  {shown(guess.score, own[0].percent):>8}  {bar:20}  {guess.name}".rstrip()
             )
     return found
-
-
-def counted(number: int, what: str = "video") -> str:
-    """1 video, 2 videos."""
-    return f"{number} {what}{'' if number == 1 else 's'}"

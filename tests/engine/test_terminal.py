@@ -386,7 +386,7 @@ def test_host_memory_of_the_batches(settings, monkeypatch, tmp_path):
     one = 32 * 2 * 16 * 3 * 224 * 224
     words, fits = memory_in_words(cfg, 2)
     assert (
-        f"8 processes hold up to 16 batches of {one / 2**20:.1f} MiB ready, {16 * one / 2**30:.1f} GiB"
+        f"8 workers keep up to 16 batches of {one / 2**20:.1f} MiB ready: {16 * one / 2**30:.1f} GiB"
         in words
     )
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 64 << 20}))

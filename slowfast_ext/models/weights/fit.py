@@ -71,7 +71,7 @@ class Report:
     token_head: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        counts = f"{len(self.loaded)} tensors from {self.source}"
+        counts = f"{len(self.loaded)} tensors loaded (format: {self.source})"
         return "\n".join([counts, *(f"  {what}: {names}" for what, names in self.differences())])
 
     def differences(self) -> list[tuple[str, str]]:
