@@ -60,10 +60,12 @@ def _run(cfg: CfgNode, world: World, stop: StopRequest, screen: Screen, publishe
     try:
         if cfg.TRAIN.ENABLE:
             run = build_training(cfg, world, stop, stats, screen)
+            loggers.open()
             train(run)
             run.close()
             best, result = run.best_in_words(), run.best_metric()
         if cfg.TEST.ENABLE:
+            loggers.open()
             metrics = run_test(cfg, world, stop, stats, screen)
         loggers.finish(metrics or result)
     finally:

@@ -45,9 +45,9 @@ def run_everywhere(job: Callable[[], None], options: RunOptions, command: Sequen
     """
     end_if_asked()
     count = processes_on_this_node(options)
+    note = check_processes(options, cores())
     if "WORLD_SIZE" in os.environ:
         return run_here(job)
-    note = check_processes(options, cores())
     if note:
         print(note, file=sys.stderr)
     if count * options.num_shards == 1:

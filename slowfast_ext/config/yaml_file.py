@@ -46,6 +46,9 @@ class Origin:
 
 Values = dict[str, Origin]
 
+_OF_A_PUBLISHED_FILE = "MODEL.ARCH"
+"""Files of PySlowFast's family have this key, ours have not. Each of UniFormer's gives a key twice, with one value."""
+
 
 class _Loader(yaml.SafeLoader):
     """Dates stay text: no setting is one."""
@@ -81,7 +84,11 @@ def _settings_in(text: str, name: str) -> Values:
         return {}
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(f"{name}:{_line(node)}: expected KEY: value lines")
-    return _flatten(node, name)
+    repeated: list[ConfigError] = []
+    values = _flatten(node, name, repeated)
+    if repeated and _OF_A_PUBLISHED_FILE not in values:
+        raise repeated[0]
+    return values
 
 
 def read_value(text: str) -> Any:
@@ -203,35 +210,52 @@ def _plain_tag(tag: str) -> str:
     return re.sub("^tag:yaml.org,2002:", "!!", tag)
 
 
-def _flatten(node: yaml.MappingNode, name: str, prefix: str = "") -> Values:
+def _flatten(
+    node: yaml.MappingNode, name: str, repeated: list[ConfigError], prefix: str = ""
+) -> Values:
     """Dotted leaves of a mapping; its own win over those that `<<` merges into it.
 
-    A key may be given twice with one value, as published files do, and not with two.
+    A key with two values is an error; one that is given twice with the same value is added to `repeated`.
     """
     merged: Values = {}
     own: Values = {}
     lines: dict[str, int] = {}
     for key_node, value_node in node.value:
         if key_node.tag == _MERGE:
-            merged |= _merged(value_node, name, prefix)
+            merged |= _merged(value_node, name, repeated, prefix)
             continue
         if not isinstance(key_node, yaml.ScalarNode):
             raise ConfigError(f"{name}:{_line(key_node)}: a key must be a word, not {key_node.id}")
         dotted, line = f"{prefix}{key_node.value}", _line(key_node)
-        found = _values_at(value_node, name, dotted, line)
+        found = _values_at(value_node, name, repeated, dotted, line)
         other = [key for key in found if key in own and not _equal(found[key], own[key])]
         if dotted in lines and (other or not found.keys() <= own.keys()):
-            raise _twice(f"{name}:{line}", dotted, f"line {lines[dotted]}")
+            raise _twice(f"{name}:{line}", dotted, f"with another value in line {lines[dotted]}")
         if other:
-            raise _twice(found[other[0]].place, other[0], own[other[0]].place)
+            raise _twice(
+                found[other[0]].place, other[0], f"with another value in {own[other[0]].place}"
+            )
+        again = [key for key in found if key in own]
+        if dotted in lines:
+            repeated.append(
+                _twice(f"{name}:{line}", dotted, f"with the same value in line {lines[dotted]}")
+            )
+        elif again:
+            repeated.append(
+                _twice(
+                    found[again[0]].place, again[0], f"with the same value in {own[again[0]].place}"
+                )
+            )
         lines[dotted] = line
         own = found | own
     return merged | own
 
 
-def _values_at(node: yaml.Node, name: str, dotted: str, line: int) -> Values:
+def _values_at(
+    node: yaml.Node, name: str, repeated: list[ConfigError], dotted: str, line: int
+) -> Values:
     if isinstance(node, yaml.MappingNode) and node.value:
-        return _flatten(node, name, f"{dotted}.")
+        return _flatten(node, name, repeated, f"{dotted}.")
     place = f"{name}:{line}"
     return {dotted: Origin(place, _construct(node, f"{place}: {dotted}"))}
 
@@ -241,17 +265,15 @@ def _equal(one: Origin, other: Origin) -> bool:
 
 
 def _twice(place: str, dotted: str, before: str) -> ConfigError:
-    return ConfigError(
-        f"{place}: {dotted} is given twice, otherwise in {before}; remove one of the two"
-    )
+    return ConfigError(f"{place}: {dotted} is given twice, {before}; remove one of the two")
 
 
-def _merged(node: yaml.Node, name: str, prefix: str) -> Values:
+def _merged(node: yaml.Node, name: str, repeated: list[ConfigError], prefix: str) -> Values:
     values: Values = {}
     for part in reversed(node.value if isinstance(node, yaml.SequenceNode) else [node]):
         if not isinstance(part, yaml.MappingNode):
             raise ConfigError(f"{name}:{_line(part)}: << takes a section by its alias, <<: *name")
-        values |= _flatten(part, name, prefix)
+        values |= _flatten(part, name, repeated, prefix)
     return values
 
 

@@ -75,17 +75,23 @@ class CheckpointStore:
     def set_aside(self, *others: Path) -> Path | None:
         """Move the checkpoints of earlier runs away, for a run that does not go on from them; returns where to.
 
-        `others` are files of the same runs: stats.jsonl becomes stats_before_1.jsonl.
+        `others` are files and folders of the same runs: stats.jsonl becomes stats_before_1.jsonl.
         """
         if not any(self.folder.glob("*.pyth")):
             return None
-        numbers = itertools.count(1)
-        aside = next(p for n in numbers if not (p := Path(f"{self.folder}_before_{n}")).exists())
-        for path in others:
+        for number in itertools.count(1):
+            moved = {
+                path: path.with_stem(f"{path.stem}_before_{number}")
+                for path in (self.folder, *others)
+            }
+            if not any(aside.exists() for aside in moved.values()):
+                break
+        for path, aside in reversed(
+            moved.items()
+        ):  # the checkpoints last: they say whether all is done
             if path.exists():
-                end = aside.name.removeprefix(self.folder.name)
-                path.replace(path.with_name(f"{path.stem}{end}{path.suffix}"))
-        return self.folder.rename(aside)
+                path.rename(aside)
+        return moved[self.folder]
 
     def mark_best(self, position: Position) -> None:
         """Keep a copy of the checkpoint of `position` as the best."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.errors import ConfigError
+from slowfast_ext.screen import plural
 
 T = TypeVar("T")
 
@@ -42,14 +43,11 @@ def pick_device(wanted: str = "auto", local_rank: int = 0) -> torch.device:
     """DEVICE (auto, cpu or cuda) for a process of this node. Raises ConfigError where CUDA is asked for and missing."""
     has_cuda = torch.cuda.is_available()
     if wanted == "cuda" and not has_cuda:
-        raise ConfigError("DEVICE = cuda: torch sees no CUDA device; use auto or cpu")
+        raise ConfigError(f"DEVICE = cuda: {_seen(0)}; use auto or cpu")
     if wanted == "cpu" or not has_cuda:
         return torch.device("cpu")
-    if local_rank >= torch.cuda.device_count():
-        raise ConfigError(
-            f"NUM_GPUS: process {local_rank} of this node has no GPU, "
-            f"there are {torch.cuda.device_count()}"
-        )
+    if local_rank >= (gpus := torch.cuda.device_count()):
+        raise ConfigError(f"GPU {local_rank}, counted from 0: {_seen(gpus)}; {_fewer(gpus)}")
     return torch.device("cuda", local_rank)
 
 
@@ -63,13 +61,20 @@ def check_processes(options: RunOptions, cores: int) -> str:
     """What to know of NUM_GPUS without a GPU each, or "". Raises ConfigError where there are GPUs, and too few."""
     processes, gpus = processes_on_this_node(options), _gpus(options)
     if processes > gpus > 0:
-        raise ConfigError(
-            f"NUM_GPUS = {processes}: torch sees {gpus} GPU{'s' if gpus > 1 else ''} on this machine; "
-            "use -1, one process for each, or DEVICE cpu"
-        )
+        raise ConfigError(f"NUM_GPUS = {processes}: {_seen(gpus)}; {_fewer(gpus)}")
     if processes > max(gpus, cores):
         return f"NUM_GPUS = {processes} without a GPU: {processes} processes share {cores} cores; fewer are faster"
     return ""
+
+
+def _seen(gpus: int) -> str:
+    return f"torch sees {plural(gpus, 'GPU') if gpus else 'no GPU'} on this machine"
+
+
+def _fewer(gpus: int) -> str:
+    return (
+        f"use NUM_GPUS -1, one process for each (torchrun: --nproc-per-node {gpus}), or DEVICE cpu"
+    )
 
 
 def _gpus(options: RunOptions) -> int:

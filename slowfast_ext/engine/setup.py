@@ -31,10 +31,12 @@ from slowfast_ext.engine.options import (
 )
 from slowfast_ext.engine.precision import loss_scaler
 from slowfast_ext.engine.read_errors import ReadErrors
+from slowfast_ext.engine.results import FOLDER as RESULTS
 from slowfast_ext.engine.run import Recipe, TrainingRun
 from slowfast_ext.engine.sharding import as_called, shard
 from slowfast_ext.engine.step import SafeStepper, WeightAverage
 from slowfast_ext.errors import CheckpointError, ConfigError
+from slowfast_ext.loggers import files_of_a_run
 from slowfast_ext.models import VideoModel, build_model
 from slowfast_ext.models.weights import LoadOptions, current_names
 from slowfast_ext.processes import StopRequest
@@ -60,10 +62,13 @@ def build_training(
     videos, val_videos = (read_everywhere(cfg, world, split) for split in ("train", "val"))
     task = build_task(cfg, (record.labels for record in videos))
     store = CheckpointStore(recipe.run.output_dir, options.keep_checkpoints)
-    set_aside = partial(store.set_aside, store.folder.with_name(STATS_FILE))
+    others = (STATS_FILE, RESULTS, *files_of_a_run())
+    set_aside = partial(store.set_aside, *(store.folder.with_name(name) for name in others))
     resumed = from_main(world, store.newest_sound) if options.auto_resume else None
     if resumed is None and (aside := from_main(world, set_aside)):
-        logger.warning("checkpoints of an earlier run are in %s now, its numbers beside it", aside)
+        logger.warning(
+            "checkpoints of an earlier run are in %s now, its numbers and results beside it", aside
+        )
     model = prepare_model(cfg, world)
     model.class_names = videos.class_names
     if resumed is None and options.checkpoint_file_path and not options.from_scratch:

@@ -24,6 +24,9 @@ class Logger:
     `enable`. It is constructed with them, with OUTPUT_DIR and with the settings of the run that are not the default's.
     """
 
+    OF_A_RUN: Sequence[str] = ()
+    """Its files and folders in OUTPUT_DIR that belong to one run: set aside where another begins there."""
+
     def scalars(self, kind: str, numbers: Mapping[str, float], step: int) -> None:
         """Numbers of one moment; `kind` is the `_type` of the line in stats.jsonl."""
 
@@ -46,17 +49,18 @@ class Loggers:
     """All loggers of a run. One that fails is named in a warning, once, and left out from then on."""
 
     def __init__(self, makers: Mapping[str, Callable[[], Logger]] | None = None) -> None:
-        """`makers`: name -> how to make it."""
+        """`makers`: name -> how to make it; they are made by `open`, or for the first number."""
+        self._makers = dict(makers or {})
         self._loggers: dict[str, Logger] = {}
-        for name, make in (makers or {}).items():
+
+    def open(self) -> None:
+        """Make them; their files are opened only now, when those of an earlier run are set aside."""
+        makers, self._makers = self._makers, {}
+        for name, make in makers.items():
             self._try(name, partial(self._add, name, make))
 
     def _add(self, name: str, make: Callable[[], Logger]) -> None:
         self._loggers[name] = make()
-
-    def __len__(self) -> int:
-        """How many are at work."""
-        return len(self._loggers)
 
     def scalars(self, kind: str, numbers: Mapping[str, float], step: int) -> None:
         """See Logger."""
@@ -64,6 +68,7 @@ class Loggers:
 
     def tables(self, tables: Iterable[tuple[str, Iterable[Sequence[object]]]]) -> None:
         """File name and rows of the tables of a test: confusion matrices become pictures."""
+        self.open()
         if not self._loggers:
             return
         from slowfast_ext.loggers.picture import confusion_picture  # matplotlib, when it is needed
@@ -80,10 +85,12 @@ class Loggers:
 
     def close(self) -> None:
         """Flush and close all."""
+        self._makers = {}
         self._each(lambda logger: logger.close())
         self._loggers = {}
 
     def _each(self, call: Callable[[Logger], None]) -> None:
+        self.open()
         for name, own in list(self._loggers.items()):
             self._try(name, partial(call, own))
 
@@ -98,6 +105,11 @@ class Loggers:
                 type(error).__name__,
                 error,
             )
+
+
+def files_of_a_run() -> list[str]:
+    """Names in OUTPUT_DIR that all loggers use for one run."""
+    return [name for _, kind in LOGGERS for name in kind.OF_A_RUN]
 
 
 def build_loggers(cfg: CfgNode) -> Loggers:

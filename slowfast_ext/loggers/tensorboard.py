@@ -9,6 +9,8 @@ from typing import Any
 from slowfast_ext.loggers.base import LOGGERS, Logger
 from slowfast_ext.options import Options, option, section
 
+FOLDER = "tensorboard"
+
 
 @section("TENSORBOARD", "TensorBoard event files")
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class TensorboardOptions(Options):
 class TensorBoard(Logger):
     """Event files in OUTPUT_DIR/tensorboard."""
 
+    OF_A_RUN = (FOLDER,)
+
     def __init__(
         self, options: TensorboardOptions, folder: Path, settings: Mapping[str, Any]
     ) -> None:
@@ -31,7 +35,7 @@ class TensorBoard(Logger):
 
         # Its thread keeps an error for the next call here, which tells of it; a traceback of its own adds nothing.
         self._hook, threading.excepthook = threading.excepthook, self._unless_of_a_writer
-        self._board = SummaryWriter(str(folder / "tensorboard"))
+        self._board = SummaryWriter(str(folder / FOLDER))
         self._settings = settings
 
     def scalars(self, kind: str, numbers: Mapping[str, float], step: int) -> None:

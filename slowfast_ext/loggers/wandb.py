@@ -45,6 +45,8 @@ class WandbOptions(Options):
 class Wandb(Logger):
     """A run of Weights & Biases; its files lie in OUTPUT_DIR/wandb."""
 
+    OF_A_RUN = (RUN_FILE,)
+
     def __init__(self, options: WandbOptions, folder: Path, settings: Mapping[str, Any]) -> None:
         import wandb
 

@@ -1,6 +1,7 @@
 """Published files of other programs: all of the four families are read, what is not here is one line."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,22 @@ def test_all_files_of_a_family_are_read_and_written_in_our_keys(tmp_path, family
         cfg = load_config([migrated.file], script_of(path))
         assert load_config([ours]) == cfg, path
         assert not list(check_model(cfg)), path
+
+
+@pytest.mark.parametrize(
+    ("row", "read"),
+    [
+        (r"\[Motionformer\]\S+ ", COUNTS["motionformer"]),
+        (r"\[UniFormer\]\S+, `exp/` ", COUNTS["uniformer/exp"]),
+        ("EMIM ", COUNTS["emim"]),
+        (r"\[XViT\]\S+ ", COUNTS["xvit"]),
+    ],
+)
+def test_the_page_says_how_many_files_are_read(row, read):
+    page = (ROOT_EXP.parent / "docs/migration.md").read_text()
+    assert re.search(rf"^\| {row}\| {read} of {read} \|", page, re.M)
+    light = rf"^\| UniFormer, `exp_light/`[^|]*\| 0 of {FOREIGN['uniformer/exp_light']} \|"
+    assert re.search(light, page, re.M)
 
 
 @pytest.mark.parametrize("family", FOREIGN)

@@ -49,6 +49,9 @@ MISTAKES = {
     "deep_by_indent": ("".join(f"{' ' * n}A:\n" for n in range(400)), "nested too deeply|more than"),
     "deep_and_closed": ("MEAN: " + "[" * 90 + "]" * 90 + "\n", ":1: more than"),
     "key_twice": ("TRAIN:\n  BATCH_SIZE: 8\n  BATCH_SIZE: 4\n", ":3: TRAIN.BATCH_SIZE is given twice.*line 2"),
+    "value_twice": ("TRAIN:\n  BATCH_SIZE: 8\n  BATCH_SIZE: 8\n", ":3: TRAIN.BATCH_SIZE is given twice, with the same value in line 2; remove"),
+    "value_twice_with_a_dot": ("TRAIN:\n  BATCH_SIZE: 8\nTRAIN.BATCH_SIZE: 8\n", ":3: TRAIN.BATCH_SIZE is given twice, with the same value in .*:2"),
+    "section_twice_the_same": ("TRAIN: {BATCH_SIZE: 8}\nTEST: {}\nTRAIN: {BATCH_SIZE: 8}\n", ":3: TRAIN is given twice, with the same value in line 1"),
     "section_twice": ("TRAIN:\n  BATCH_SIZE: 8\nTEST: {}\nTRAIN:\n  DATASET: ssv2\n", ":4: TRAIN is given twice.*line 1"),
     "key_twice_with_a_dot": ("TRAIN:\n  BATCH_SIZE: 8\nTRAIN.BATCH_SIZE: 4\n", ":3: TRAIN.BATCH_SIZE is given twice.*:2"),
     "infinity": ("SOLVER:\n  BASE_LR: .inf\n", ":2: .*BASE_LR.*out of range"),
@@ -101,13 +104,19 @@ def loaded():
     schema()
 
 
-def test_one_value_given_twice_is_one_value(tmp_path):
-    """As in each published file of UniFormer; what was read belongs to one tree alone."""
+def test_a_published_file_may_give_one_value_twice(tmp_path):
+    """As each of UniFormer's does."""
     file = tmp_path / "twice.yaml"
-    file.write_text("TRAIN:\n  BATCH_SIZE: 8\n  BATCH_SIZE: 8\nDATA:\n  MEAN: [0.1, 0.2, 0.3]\n")
-    first = load_config([file])
-    assert first.TRAIN.BATCH_SIZE == 8
-    first.DATA.MEAN.append(5)
+    file.write_text(
+        "SOLVER:\n  BASE_LR: 0.1\n  BASE_LR: 0.1\nMODEL:\n  ARCH: uniformer\n  MODEL_NAME: Uniformer\n"
+    )
+    assert load_config([file]).SOLVER.BASE_LR == 0.1
+
+
+def test_what_was_read_belongs_to_one_tree_alone(tmp_path):
+    file = tmp_path / "once.yaml"
+    file.write_text("DATA:\n  MEAN: [0.1, 0.2, 0.3]\n")
+    load_config([file]).DATA.MEAN.append(5)
     assert load_config([file]).DATA.MEAN == [0.1, 0.2, 0.3]
 
 

@@ -155,10 +155,22 @@ def test_fewer_epochs_than_are_done(settings):
 
 
 def test_a_new_run_in_an_old_folder_is_never_resumed_from_the_old_one(settings):
-    train(settings)
-    before = read_stats(settings["OUTPUT_DIR"])
-    train(settings, SOLVER__MAX_EPOCH=1, TRAIN__AUTO_RESUME=False)
-    aside = settings["OUTPUT_DIR"] / "checkpoints_before_1"
+    out = settings["OUTPUT_DIR"]
+    jobs.train_and_test(config(settings, TENSORBOARD__ENABLE=True))
+    before = read_stats(out)
+    (out / "wandb_run.txt").write_text("old")
+    events = {path.name for path in (out / "tensorboard").iterdir()}
+    jobs.train_and_test(
+        config(
+            settings, SOLVER__MAX_EPOCH=1, TRAIN__AUTO_RESUME=False, TEST__ENABLE=False, TENSORBOARD__ENABLE=True
+        )
+    )  # fmt: skip
+    assert {path.name for path in (out / "tensorboard_before_1").iterdir()} == events
+    assert events.isdisjoint(path.name for path in (out / "tensorboard").iterdir())
+    assert (out / "wandb_run_before_1.txt").read_text() == "old"
+    assert (out / "results_before_1/metrics.json").exists()
+    assert not (out / "results").exists()
+    aside = out / "checkpoints_before_1"
     assert (aside / "checkpoint_epoch_00002.pyth").exists()
     assert checkpoint(settings)["position"] == {"epoch": 1, "step": 0}
     own = read_stats(settings["OUTPUT_DIR"])

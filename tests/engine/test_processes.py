@@ -10,9 +10,10 @@ from tiny_run import run_command, train
 
 from slowfast_ext import launched
 from slowfast_ext.cli import signals
+from slowfast_ext.cli.launch import run_everywhere
 from slowfast_ext.config import load_config
 from slowfast_ext.data.advice import cores
-from slowfast_ext.engine.distributed import World, check_processes
+from slowfast_ext.engine.distributed import World, check_processes, pick_device
 from slowfast_ext.engine.log import setup_logging
 from slowfast_ext.engine.options import RunOptions
 from slowfast_ext.errors import ConfigError
@@ -85,8 +86,14 @@ def test_more_processes_than_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     for fitting in (RunOptions(num_gpus=2), RunOptions(num_gpus=-1)):
         assert check_processes(fitting, cores=1) == ""
-    with pytest.raises(ConfigError, match=r"NUM_GPUS = 3: torch sees 2 GPUs .* use -1"):
+    with pytest.raises(ConfigError, match=r"NUM_GPUS = 3: torch sees 2 GPUs .* use NUM_GPUS -1"):
         check_processes(RunOptions(num_gpus=3), cores=8)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match=r"NUM_GPUS = 3: torch sees 2 GPUs .*--nproc-per-node 2"):
+        run_everywhere(lambda: pytest.fail("begun"), RunOptions(num_gpus=3), [])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ConfigError, match="GPU 2, counted from 0: torch sees 2 GPUs"):
+        pick_device("auto", 2)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(ConfigError, match="torch sees 1 GPU on this machine"):
         check_processes(RunOptions(num_gpus=2), cores=8)

@@ -77,7 +77,7 @@ def test_terminal_shows_progress_rows_and_the_end(settings, on_terminal, monkeyp
     assert f"slowfast-ext report {out}" in terminal.text
     assert f"--weights {out / 'checkpoints/checkpoint_best.pyth'} VIDEO" in terminal.text
     assert "python 3" in terminal.lines[0]
-    assert "decoders" in terminal.lines[0]
+    assert "video readers: " in terminal.lines[0]
     assert "json_stats" not in terminal.text
     assert " step " not in terminal.text
     states = drawn(terminal.raw)
