@@ -108,7 +108,8 @@ def _models(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Iterat
             )
         for entry in PROGRAMS[program]:
             if not args.models or entry.name in args.models:
-                yield entry.name, beside_program, program, entry.name, checkout, *size
+                clips = f", batch {entry.least_batch}" if entry.least_batch > args.batch else ""
+                yield entry.name + clips, beside_program, program, entry.name, checkout, *size
     for name in args.reference:
         yield f"{name}, plain equations", beside_reference, name, *size
     for name in args.softmax:

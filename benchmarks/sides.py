@@ -90,8 +90,9 @@ def beside_program(
 
 
 def beside_published(batch: int, entry: Published, checkout: Path) -> tuple[Side, Side]:
-    """The same of an entry."""
+    """The same of an entry, with as many clips as its program asks for at least."""
     theirs = build_published(entry, checkout)
+    batch = max(batch, entry.least_batch)
 
     def call(clip_BCTHW: Tensor) -> Tensor:
         return published_logits(theirs, entry.takes, clip_BCTHW)

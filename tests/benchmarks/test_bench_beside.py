@@ -118,6 +118,18 @@ def test_turns_change_places():
     assert calls == ["theirs", "ours", "ours", "theirs"]
 
 
+def test_a_program_that_cannot_train_on_one_clip_gets_more(checkout, monkeypatch, capsys):
+    entry, clips = replace(ENTRY, least_batch=3), []
+    monkeypatch.setattr(sides, "_with_their_weights", lambda batch, *_: clips.append(batch))
+    for batch in (1, 4):
+        sides.beside_published(batch, entry, checkout)
+    assert clips == [3, 4]
+    monkeypatch.setattr(beside, "PROGRAMS", {"plain": (entry,)})
+    monkeypatch.setattr(beside, "in_own_process", lambda *_: beside.Failure("not run"))
+    beside.main(["--program", f"plain={checkout}"])
+    assert "plain, batch 3" in capsys.readouterr().out
+
+
 SMALL = ("VIT.EMBED_DIM", "24", "VIT.DEPTH", "1", "VIT.NUM_HEADS", "3", "DATA.TRAIN_CROP_SIZE", "32",
          "DATA.TEST_CROP_SIZE", "32", "DATA.NUM_FRAMES", "4")  # fmt: skip
 ONE = beside.How(rounds=1, threads=1)
