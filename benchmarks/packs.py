@@ -3,17 +3,24 @@
 Frame folders as in Something-Something V1: 36 JPEGs of 176 x 100, of which a clip takes 16. Before each cold pass the
 pages of all files are dropped from memory (posix_fadvise). The system then still knows the names and places of loose
 files, which it does not of a set read for the first time: `--cold` names a shell command instead that makes it forget
-all (`echo 3 > /proc/sys/vm/drop_caches` as root, or umount and mount of --folder). Passes alternate.
+all (`echo 3 > /proc/sys/vm/drop_caches` as root, or umount and mount of --folder). Passes alternate. Beside them the pack
+in memory (--memory) and in a bucket of a server on this machine (--bucket), whose connection takes no time: there a cold
+start is that of the reader, which opens the pack and fetches its index anew.
 """
 
 import argparse
 import io
+import logging
+import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -34,38 +41,91 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--passes", type=int, default=3, help="over all videos, of each storage")
     parser.add_argument("--folder", help="on the disk to measure; default: a temporary folder")
     parser.add_argument("--cold", help="shell command before each cold pass")
+    parser.add_argument("--memory", metavar="FOLDER", help="in memory: /dev/shm")
+    parser.add_argument("--bucket", action="store_true", help="wants moto[server] and s3fs")
     args = parser.parse_args(argv)
-    with (
-        tempfile.TemporaryDirectory(dir=args.folder) as folder,
-        tempfile.TemporaryDirectory() as own,
-    ):
-        loose, packed = Path(folder, "loose"), Path(folder, "packed")
+    with ExitStack() as stack:
+        folder, own = (
+            Path(stack.enter_context(tempfile.TemporaryDirectory(dir=place)))
+            for place in (args.folder, None)
+        )
+        os.environ["XDG_CACHE_HOME"] = str(own)  # where the index of a bucket's pack is kept
+        loose, packed = folder / "loose", folder / "packed"
         names = write_loose(loose, args.videos)
         started = time.perf_counter()
         pack(loose, packed, names)
         os.sync()  # Only what is on the disk can be dropped from memory.
         print(f"packing: {args.videos / (time.perf_counter() - started):.0f} videos/s")
-        ways = {
-            (what, root.name): read(root, names, Path(own))
-            for what, read in (("files alone", Contents), ("clips", Clips))
-            for root in (loose, packed)
-        }
-        print("| what | storage | start | videos/s, median of passes | CPU ms a video |")
-        print("| --- | --- | --- | --- | --- |")
-        for start in ("cold", "in memory"):
-            passes: dict[tuple[str, str], list[tuple[float, float]]] = {key: [] for key in ways}
-            for number in range(args.passes):
-                for key, way in ways.items():
-                    if start == "cold":
-                        forget((loose, packed), args.cold)
-                    passes[key].append(timed(way, number))
-            for (what, storage), times in passes.items():
-                wall, cpu = np.median(times, axis=0) / len(names)
-                print(
-                    f"| {what} | {storage} | {start} | {1 / wall:.3g} | {1000 * cpu:.2f} |",
-                    flush=True,
-                )
+        storages = {"loose": str(loose), "packed": str(packed)}
+        if args.memory:
+            copy = stack.enter_context(tempfile.TemporaryDirectory(dir=args.memory))
+            storages["packed, in memory"] = shutil.copytree(packed, copy, dirs_exist_ok=True)
+        if args.bucket:
+            storages["packed, bucket"] = stack.enter_context(in_bucket(packed))
+        compare(storages, names, own, args.passes, lambda: forget((loose, packed), own, args.cold))
     return 0
+
+
+def compare(
+    storages: Mapping[str, str],
+    names: Sequence[str],
+    own: Path,
+    passes: int,
+    forget_all: Callable[[], None],
+) -> None:
+    """Print a row a storage and way to read it, from a cold start and after it; passes of all in turns."""
+    ways = {
+        (what, storage): read(root, names, own / f"cache_{number}")
+        for what, read in (("files alone", Contents), ("clips", Clips))
+        for number, (storage, root) in enumerate(storages.items())
+    }
+    print("| what | storage | start | videos/s, median of passes | CPU ms a video |")
+    print("| --- | --- | --- | --- | --- |")
+    for start in ("cold", "warm"):
+        times: dict[tuple[str, str], list[tuple[float, float]]] = {key: [] for key in ways}
+        for number in range(passes):
+            for key, way in ways.items():
+                if start == "cold":
+                    forget_all()
+                times[key].append(timed(way, number))
+        for (what, storage), found in times.items():
+            wall, cpu = np.median(found, axis=0) / len(names)
+            print(
+                f"| {what} | {storage} | {start} | {1 / wall:.3g} | {1000 * cpu:.2f} |", flush=True
+            )
+
+
+@contextmanager
+def in_bucket(packed: Path) -> Iterator[str]:
+    """The address of a copy behind the interface of S3, served by a process of its own: its CPU time is not the reader's."""
+    import s3fs
+
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    server = context.Process(target=_serve, args=(there,), daemon=True)
+    server.start()
+    any_key = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "any")
+    os.environ.update(any_key, AWS_ENDPOINT_URL=here.recv(), AWS_DEFAULT_REGION="us-east-1")
+    system = s3fs.S3FileSystem()
+    system.mkdir("bench")
+    for file in packed.iterdir():
+        system.put_file(str(file), f"bench/packed/{file.name}")
+    try:
+        yield "s3://bench/packed"
+    finally:
+        server.kill()
+        server.join()
+
+
+def _serve(sender: Connection) -> None:
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # not a line a request
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    sender.send(f"http://127.0.0.1:{port}")
+    sender.recv()
 
 
 def write_loose(root: Path, videos: int) -> list[str]:
@@ -93,9 +153,13 @@ def pack(root: Path, out: Path, names: Iterable[str]) -> None:
             assert not progress.failed
 
 
-def forget(roots: Iterable[Path], command: str | None) -> None:
-    """The content of files is read from the disk again; by a command, their names and places as well."""
+def forget(roots: Iterable[Path], own: Path, command: str | None) -> None:
+    """The content of files is read from the disk again; by a command, their names and places as well.
+
+    Packs are opened again, and the index of one in a bucket is fetched again to `own`.
+    """
     store.close()
+    shutil.rmtree(own / "slowfast_ext", ignore_errors=True)
     if command:
         subprocess.run(command, shell=True, check=True)
         return
@@ -107,8 +171,8 @@ def forget(roots: Iterable[Path], command: str | None) -> None:
 class Contents:
     """The bytes of the frames of a clip."""
 
-    def __init__(self, root: Path, names: Sequence[str], own: Path) -> None:
-        self.folders = [str(root / name) for name in names]
+    def __init__(self, root: str, names: Sequence[str], cache: Path) -> None:
+        self.folders = [f"{root}/{name}" for name in names]
 
     def __len__(self) -> int:
         return len(self.folders)
@@ -123,9 +187,9 @@ class Contents:
 class Clips:
     """The frames of a clip, as loaders get them. Lengths are known, as they are from the second epoch on."""
 
-    def __init__(self, root: Path, names: Sequence[str], own: Path) -> None:
-        self.source = VideoSource(cache_folders=(str(own / root.name),), root=str(root))
-        self.records = [VideoRecord(str(root / name), (0,), "bench:1") for name in names]
+    def __init__(self, root: str, names: Sequence[str], cache: Path) -> None:
+        self.source = VideoSource(cache_folders=(str(cache),), root=root)
+        self.records = [VideoRecord(f"{root}/{name}", (0,), "bench:1") for name in names]
         for record in self.records:
             self.source.info(record)
 

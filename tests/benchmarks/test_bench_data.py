@@ -51,7 +51,40 @@ def test_views_show_the_same(path):
     assert difference.mean() < 2
 
 
+@pytest.fixture
+def own_environment(monkeypatch):
+    """What the bench sets ends with the test."""
+    names = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "ENDPOINT_URL", "DEFAULT_REGION")
+    for name in ("XDG_CACHE_HOME", *(f"AWS_{name}" for name in names)):
+        monkeypatch.setenv(name, "")
+
+
+@pytest.mark.usefixtures("own_environment")
 def test_packs_are_compared_with_loose_files(tmp_path, capsys):
     assert packs.main(["--videos", "3", "--passes", "1", "--folder", str(tmp_path)]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| clips")]
     assert len(rows) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_environment")
+def test_packs_in_memory_and_in_a_bucket_stand_beside_them(tmp_path, capsys, monkeypatch):
+    """Each cold pass over the bucket fetches its index again."""
+    for name in ("moto.server", "s3fs"):
+        pytest.importorskip(name, reason="moto[server] or s3fs is not installed")
+    monkeypatch.setattr(packs, "FRAMES", 33)
+    fetched, forget = [], packs.forget
+
+    def forgetting(roots, own, command):
+        fetched.append(len(list(own.rglob("packs/*"))))
+        forget(roots, own, command)
+        assert not list(own.rglob("packs/*"))
+
+    monkeypatch.setattr(packs, "forget", forgetting)
+    argv = ["--videos", "2", "--passes", "1", "--folder", str(tmp_path), "--memory", str(tmp_path)]
+    assert packs.main([*argv, "--bucket"]) == 0
+    printed = capsys.readouterr().out
+    for storage in ("loose", "packed", "packed, in memory", "packed, bucket"):
+        for start in ("cold", "warm"):
+            assert f"| clips | {storage} | {start} |" in printed
+    assert any(fetched)

@@ -119,6 +119,18 @@ def test_frames_over_http(loose, web):
         assert torch.equal(frames(address, name)[1], frames(loose, name)[1])
 
 
+def test_a_server_is_not_asked_for_a_pack_in_a_folder_of_an_open_one(web, monkeypatch):
+    """Two requests a video to a bucket. Of a folder that the pack does not have it is asked: another pack may lie there."""
+    address, asked = web[1], []
+    frames(address, "b_frames.mp4")
+    monkeypatch.setattr(store, "_holds_index", asked.append)
+    frames(address, FOLDER)
+    assert not asked
+    with pytest.raises(DataError):
+        frames(address, "absent/a.mp4")
+    assert asked == [f"{address}/absent"]
+
+
 def test_a_server_that_gives_no_parts_is_named(web):
     server, address = web
     frames(address, FOLDER)

@@ -40,12 +40,22 @@ class _Packs:
     def _found(self, folder: str) -> Pack | None:
         if folder in self.open:
             return self.open[folder]
+        if is_address(folder) and (pack := self._listing(folder)):
+            return pack
         if _holds_index(folder):
             self.open[folder] = Pack(folder)
             return self.open[folder]
         parent = posixpath.dirname(folder) if is_address(folder) else os.path.dirname(folder)
         ends = parent == folder or parent.endswith((":", ":/"))
         return None if ends else self.above(parent)
+
+    def _listing(self, folder: str) -> Pack | None:
+        """The open pack whose index has this folder: a look for another index in it is two requests to a server."""
+        for top, pack in self.open.items():
+            inside = folder.removeprefix(f"{top}/")
+            if inside != folder and pack.is_folder(inside):
+                return pack
+        return None
 
 
 _packs = _Packs()
