@@ -1,45 +1,45 @@
-"""Do the tests bite? Small changes of one file, one at a time, and whether its tests notice.
+"""Do the tests bite? Small changes of a file, one at a time, and whether the tests notice.
 
-    python -m benchmarks mutants slowfast_ext/tasks/metrics.py tests/tasks/test_metrics.py [MORE_TESTS] [--sample 40]
+    python -m benchmarks mutants slowfast_ext/tasks/metrics.py [MORE_FILES] [--sample 40]
+    python -m benchmarks mutants --all --sample 12
 
-The changes are cosmic-ray's (operators, comparisons, constants, conditions). Each is tested in a fork of a process
-that has the large libraries loaded: cosmic-ray's own runner starts Python and torch anew for each, which takes ten times
-as long, and mutmut leaves out decorated functions. Slow tests are left out. Exit code 1 where a change survives.
+The tests that belong to a file stand in mutants.txt; `--tests` takes others. A row: the files, the tests, and those for
+what is outside of functions (defaults, bounds), between tabs. Slow tests, and those of more than 6 s of CPU time, are left
+out. A change inside a function takes a fraction of a second, one outside an import of everything: `--inside` has only the former.
+Exit code 1 where a change survives. It needs Python 3.11.
 
 Changes that nobody can see from outside stand in equivalent_mutants.txt, with the reason, and are not tried.
 """
 
 import argparse
-import ast
-import contextlib
-import difflib
-import importlib.machinery
-import importlib.util
+import importlib
+import itertools
+import multiprocessing
 import os
-import random
-import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from cosmic_ray.mutating import mutate_code
-from cosmic_ray.plugins import get_operator
+import pytest
 
-BINARY = "Add_Sub Sub_Add Mul_Div Div_Mul Mod_Mul FloorDiv_Mul Pow_Mul BitAnd_BitOr BitOr_BitAnd"
-COMPARISON = "Eq_NotEq NotEq_Eq Lt_LtE LtE_Lt Gt_GtE GtE_Gt Lt_Gt Gt_Lt Is_IsNot IsNot_Is"
-OTHERS = (
-    "ReplaceUnaryOperator_Delete_Not ReplaceUnaryOperator_Delete_USub ReplaceUnaryOperator_Delete_Invert "
-    "NumberReplacer ReplaceTrueWithFalse ReplaceFalseWithTrue ReplaceAndWithOr ReplaceOrWithAnd AddNot"
+from benchmarks.mutant_trials import (
+    CAUGHT,
+    NOT_SLOW,
+    OPTIONS,
+    RELOAD,
+    SURVIVED,
+    Trials,
+    reloaded,
+    silent,
 )
-OPERATORS = [
-    *(f"core/ReplaceBinaryOperator_{pair}" for pair in BINARY.split()),
-    *(f"core/ReplaceComparisonOperator_{pair}" for pair in COMPARISON.split()),
-    *(f"core/{name}" for name in OTHERS.split()),
-]
+from benchmarks.mutation import Mutant, equivalent, mutants
+
 LOADED = (
-    "torch",
+    "torch._dynamo",
     "numpy",
     "pytest",
     "hypothesis",
@@ -49,140 +49,142 @@ LOADED = (
     "rich",
     "av",
 )
-LIMIT_S = 300
-EQUIVALENT = Path(__file__).with_name("equivalent_mutants.txt")
-SURVIVED, CAUGHT, ENDLESS = "survived", "caught", "endless"
+TABLE = Path(__file__).with_name("mutants.txt")
 
 
-class Mutant(NamedTuple):
-    """A changed source and the lines that differ."""
-
-    source: str
-    change: str
+class UntestedError(Exception):
+    """The tests say nothing about changes: they fail without any."""
 
 
-def mutants(source: str) -> Iterator[Mutant]:
-    """All changes of a file that change what it does: those of annotations and documentation do not."""
-    seen = {_meaning(source)}
-    for name in OPERATORS:
-        operator, occurrence = get_operator(name)(), 0
-        while (changed := mutate_code(source, operator, occurrence)) is not None:
-            occurrence += 1
-            with contextlib.suppress(SyntaxError):
-                if (meaning := _meaning(changed)) not in seen:
-                    seen.add(meaning)
-                    yield Mutant(changed, _change(source, changed))
+class Row(NamedTuple):
+    """Files, the tests that belong to them, and those for what is outside of functions."""
+
+    files: list[Path]
+    tests: list[str]
+    outside: list[str]
 
 
-def tried(mutant: Mutant, path: Path, tests: Sequence[str]) -> str:
-    """What the tests make of it, in a fork of this process."""
+def rows() -> Iterator[Row]:
+    """Those of the table. A file is of the first row that names it."""
+    taken: set[Path] = set()
+    for row in TABLE.read_text(encoding="utf-8").splitlines():
+        pattern, tests, outside = row.split("\t")
+        files = [path for path in sorted(Path().glob(pattern)) if path not in taken]
+        taken.update(files)
+        yield Row(files, tests.split(), outside.split())
+
+
+def drawn(path: Path, sample: int, seed: int) -> Iterator[Mutant]:
+    """All changes of a file that can be seen, or so many."""
+    known = equivalent(path)
+    every = mutants(path.read_text(encoding="utf-8"), seed if sample else None)
+    visible = (mutant for mutant in every if mutant.change.partition(" ")[2] not in known)
+    return itertools.islice(visible, sample or None)
+
+
+def verdicts(row: Row, args: argparse.Namespace) -> Iterator[tuple[Path, Mutant, str]]:
+    """What the tests make of each change of the files of a row."""
+    files = row.files
+    ours, theirs = multiprocessing.Pipe(duplex=False)
     pid = os.fork()
     if pid == 0:
-        os.setsid()
-        signal.alarm(LIMIT_S)
-        os._exit(_run(mutant.source, path, tests))
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM:
-        return ENDLESS
-    return SURVIVED if status == 0 else CAUGHT
-
-
-def _run(source: str, path: Path, tests: Sequence[str]) -> int:
-    import pytest
-
-    sys.meta_path.insert(0, _Finder(source, path))
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    # Without addopts: the processes that -n starts would import the file from the disk.
-    options = ["-x", "-q", "-o", "addopts=", "-p", "no:cacheprovider", "-m", "not slow"]
+        try:
+            ours.close()
+            _collected(theirs, row, args.sample, args.seed)
+        finally:
+            os._exit(0)
+    theirs.close()
+    known: dict[Path, list[str]] = {}
+    later: list[tuple[Path, Mutant]] = []
     try:
-        return int(pytest.main([*options, *tests]))
-    except BaseException:
-        return 99
+        if failed := ours.recv():
+            raise UntestedError(f"the tests fail without any change: {' '.join(failed[:3])}")
+        known = ours.recv()
+        if strange := [str(path) for path in files if not known[path] and _does_something(path)]:
+            print(f"no test calls a function of {' '.join(strange)}", flush=True)
+        while (found := ours.recv()) is not None:
+            path, mutant, verdict = found
+            if verdict == RELOAD:
+                later.append((path, mutant))
+            else:
+                yield path, mutant, verdict
+    except EOFError:
+        raise UntestedError(f"the tests cannot be collected: {' '.join(row.tests)}") from None
+    finally:
+        ours.close()
+        os.waitpid(pid, 0)
+    for path, mutant in [] if args.inside else later:
+        yield path, mutant, reloaded(mutant, path, [*row.outside, *known[path]] or row.tests)
 
 
-class _Finder:
-    """Imports one file from a text instead of the disk."""
-
-    def __init__(self, source: str, path: Path) -> None:
-        self.name = ".".join(path.with_suffix("").parts)
-        self.path, self.source = str(path.resolve()), source
-
-    def find_spec(self, name: str, *_: object) -> importlib.machinery.ModuleSpec | None:
-        if name != self.name:
-            return None
-        loader = _Loader(name, self.path)
-        loader.source = self.source
-        return importlib.util.spec_from_file_location(name, self.path, loader=loader)
+def _does_something(path: Path) -> bool:
+    return "def " in path.read_text(encoding="utf-8")
 
 
-class _Loader(importlib.machinery.SourceFileLoader):
-    source = ""
+def _collected(answers: Connection, row: Row, sample: int, seed: int) -> None:
+    def work(trials: Trials) -> None:
+        answers.send(trials.failed)
+        answers.send({path: trials.tests_of(path) for path in row.files})
+        for path in row.files:
+            for mutant in drawn(path, sample, seed):
+                answers.send((path, mutant, trials.tried(mutant, path)))
+        answers.send(None)
 
-    def get_code(self, fullname: str) -> object:
-        return compile(self.source, self.path, "exec")
-
-
-def equivalent(path: Path) -> set[str]:
-    """The changes of a file that change nothing which can be seen, as they are printed, without the line's number.
-
-    A row: the file, the change and the reason, between tabs.
-    """
-    rows = [row.split("\t") for row in EQUIVALENT.read_text(encoding="utf-8").splitlines()]
-    return {change for file, change, _ in rows if file == str(path)}
-
-
-def _meaning(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg | ast.AnnAssign):
-            node.annotation = ast.Constant(None) if isinstance(node, ast.AnnAssign) else None
-        elif isinstance(node, ast.FunctionDef):
-            node.returns = None
-        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "zip":
-            node.keywords = []  # strict=True is an assertion: it does nothing where it holds
-    return ast.dump(tree)
-
-
-def _change(before: str, after: str) -> str:
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
-    place, *rest = list(lines)[2:]
-    return f"{place.split()[1]} " + "  ".join(
-        " ".join(line.split()) for line in rest if line[:1] in "+-"
-    )
+    silent()
+    pytest.main([*OPTIONS.split(), *NOT_SLOW, *row.tests], plugins=[Trials(row.files, work)])
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print what survives, and the share that is caught."""
+    """Print what survives, and the share that is caught of each file."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("path", type=Path, help="file below the working folder")
-    parser.add_argument("tests", nargs="+", help="test files, or pytest's own selections")
-    parser.add_argument("--sample", type=int, default=0, help="so many changes of all, drawn")
+    parser.add_argument("paths", type=Path, nargs="*", help="files below the working folder")
+    parser.add_argument("--all", action="store_true", help="every file that mutants.txt names")
+    parser.add_argument("--tests", nargs="+", help="test files, or pytest's own selections")
+    parser.add_argument("--inside", action="store_true", help="only changes inside functions")
+    parser.add_argument("--sample", type=int, default=0, help="so many changes of a file, drawn")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
+    work = _work(args.paths, args.tests, args.all)
+    if left := set(args.paths) - {path for row in work for path in row.files}:
+        parser.error(f"mutants.txt names no tests for {' '.join(map(str, left))}; --tests does")
     for name in LOADED:
         importlib.import_module(name)
-    source = args.path.read_text(encoding="utf-8")
-    if tried(Mutant(source, ""), args.path, args.tests) != SURVIVED:
-        parser.error("the tests fail without any change")
-    if tried(Mutant("raise RuntimeError", ""), args.path, args.tests) == SURVIVED:
-        parser.error(f"the tests do not import {args.path} in their own process")
-    known = equivalent(args.path)
-    found = list(mutants(source))
-    every = [mutant for mutant in found if mutant.change.partition(" ")[2] not in known]
-    drawn = random.Random(args.seed).sample(every, min(args.sample or len(every), len(every)))
-    survived, started = 0, time.monotonic()
-    for mutant in drawn:
-        verdict = tried(mutant, args.path, args.tests)
-        survived += verdict == SURVIVED
-        if verdict != CAUGHT:
-            print(f"{verdict}: {args.path}:{mutant.change}", flush=True)
-    caught = len(drawn) - survived
-    print(
-        f"{args.path}: {caught} of {len(drawn)} changes caught ({100 * caught / max(len(drawn), 1):.0f} %), "
-        f"{len(every)} possible, {len(found) - len(every)} equivalent, {time.monotonic() - started:.0f} s"
-    )
-    return int(survived > 0)
+    started = time.monotonic()
+    tried: Counter[Path] = Counter()
+    survived: Counter[Path] = Counter()
+    for row in work:
+        try:
+            for path, mutant, verdict in verdicts(row, args):
+                tried[path] += 1
+                survived[path] += verdict == SURVIVED
+                if verdict != CAUGHT:
+                    print(f"{verdict}: {path}:{mutant.change}", flush=True)
+        except UntestedError as error:
+            sys.exit(str(error))
+    _table(tried, survived)
+    print(f"{time.monotonic() - started:.0f} s")
+    return int(survived.total() > 0)
+
+
+def _work(paths: list[Path], tests: list[str] | None, every: bool) -> list[Row]:
+    if tests:
+        return [Row(paths, tests, [])]
+    chosen = [
+        row._replace(files=[path for path in row.files if every or path in paths]) for row in rows()
+    ]
+    return [row for row in chosen if row.files]
+
+
+def _table(tried: Counter[Path], survived: Counter[Path]) -> None:
+    print(f"{'file':60} tried caught survived share equivalent")
+    for path in tried:
+        _row(str(path), tried[path], survived[path], len(equivalent(path)))
+    equivalents = sum(len(equivalent(path)) for path in tried)
+    _row("all", tried.total(), survived.total(), equivalents)
+
+
+def _row(name: str, tried: int, survived: int, equivalents: int) -> None:
+    share = 100 * (tried - survived) / max(tried, 1)
+    print(f"{name:60} {tried:5} {tried - survived:6} {survived:8} {share:4.0f}% {equivalents:10}")

@@ -183,7 +183,7 @@ def _dense(length: int, start: float, step: float, options: SamplingOptions) -> 
         positions: NDArray[Any] = np.linspace(start, start + n * step - 1, n)
     else:
         positions = int(start) + np.arange(n) * step
-    return np.clip(positions, 0, length - 1).astype(np.int64)
+    return np.minimum(positions, length - 1).astype(np.int64)
 
 
 def _segment_bounds(length: int, n: int) -> tuple[Indices, Indices]:

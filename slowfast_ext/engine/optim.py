@@ -87,9 +87,12 @@ class SolverOptions(Options):
 
 
 def learning_rate(
-    solver: SolverOptions, epoch: float, effective_batch: int = 0, nodes: int = 1
+    solver: SolverOptions, epoch: float, effective_batch: int | None = None, nodes: int = 1
 ) -> float:
-    """Rate at a point of training: linear warm-up, then LR_POLICY, scaled to the batch and the nodes as asked for."""
+    """Rate at a point of training: linear warm-up, then LR_POLICY, scaled to the batch and the nodes as asked for.
+
+    Only with BASE_LR_BATCH it needs the batch.
+    """
     solver = _scaled(solver, effective_batch, nodes)
     if epoch >= solver.warmup_epochs:
         return _policy(solver, epoch)
@@ -98,13 +101,17 @@ def learning_rate(
     return solver.warmup_start_lr + rise * (end - solver.warmup_start_lr)
 
 
-def _scaled(solver: SolverOptions, effective_batch: int, nodes: int) -> SolverOptions:
+def _scaled(solver: SolverOptions, effective_batch: int | None, nodes: int) -> SolverOptions:
     """The rates of a batch on so many nodes.
 
     PySlowFast and UniFormer scale all three by the nodes, DeiT the base rate alone by the batch.
     """
     by_nodes = nodes if solver.base_lr_scale_num_shards else 1
-    by_batch = effective_batch / solver.base_lr_batch if solver.base_lr_batch else 1.0
+    by_batch = 1.0
+    if solver.base_lr_batch:
+        if effective_batch is None:
+            raise ValueError("BASE_LR_BATCH scales the rate to a batch, and none is given")
+        by_batch = effective_batch / solver.base_lr_batch
     base = solver.base_lr * by_nodes * by_batch
     ends = by_nodes * (by_batch if solver.base_lr_batch_ends else 1.0)
     return replace(

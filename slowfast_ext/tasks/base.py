@@ -171,7 +171,8 @@ class Task:
 
     def head(self, dim: int) -> nn.Module:
         """The classifier: features [B, C] with C = `dim` -> output."""
-        return nn.Linear(dim, self.output_sizes[0])
+        (outputs,) = self.output_sizes
+        return nn.Linear(dim, outputs)
 
     def labels(self, rows: Sequence[Labels]) -> Tensor:
         """What a batch carries of its videos' labels: here int64 [B, heads]."""

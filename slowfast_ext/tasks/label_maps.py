@@ -33,7 +33,7 @@ def crop_labels(
     """
     scores_BKHW = _all_scores(maps, num_classes)
     return (
-        _part_probabilities(scores_BKHW, maps, (1, 1))[:, 0, 0],
+        _part_probabilities(scores_BKHW, maps, (1, 1)).flatten(0, 2),
         _part_probabilities(scores_BKHW, maps, grid),
     )
 
@@ -59,17 +59,17 @@ def roi_weights(first_B: Tensor, last_B: Tensor, parts: int, length: int) -> Ten
 
     RoI-align along one axis: a part has ceil(its cells) samples, the centres of as many equal pieces; a sample between
     two cell centres is their linear mixture, one beyond the outermost centres the outermost cell, and one more than a
-    cell beyond them nothing. `first` and `last` are parts of the whole in [0, 1].
+    cell beyond the last centre nothing (before the first none is). `first` and `last` are parts of the whole in [0, 1].
     """
     start_B, end_B = first_B * length - 0.5, last_B * length - 0.5  # cell i has its centre at i
     size_B = (end_B - start_B).clamp(min=1.0)
     count_B = (size_B / parts).ceil()
-    sample_N = torch.arange(math.ceil(max(length, 1) / parts), device=first_B.device)
+    sample_N = torch.arange(math.ceil(length / parts), device=first_B.device)
     within_BN = (sample_N + 0.5) / count_B[:, None]
     part_S = torch.arange(parts, device=first_B.device)
     at_BSN = (part_S[:, None] + within_BN[:, None]) * (size_B / parts)[:, None, None]
     at_BSN = start_B[:, None, None] + at_BSN
-    counts = (sample_N < count_B[:, None])[:, None] & (at_BSN >= -1) & (at_BSN <= length)
+    counts = (sample_N < count_B[:, None])[:, None] & (at_BSN <= length)
     cell_L = torch.arange(length, device=first_B.device)
     near_BSNL = (1 - (at_BSN.clamp(0, length - 1)[..., None] - cell_L).abs()).clamp(min=0)
     return (near_BSNL * counts[..., None]).sum(2) / count_B[:, None, None]

@@ -81,7 +81,8 @@ def split_tokens(masks: Sequence[NDArray[np.bool_]], frames: int) -> Split:
 @metric("reconstruction_loss", lower_is_better=True)
 def reconstruction_loss(evaluation: Evaluation) -> float:
     """Mean over the decoded videos of their loss, under masks that are the same in every evaluation."""
-    return evaluation.scores[0][evaluation.decoded].double().mean().item()
+    (loss_M1,) = evaluation.scores
+    return loss_M1[evaluation.decoded].double().mean().item()
 
 
 @TASKS.register("masked_pretraining", MaskedOptions)
@@ -149,5 +150,6 @@ class MaskedPretraining(Task):
 
     def predictions(self, evaluation: Evaluation) -> Iterator[tuple[str, str]]:
         """No class, and the loss."""
-        for (loss,) in evaluation.scores[0].tolist():
+        (loss_M1,) = evaluation.scores
+        for (loss,) in loss_M1.tolist():
             yield "", f"{loss:.6f}"

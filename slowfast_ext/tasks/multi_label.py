@@ -26,7 +26,7 @@ class MultiLabel(Task):
 
     def labels(self, rows: Sequence[Labels]) -> Tensor:
         """Multi-hot [B, K]."""
-        hot_BK = torch.zeros(len(rows), self.num_classes[0])
+        hot_BK = torch.zeros(len(rows), *self.num_classes)
         for row, present in enumerate(rows):
             hot_BK[row, list(present)] = 1.0
         return hot_BK
@@ -37,7 +37,8 @@ class MultiLabel(Task):
 
     def loss(self, output: Output, targets: Sequence[Tensor]) -> Tensor:
         """Binary cross-entropy, mean over clips and classes."""
-        return binary_cross_entropy_with_logits(heads_of(output)[0].float(), targets[0])
+        (logits_BK,), (target_BK,) = heads_of(output), targets
+        return binary_cross_entropy_with_logits(logits_BK.float(), target_BK)
 
     def scores(self, output: Output) -> tuple[Tensor, ...]:
         """Sigmoid probabilities, or logits where these are averaged over views."""
@@ -52,8 +53,8 @@ class MultiLabel(Task):
 
     def running_sums(self, output: Output, targets: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Percent of clips whose best class is one of theirs (of the heaviest, where clips are mixed)."""
-        (logits_BK,), target_BK = heads_of(output), targets[0]
-        best_B1 = logits_BK.detach().argmax(-1, keepdim=True)
-        right_B = target_BK.gather(1, best_B1)[:, 0] >= target_BK.amax(-1)
-        right_B &= ~logits_BK.isnan().any(-1)
+        (logits_BK,), (target_BK,) = heads_of(output), targets
+        best_B1 = logits_BK.detach().argmax(1, keepdim=True)
+        right_B = target_BK.gather(1, best_B1).squeeze(1) >= target_BK.amax(1)
+        right_B &= ~logits_BK.isnan().any(1)
         return (100 * right_B.sum().double(),)

@@ -41,7 +41,7 @@ class SingleLabel(Task):
         losses = []
         for logits_BK, target_BK, weight_K in zip(logits, targets, self.class_weights, strict=True):
             weighted_BK = target_BK if weight_K is None else target_BK * weight_K
-            losses.append(-(weighted_BK * log_softmax(logits_BK.float(), dim=-1)).sum(-1).mean())
+            losses.append(-(weighted_BK * log_softmax(logits_BK.float(), dim=1)).sum(1).mean())
         return torch.stack(losses).mean()
 
     def scores(self, output: Output) -> tuple[Tensor, ...]:
@@ -49,7 +49,7 @@ class SingleLabel(Task):
         logits = super().scores(output)
         if self.ensemble == "logits":
             return logits
-        return tuple(torch.softmax(logits_BK, dim=-1) for logits_BK in logits)
+        return tuple(torch.softmax(logits_BK, dim=1) for logits_BK in logits)
 
     def probabilities(self, scores: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The scores, through a softmax where they are logits."""
@@ -61,7 +61,7 @@ class SingleLabel(Task):
         """Percent of clips whose heaviest target class is the best, and among the five best, in every head."""
         right1 = right5 = torch.ones((), dtype=torch.bool, device=targets[0].device)
         for logits_BK, target_BK in zip(heads_of(output), targets, strict=True):
-            label_B, are_numbers_B = target_BK.argmax(-1), ~logits_BK.isnan().any(-1)
+            label_B, are_numbers_B = target_BK.argmax(1), ~logits_BK.isnan().any(1)
             right1 = right1 & hits(logits_BK, label_B, are_numbers_B, 1)
             right5 = right5 & hits(logits_BK, label_B, are_numbers_B, 5)
         return 100 * right1.sum().double(), 100 * right5.sum().double()

@@ -92,7 +92,8 @@ class TokenLabelling(SingleLabel):
 
     def head(self, dim: int) -> nn.Module:
         """Features [B, C] with C = `dim` -> logits, and the classifier of tokens."""
-        return TokenHead(dim, self.output_sizes[0])
+        (outputs,) = self.output_sizes
+        return TokenHead(dim, outputs)
 
     def batch_targets(self, labels: Tensor, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Probabilities of the images [B, K] and of their tokens [B, h, w, K], smoothed towards 1/K."""

@@ -4,24 +4,40 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.mutants import CAUGHT, SURVIVED, Mutant, main, mutants, tried
+from benchmarks.mutant_trials import CAUGHT, SURVIVED, changed_functions, reloaded
+from benchmarks.mutants import main, rows
+from benchmarks.mutation import Mutant, mutants
 
 SOURCE = '''
+LIMIT = 3
+
+
 def half(x: int | None = 0) -> "int | None":
     """Of x + 1."""
-    return (x + 1) / 2 if x > 3 else -x
+    return (x + 1) / 2 if x > LIMIT else -x
+
+
+def unused(x):
+    return x * 2
 '''
+TESTS = """
+from halves import half
+
+
+def test_it():
+    assert half(5) == 3
+    assert half(3) == -3
+"""
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("benchmarks.mutants.LOADED", ())
     Path("pytest.ini").write_text("[pytest]\naddopts = -n 1\n")  # whose process reads the disk
     Path("halves.py").write_text(SOURCE)
-    Path("test_halves.py").write_text(
-        "from halves import half\n\n\ndef test_it():\n    assert half(5) == 3\n    assert half(3) == -3\n"
-    )
+    Path("test_halves.py").write_text(TESTS)
     return Path("halves.py")
 
 
@@ -29,35 +45,65 @@ def test_changes_are_of_what_the_code_does():
     changes = [mutant.change for mutant in mutants(SOURCE)]
     assert any("(x - 1) / 2" in change for change in changes)
     assert any("(x + 1) * 2" in change for change in changes)
-    assert any("x >= 3" in change for change in changes)
+    assert any("x >= LIMIT" in change for change in changes)
     assert not any("&" in change for change in changes)
     assert len(changes) == len(set(changes))
+    assert sorted(mutant.change for mutant in mutants(SOURCE, 7)) == sorted(changes)
 
 
-def test_caught_and_survived(package):
-    tests = ["-p", "no:cov", "test_halves.py"]
-    assert tried(Mutant(SOURCE, ""), package, tests) == SURVIVED
-    assert tried(Mutant(SOURCE.replace("x + 1", "x - 1"), ""), package, tests) == CAUGHT
-    assert tried(Mutant(SOURCE.replace("= 0", "= 1"), ""), package, tests) == SURVIVED
+def test_which_functions_a_change_is_of():
+    def changed(*pair):
+        pairs = changed_functions(
+            compile(SOURCE, "", "exec"), compile(SOURCE.replace(*pair), "", "exec")
+        )
+        return pairs and [old.co_name for old, _ in pairs]
+
+    assert changed("x + 1)", "x - 1)") == ["half"]
+    assert changed("x", "x") == []
+    assert changed("= 3", "= 4") is None
+    assert changed("= 0", "= 1") is None
 
 
-def test_survivors_are_printed_and_counted(package, capsys, monkeypatch):
-    monkeypatch.setattr("benchmarks.mutants.OPERATORS", ["core/NumberReplacer"])
-    monkeypatch.setattr("benchmarks.mutants.LOADED", ())
-    Path("test_halves.py").write_text(
-        "from halves import half\n\n\ndef test_it():\n    assert half(5) == 3\n"
-    )
-    assert main(["halves.py", "test_halves.py", "--sample", "5"]) == 1
-    *survivors, last = capsys.readouterr().out.splitlines()
+def test_caught_and_survived_in_a_process_that_imports_anew(package):
+    for words, changed, verdict in (
+        ("x + 1)", "x - 1)", CAUGHT),
+        ("LIMIT = 3", "LIMIT = 5", CAUGHT),
+        ("= 0", "= 1", SURVIVED),
+    ):
+        mutant = Mutant(SOURCE.replace(words, changed), "")
+        assert reloaded(mutant, package, ["test_halves.py"]) == verdict
+
+
+def test_survivors_are_printed_and_counted(package, capsys):
+    """A default, a function that no test calls, and a constant between two values that are tested."""
+    assert main(["halves.py", "--tests", "test_halves.py"]) == 1
+    called, *lines, file, _, seconds = capsys.readouterr().out.splitlines()
+    survivors, head = lines[:-1], lines[-1]
+    assert called.startswith("survived")
     assert all(line.startswith("survived: halves.py:-") for line in survivors)
-    assert f"{5 - len(survivors)} of 5 changes caught" in last
-    assert not any("(x + 2)" in line for line in survivors)
+    assert sum("x * 2" in line for line in survivors) >= 2
+    assert sum("LIMIT = 3" in line for line in [called, *survivors]) == 1
+    assert not any("(x + 1) / 2" in line for line in survivors)
+    assert head.split() == ["file", "tried", "caught", "survived", "share", "equivalent"]
+    name, tried, caught, survived, *_ = file.split()
+    assert (name, int(survived)) == ("halves.py", len(lines))
+    assert int(tried) == int(caught) + len(lines) == len(list(mutants(SOURCE)))
+    assert seconds.endswith(" s")
 
 
-def test_tests_that_do_not_import_the_file(package, capsys, monkeypatch):
-    """Each change would survive."""
-    monkeypatch.setattr("benchmarks.mutants.LOADED", ())
-    Path("test_nothing.py").write_text("def test_it():\n    pass\n")
+def test_tests_that_fail_anyway(package):
+    Path("test_halves.py").write_text("def test_it():\n    assert False\n")
+    with pytest.raises(SystemExit, match=r"fail without any change: test_halves\.py::test_it"):
+        main(["halves.py", "--tests", "test_halves.py"])
+
+
+def test_a_file_without_tests_is_named(package, capsys):
     with pytest.raises(SystemExit):
-        main(["halves.py", "test_nothing.py"])
-    assert "the tests do not import halves.py" in capsys.readouterr().err
+        main(["halves.py"])
+    assert "names no tests for halves.py" in capsys.readouterr().err
+
+
+def test_the_table_names_files_and_tests_that_are_there():
+    for row in rows():
+        assert row.files
+        assert all(Path(test.partition("::")[0]).exists() for test in row.tests + row.outside)

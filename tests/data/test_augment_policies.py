@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 from timm.data.auto_augment import (
     LEVEL_TO_ARG,
     AugmentOp,
@@ -100,6 +100,29 @@ def test_the_sparse_product_equals_frame_by_frame_pil(clip, degrees, interpolati
     ours = affine(clip, matrix, interpolation)
     assert (ours.int() - theirs.int()).abs().float().mean() < 0.1
     assert_close(ours, theirs, FIXED_POINT)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("shift", [-0.5, 0.5, 51.5, -51.5])
+def test_sources_on_the_edge_of_the_frame(clip, shift, interpolation):
+    """The first is inside, the last is outside, along both sides."""
+    resample = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC}[interpolation]
+    for matrix in ((1, 0, shift, 0, 1, 0), (1, 0, 0, 0, 1, shift)):
+        theirs = as_clip([affine_plain(image, matrix, resample) for image in images(clip)])
+        assert_close(affine(clip, matrix, interpolation), theirs, FIXED_POINT)
+
+
+@pytest.mark.parametrize("size", [(2, 5), (5, 2), (3, 3), (3, 9)])
+def test_sharpness_of_few_pixels_equals_pil(clip, size):
+    small = clip[..., : size[0], : size[1]]
+    theirs = as_clip([ImageEnhance.Sharpness(image).enhance(1.7) for image in images(small)])
+    assert torch.equal(photometric.sharpness(small, 1.7), theirs)
+
+
+@pytest.mark.parametrize("threshold", [0, 128, 255, 256])
+def test_solarize_at_any_threshold_equals_pil(clip, threshold):
+    theirs = as_clip([ImageOps.solarize(image, threshold) for image in images(clip)])
+    assert torch.equal(photometric.solarize(clip, threshold), theirs)
 
 
 @pytest.mark.parametrize("factor", [0.0, 0.4, 1.0, 2.3])

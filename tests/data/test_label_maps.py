@@ -15,7 +15,7 @@ from slowfast_ext.data.transforms.operations import OPERATIONS, Step, apply_step
 from slowfast_ext.data.transforms.pipeline import AugOptions, train_transform
 from slowfast_ext.data.transforms.resize_crop import CropOptions
 from slowfast_ext.errors import DataError
-from slowfast_ext.tasks.label_maps import CroppedMaps, crop_labels
+from slowfast_ext.tasks.label_maps import CroppedMaps, crop_labels, roi_weights
 
 CLASSES = 7
 
@@ -84,6 +84,14 @@ def test_crop_and_flip_of_maps_against_point_by_point(size, grid):
         torch.testing.assert_close(of_tokens_BhwK[image], slow, atol=2e-6, rtol=1e-5)
         whole = slow_labels(maps, image, (1, 1))[0, 0]
         torch.testing.assert_close(of_image_BK[image], whole, atol=2e-6, rtol=1e-5)
+
+
+def test_a_part_at_the_end_of_a_map():
+    """A sample half a cell beyond the last centre reads the last cell; one further than a cell reads nothing."""
+    end = torch.ones(1)
+    assert roi_weights(end, end, 1, 4).tolist() == [[[0, 0, 0, 1]]]
+    assert roi_weights(end, end, 2, 4).tolist() == [[[0, 0, 0, 1], [0, 0, 0, 0]]]
+    assert roi_weights(0 * end, end, 1, 1).tolist() == [[[1]]]
 
 
 def test_crop_of_maps_against_torchvisions_roi_align():

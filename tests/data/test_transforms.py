@@ -18,7 +18,7 @@ from slowfast_ext.data.transforms import test_crops as crops_of
 from slowfast_ext.data.transforms import to_model_input, train_transform_from
 from slowfast_ext.data.transforms.box import crop
 from slowfast_ext.data.transforms.color_jitter import ColorJitter, Grayscale
-from slowfast_ext.data.transforms.device import PixelOptions
+from slowfast_ext.data.transforms.device import PixelOptions, to_pixels
 from slowfast_ext.data.transforms.erasing import RandomErasing
 from slowfast_ext.data.transforms.flip import HorizontalFlip
 from slowfast_ext.data.transforms.resize_crop import (
@@ -282,6 +282,11 @@ def test_model_input_is_ordered_then_normalised(order):
     plain = (plain - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
     expected = torch.from_numpy(plain).transpose(1, 2).float()
     torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+    back = to_pixels(out, pixels)
+    assert back.dtype == torch.uint8
+    assert torch.equal(back, clip.permute(0, 1, 3, 4, 2))
+    beyond = to_pixels(torch.tensor([-9.0, 9.0]).view(1, 1, 1, 1, 2).expand(1, 3, 1, 1, 2), pixels)
+    assert beyond[0, 0, 0].tolist() == [[0] * 3, [255] * 3]
 
 
 def test_erasing_fills_with_the_mean_of_the_models_channel_order():

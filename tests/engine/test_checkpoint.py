@@ -15,7 +15,13 @@ from slowfast_ext.engine.checkpoint import (
     read_checkpoint,
 )
 from slowfast_ext.errors import CheckpointError
-from slowfast_ext.files import read_torch_file, read_weights, remove_temporary, write_atomically
+from slowfast_ext.files import (
+    append_text,
+    read_torch_file,
+    read_weights,
+    remove_temporary,
+    write_atomically,
+)
 
 
 def state(epoch=0, step=0):
@@ -111,6 +117,40 @@ def test_a_step_comes_after_the_epochs_before_it(tmp_path):
     assert [p.name for p in reversed(store.newest_first())] == [p.file_name for p in order]
 
 
+def test_what_a_test_finds(tmp_path):
+    """The newest that is sound, the newest of all where none is, or a line that says that there is none."""
+    store = CheckpointStore(tmp_path / "no" / "folder", keep=0)
+    for choice in ("", "best"):
+        with pytest.raises(CheckpointError, match="no checkpoint to test"):
+            store.find(choice)
+    one, two = (store.save(state(epoch), Position(epoch)) for epoch in (1, 2))
+    assert store.find("") == two
+    with pytest.raises(CheckpointError, match="no checkpoint to test"):
+        store.find("best")
+    two.write_bytes(b"damaged")
+    assert store.find("") == one
+    one.write_bytes(b"damaged")
+    assert store.find("") == two
+
+
+def test_minutes_since_a_checkpoint_was_written(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    store = CheckpointStore(tmp_path, keep=0)
+    now[0] += 90
+    assert store.minutes_since_save == 1.5
+    store.save(state(1), Position(1))
+    now[0] += 30
+    assert store.minutes_since_save == 0.5
+
+
+def test_a_line_that_was_cut_short_is_ended_first(tmp_path):
+    path = tmp_path / "lines"
+    for text in ("one\n", "two\n", "thr", "four\n"):
+        append_text(path, text)
+    assert path.read_text() == "one\ntwo\nthr\nfour\n"
+
+
 def damage_truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -202,17 +242,20 @@ def test_a_part_of_a_wrong_kind_is_passed_over(tmp_path, key, caplog):
 
 
 class Gadget:
+    def __init__(self, folder):
+        self.folder = folder
+
     def __reduce__(self):
-        return os.mkdir, ("/tmp/slowfast_ext_gadget_ran",)
+        return os.mkdir, (str(self.folder),)
 
 
 def test_code_in_a_pickle_is_refused_and_not_run(tmp_path):
     for name, write in (("new", torch.save), ("old", lambda o, p: p.write_bytes(pickle.dumps(o)))):
         path = tmp_path / f"{name}.pyth"
-        write({"model_state": Gadget()}, path)
+        write({"model_state": Gadget(tmp_path / "ran")}, path)
         with pytest.raises(CheckpointError, match=str(path)):
             read_weights(path)
-    assert not os.path.exists("/tmp/slowfast_ext_gadget_ran")
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,21 @@ def test_no_scaling_unless_asked_for():
     assert [learning_rate(solver, e, 512, 8) for e in (0, 2, 10)] == pytest.approx([0.1, 1.0, 0.2])
 
 
+def test_scaling_by_default_is_to_one_node_and_needs_a_batch():
+    solver = SolverOptions(base_lr=0.3, base_lr_scale_num_shards=True)
+    assert learning_rate(solver, 0) == 0.3
+    with pytest.raises(ValueError, match="none is given"):
+        learning_rate(SolverOptions(base_lr_batch=32), 0)
+
+
+def test_a_backbone_without_layers_is_asked_for_them_by_layer_decay_alone():
+    model = Model()
+    model.backbone = nn.Linear(3, 3)
+    assert {g["lr_scale"] for g in parameter_groups(SolverOptions(), model)} == {1.0}
+    with pytest.raises(AttributeError, match="num_layers"):
+        parameter_groups(SolverOptions(layer_decay=0.5), model)
+
+
 def solver_node(**changes):
     solver = {"WARMUP_EPOCHS": 0.0, "MAX_EPOCH": 10, "COOLDOWN_EPOCHS": 0.0, "LR_POLICY": "cosine",
               "STEPS": [5], "LRS": [], **changes}  # fmt: skip

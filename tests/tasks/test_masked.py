@@ -22,8 +22,9 @@ from slowfast_ext.models import build_model
 from slowfast_ext.models.masked import tubelets
 from slowfast_ext.models.weights import WEIGHTS, LoadOptions, load_weights
 from slowfast_ext.processes import StopRequest
-from slowfast_ext.tasks import build_task
+from slowfast_ext.tasks import METRICS, build_task
 from slowfast_ext.tasks.masked import MaskedOptions, MaskedPretraining, split_tokens, tube_mask
+from slowfast_ext.tasks.metrics import Evaluation
 
 MASKED = {
     "TASK": "masked_pretraining", "MASKED.RATIO": 0.75, "MASKED.DECODER_DIM": 16,
@@ -126,6 +127,18 @@ def test_loss_against_a_hand_computation(normalize):
     assert output.wanted.requires_grad is False
     assert task.loss(output, ()).item() == pytest.approx(torch.stack(per_clip).mean().item())
     assert torch.allclose(task.scores(output)[0][:, 0], torch.stack(per_clip))
+
+
+def test_what_an_evaluation_says_of_each_video():
+    """Its loss, which has no class; what could not be decoded has none."""
+    task, loss_M1 = MaskedPretraining(), torch.tensor([[1.0], [3.5], [9.0]])
+    assert (task.patch_size, task.output_sizes) == ((2, 16, 16), (1,))
+    labels = task.labels([(), (), ()])
+    assert labels.shape == (3, 0)
+    evaluation = Evaluation((loss_M1,), labels, torch.tensor([True, True, False]), {})
+    assert task.evaluate(evaluation) == {"reconstruction_loss": 2.25}
+    assert METRICS.get("reconstruction_loss").lower_is_better
+    assert list(task.predictions(evaluation))[1] == ("", "3.500000")
 
 
 def test_hidden_pixels_reach_the_output_by_what_is_wanted_alone():

@@ -16,8 +16,11 @@ from slowfast_ext.tasks.base import ScoreOptions
             ["DATA.MULTI_LABEL", "True", "TEST.METRIC", "mean_class_acc"],
             "multi_label has no metric",
         ),
-        (["MODEL.NUM_CLASSES", "[3, 4, 5]"], "has 3 heads"),
-        (["MODEL.NUM_CLASSES", "[3, 4]", "DATA.MULTI_LABEL", "True"], "has 2 heads"),
+        (["MODEL.NUM_CLASSES", "[3, 4, 5]"], "has 3 heads.*; give one for each of .*noun"),
+        (
+            ["MODEL.NUM_CLASSES", "[3, 4]", "DATA.MULTI_LABEL", "True"],
+            "has 2 heads.*; give one value",
+        ),
         (["TASK", "multi_lable"], "did you mean multi_label"),
         (["DATA.MULTI_LABEL", "True", "TRAIN.BALANCED_SAMPLING", "True"], "several labels a video"),
     ],

@@ -98,6 +98,19 @@ def test_draws_are_of_a_beta_and_uniform():
     assert (1 - narrow[:, 0] ** 2).var() < 0.03
 
 
+def test_one_draw_a_batch_and_none_without_mix_token():
+    clip = torch.rand(4, 3, 1, 8, 8)
+    found, draw_3 = TokenLabelling((3,)).inputs(clip, clip_rngs(0, 0, 0))
+    assert found is clip
+    assert torch.equal(draw_3, mix_draw(1.0, next(iter(clip_rngs(0, 0, 0)))))
+    plain = TokenLabelling((3,), TokenLabelOptions(mix_alpha=0.0))
+    assert plain.inputs(clip, clip_rngs(0, 0, 0)) == (clip,)
+
+
+def test_tokens_of_the_usual_crop():
+    assert TokenLabelling((3,), TokenLabelOptions(token_size=1)).grid == (224, 224)
+
+
 def test_tokens_are_mixed_and_go_back():
     first = torch.arange(4.0).view(4, 1, 1, 1, 1).expand(4, 1, 16, 16, 2)
     last = torch.arange(4.0).view(4, 1, 1, 1, 1).expand(4, 1, 4, 4, 3)
