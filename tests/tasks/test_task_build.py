@@ -1,10 +1,14 @@
+import math
+
 import pytest
+import torch
 
 from slowfast_ext.config import load_config
 from slowfast_ext.engine.checks import CHECKS
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.tasks import METRICS, TASKS, Task
 from slowfast_ext.tasks.base import ScoreOptions
+from slowfast_ext.tasks.metrics import Evaluation
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,23 @@ def test_every_task_has_a_metric_that_can_be_best():
         assert first in METRICS
         with pytest.raises(ConfigError, match=f"{name} has no metric 'f2'"):
             task.best_by("f2")
+
+
+def test_the_first_metric_stands_for_a_default_that_the_task_lacks():
+    class Two(Task):
+        metrics = ("map", "mean_class_acc")
+
+    assert Two((3,)).best_by(ScoreOptions().metric) == "map"
+
+
+def test_metrics_are_not_asked_where_no_video_is_left(monkeypatch):
+    def careless(evaluation):
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(METRICS._things, "top1_acc", careless)
+    task = TASKS.get("single_label")((3,))
+    nothing = Evaluation((torch.zeros(0, 3),), torch.zeros(0, 1), torch.zeros(0).bool(), {})
+    assert all(math.isnan(value) for value in task.evaluate(nothing).values())
 
 
 def test_a_task_without_a_metric_is_told_at_the_start(monkeypatch):
