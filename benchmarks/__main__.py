@@ -9,6 +9,7 @@ import sys
 NAMES = (
     "attention",
     "beside",
+    "compile",
     "data",
     "engine",
     "exports",

@@ -63,7 +63,7 @@ def measure(cfg: CfgNode, setting: Setting) -> Outcome:
         model = model.to(memory_format=torch.channels_last_3d)
         clip_BCTHW = clip_BCTHW.contiguous(memory_format=torch.channels_last_3d)
     called = torch.compile(model) if setting.compiled else model
-    make_work = _training_work if setting.work == TRAIN else _forward_work
+    make_work = training_work if setting.work == TRAIN else _forward_work
     work = make_work(called, model, clip_BCTHW, setting.precision)
     seconds = median_seconds(work, device, setting.repeats)
     return Outcome(setting.batch / seconds, peak_bytes(device) - idle)
@@ -81,9 +81,10 @@ def _forward_work(
     return work
 
 
-def _training_work(
+def training_work(
     called: Callable[[Tensor], Output], model: nn.Module, clip_BCTHW: Tensor, precision: str
 ) -> Callable[[], object]:
+    """A training step of `model`, by way of `called`: forward, backward, gradients dropped."""
     model.train()
 
     def work() -> None:
