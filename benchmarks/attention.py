@@ -2,7 +2,7 @@
 
 Group trajectory: trajectory attention in its fast form and its reference form, with exact and approximate kernels;
 joint and divided attention for comparison. Group local: EMIM and StructSA beside their reference forms. All in one
-process, in turn, the least of several times: the ratios hold though the machine has other work.
+process, in turn, the least of several times (on a CPU: of CPU seconds): the ratios hold though the machine has other work.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from benchmarks.layers import (
     build_layer,
     draw_over_tokens,
     example_tokens,
+    seconds,
     this_device,
 )
-from slowfast_ext.analysis.timing import seconds
 from slowfast_ext.models.attention import AttentionSpec, Grid
 
 COLUMNS = ("tokens", "layer", "GMAC", "forward s", "forward+backward s", "faster", "saved MiB")

@@ -9,7 +9,6 @@ Shapes: B batch, C colours, T frames, H W pixels.
 """
 
 import argparse
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -23,7 +22,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from benchmarks.layers import this_device
+from benchmarks.layers import seconds, this_device
 from benchmarks.own_process import Failure, in_own_process
 from benchmarks.published import PROGRAMS
 from benchmarks.sides import (
@@ -38,7 +37,6 @@ from benchmarks.sides import (
     of_size,
 )
 from slowfast_ext.analysis.cost import count_macs, saved_by
-from slowfast_ext.engine.precision import wait
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.1}
 """Largest difference of outputs, as a share of the largest output."""
@@ -189,18 +187,9 @@ def in_turn(
     times: list[list[float]] = [[], []]
     for number in range(rounds):
         for index in (1, 0) if number % 2 else (0, 1):
-            times[index].append(_seconds(works[index], device))
+            times[index].append(seconds(works[index], device))
     theirs, ours = map(median, times)
     return theirs, ours
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    wait(device)
-    started = clock()
-    work()
-    wait(device)
-    return clock() - started
 
 
 def _memory(side: Side, how: How, device: torch.device) -> int:

@@ -3,7 +3,8 @@
 Shapes: B batch, N tokens, C channels.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from slowfast_ext.analysis.cost import count_macs, saved_for_backward
+from slowfast_ext.engine.precision import wait
 from slowfast_ext.models.attention import AttentionOptions, AttentionSpec, Grid, build_attention
 from slowfast_ext.models.attention.grouped import Grouped
 
@@ -93,6 +95,16 @@ def example_tokens(spec: AttentionSpec, batch: int, device: torch.device) -> Ten
 def this_device() -> torch.device:
     """The GPU there is, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Of one call: CPU seconds on a CPU, so that other work on the machine counts less; on a GPU those on the clock."""
+    clock = time.perf_counter if device.type == "cuda" else time.process_time
+    wait(device)
+    started = clock()
+    work()
+    wait(device)
+    return clock() - started
 
 
 def draw_over_tokens(

@@ -1,6 +1,9 @@
 """The attention bench: a table, a picture, and the targets it judges."""
 
+import time
+
 import pytest
+import torch
 
 from benchmarks import attention as bench_attention
 from benchmarks.layer_groups import GROUPS, Target
@@ -35,3 +38,8 @@ def test_targets():
     assert target.is_met({"fast": quick, "slow": slow})
     assert not target.is_met({"fast": greedy, "slow": slow})
     assert not target.is_met({"fast": quick, "slow": quick})
+
+
+def test_waiting_for_others_takes_no_time_on_a_cpu():
+    (least,) = bench_attention.least_in_turn([lambda: time.sleep(0.1)], 1)
+    assert least < (0.05 if not torch.cuda.is_available() else 1.0)
