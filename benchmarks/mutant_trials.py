@@ -112,7 +112,8 @@ class Trials:
     def __init__(self, files: Sequence[Path], work: Callable[["Trials"], None]) -> None:
         self.files = {str(path.resolve()) for path in files}
         self.work = work
-        self.items: list[pytest.Item] = []
+        self.items: set[pytest.Item] = set()
+        self.unsound: set[str] = set()
         self.seconds: dict[pytest.Item, float] = {}
         self.callers: dict[Where, list[pytest.Item]] = defaultdict(list)
         self.failed: list[str] = []
@@ -123,7 +124,10 @@ class Trials:
         """In place of pytest's own."""
         for item in session.items:
             self._look(item)
-        self.items = [item for item in session.items if self.seconds[item] <= LONGEST_S]
+        quick = [item for item in session.items if self.seconds[item] <= LONGEST_S]
+        self.unsound = {*self.failed, *self._fails_in_a_fork(quick)}
+        self.failed.clear()
+        self.items = {item for item in quick if item.nodeid not in self.unsound}
         for thing in gc.get_objects():
             if isinstance(thing, FunctionType) and thing.__code__.co_filename in self.files:
                 self._functions[_where(thing.__code__)].append(thing)
@@ -161,41 +165,49 @@ class Trials:
             for text in (path.read_text(encoding="utf-8"), mutant.source)
         ]
         pairs = changed_functions(*codes)
-        if not pairs or not all(self._functions[_where(old)] for old, _ in pairs):
-            return RELOAD
-        tests = self._callers([_where(old) for old, _ in pairs])
+        tests = self._callers([_where(old) for old, _ in pairs or ()])
         if not tests:
             return RELOAD
 
         def work() -> int:
             for old, new in pairs:
                 for function in self._functions[_where(old)]:
-                    function.__code__ = new
+                    if function.__code__ == old:
+                        function.__code__ = new
             for cache in self._caches:
                 cache.cache_clear()
-            return self._first_failure(tests)
+            self._run(tests, only_to_a_failure=True)
+            return len(self.failed)
 
         return in_fork(work, 10 + 5 * sum(self.seconds[item] for item in tests))
 
     def _callers(self, functions: list[Where]) -> list[pytest.Item]:
-        inside = {
-            item
-            for where, items in self.callers.items()
-            for old in functions
-            if where == old
-            or (where.file == old.file and where.name.startswith(f"{old.name}.<locals>"))
-            for item in items
-        }
-        return sorted(inside.intersection(self.items), key=self.seconds.__getitem__)
+        """Tests that call any of the functions, the shortest first."""
+        found = {item for where in functions for item in self.callers.get(where, ())}
+        return sorted(found.intersection(self.items), key=self.seconds.__getitem__)
 
-    def _first_failure(self, tests: list[pytest.Item]) -> int:
+    def _fails_in_a_fork(self, items: list[pytest.Item]) -> list[str]:
+        """Names of the tests that fail as a change is tried, where there is none: the order is another one."""
+        with tempfile.NamedTemporaryFile("w+") as file:
+
+            def work() -> int:
+                self.failed.clear()
+                self._run(sorted(items, key=self.seconds.__getitem__))
+                file.write("\n".join(self.failed))
+                file.flush()
+                return 0
+
+            in_fork(work, 10 + 5 * sum(self.seconds[item] for item in items))
+            file.seek(0)
+            return file.read().splitlines()
+
+    def _run(self, tests: list[pytest.Item], only_to_a_failure: bool = False) -> None:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["TMPDIR"] = tempfile.tempdir = folder
             for item, following in zip(tests, [*tests[1:], None], strict=True):
                 item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
-                if self.failed:
-                    return 1
-        return 0
+                if self.failed and only_to_a_failure:
+                    break
 
     def _look(self, item: pytest.Item) -> None:
         """One test as it is: its time, and the functions that it calls."""
@@ -217,15 +229,22 @@ class Trials:
 
 
 def changed_functions(before: CodeType, after: CodeType) -> list[tuple[CodeType, CodeType]] | None:
-    """The outermost functions that differ, before and after; None where something outside of functions does."""
+    """The functions that differ, before and after, and those in which they are; None where something outside does.
+
+    The inner ones may have been made while the file was imported.
+    """
     if before == after:
         return []
-    if before.co_flags & inspect.CO_OPTIMIZED:
-        return [(before, after)]
-    if _own(before) != _own(after):
+    is_function = before.co_flags & inspect.CO_OPTIMIZED
+    if not is_function and _own(before) != _own(after):
         return None
-    found = [changed_functions(*pair) for pair in zip(_inner(before), _inner(after), strict=True)]
-    return None if None in found else [pair for pairs in found for pair in pairs or ()]
+    pairs = [(before, after)] if is_function else []
+    for pair in zip(_inner(before), _inner(after), strict=False):
+        inner = changed_functions(*pair)
+        if inner is None:
+            return None
+        pairs += inner
+    return pairs
 
 
 def _own(code: CodeType) -> tuple:

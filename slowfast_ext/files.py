@@ -45,7 +45,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     finally:
         # Also after it went well: renaming one link of a file over another of the same file leaves both.
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            temporary.unlink()
 
 
 def append_text(path: Path, text: str) -> None:
@@ -124,7 +124,7 @@ def _refuse_wrong_kind(path: Path) -> None:
         head = file.read(512)
     if not head:
         raise CheckpointError(f"{path}: is empty; fetch or write it again")
-    if head.lstrip()[:1] == b"<" or b"<html" in head.lower():
+    if head.lstrip().startswith(b"<") or b"<html" in head.lower():
         raise CheckpointError(
             f"{path}: is a web page, not weights; the download failed, fetch it again"
         )

@@ -19,12 +19,20 @@ def half(x: int | None = 0) -> "int | None":
 
 def unused(x):
     return x * 2
+
+
+def power(n):
+    return lambda x: x**n + 1
+
+
+square = power(2)
 '''
 TESTS = """
-from halves import half
+from halves import half, square
 
 
 def test_it():
+    assert square(3) == 10
     assert half(5) == 3
     assert half(3) == -3
 """
@@ -59,6 +67,7 @@ def test_which_functions_a_change_is_of():
         return pairs and [old.co_name for old, _ in pairs]
 
     assert changed("x + 1)", "x - 1)") == ["half"]
+    assert changed("n + 1", "n - 1") == ["power", "<lambda>"]
     assert changed("x", "x") == []
     assert changed("= 3", "= 4") is None
     assert changed("= 0", "= 1") is None
@@ -74,26 +83,30 @@ def test_caught_and_survived_in_a_process_that_imports_anew(package):
         assert reloaded(mutant, package, ["test_halves.py"]) == verdict
 
 
-def test_survivors_are_printed_and_counted(package, capsys):
-    """A default, a function that no test calls, and a constant between two values that are tested."""
+def test_survivors_are_printed_and_counted(package, capsys, monkeypatch):
+    """A function that no test calls; what is outside of functions goes to a process of its own."""
+    outside = []
+    monkeypatch.setattr(
+        "benchmarks.mutants.reloaded",
+        lambda mutant, path, tests: outside.append((mutant.change, tests)) or SURVIVED,
+    )
     assert main(["halves.py", "--tests", "test_halves.py"]) == 1
-    called, *lines, file, _, seconds = capsys.readouterr().out.splitlines()
-    survivors, head = lines[:-1], lines[-1]
-    assert called.startswith("survived")
+    *survivors, head, file, _, seconds = capsys.readouterr().out.splitlines()
     assert all(line.startswith("survived: halves.py:-") for line in survivors)
-    assert sum("x * 2" in line for line in survivors) >= 2
-    assert sum("LIMIT = 3" in line for line in [called, *survivors]) == 1
-    assert not any("(x + 1) / 2" in line for line in survivors)
+    assert sum("x * 2" in line for line in survivors) == len(outside) - 6
+    assert sum("LIMIT = 3" in change for change, _ in outside) == 2
+    assert all(tests == ["test_halves.py::test_it"] for _, tests in outside)
+    assert not any("(x + 1) / 2" in line or "x**n" in line for line in survivors)
     assert head.split() == ["file", "tried", "caught", "survived", "share", "equivalent"]
     name, tried, caught, survived, *_ = file.split()
-    assert (name, int(survived)) == ("halves.py", len(lines))
-    assert int(tried) == int(caught) + len(lines) == len(list(mutants(SOURCE)))
+    assert (name, int(survived)) == ("halves.py", len(survivors))
+    assert int(tried) == int(caught) + len(survivors) == len(list(mutants(SOURCE)))
     assert seconds.endswith(" s")
 
 
 def test_tests_that_fail_anyway(package):
     Path("test_halves.py").write_text("def test_it():\n    assert False\n")
-    with pytest.raises(SystemExit, match=r"fail without any change: test_halves\.py::test_it"):
+    with pytest.raises(SystemExit, match=r"no test passes without any change: test_halves\.py"):
         main(["halves.py", "--tests", "test_halves.py"])
 
 

@@ -6,12 +6,14 @@ import torch
 from fakes import make_cfg
 
 from slowfast_ext.data.transforms import train_transform_from
-from slowfast_ext.data.transforms.autoaugment import AutoAugment
+from slowfast_ext.data.transforms.autoaugment import POLICIES, AutoAugment
 from slowfast_ext.data.transforms.box import Box
 from slowfast_ext.data.transforms.color_jitter import ColorJitter, Grayscale
 from slowfast_ext.data.transforms.erasing import RandomErasing
 from slowfast_ext.data.transforms.flip import HorizontalFlip
+from slowfast_ext.data.transforms.geometry import Geometry, drawn_geometry
 from slowfast_ext.data.transforms.mixing import MixupOptions, cutmix_box, draw_lambda
+from slowfast_ext.data.transforms.operations import Step, apply_steps
 from slowfast_ext.data.transforms.randaugment import RandAugment, draw_level, parse_randaugment
 from slowfast_ext.data.transforms.resize_crop import (
     JitterCrop,
@@ -159,6 +161,7 @@ def test_draws_at_their_thresholds():
     assert ColorJitter(0.4, 0.8)(clip, Share(0.8)) is clip
     assert Grayscale(0.2)(clip, Share(0.2)) is clip
     assert not HorizontalFlip(0.5).draw(Share(0.5))
+    assert HorizontalFlip(0.5).draw(Share(0.4))
     mixup = MixupOptions(True, 0.8, 0.6, 0.7, 0.5)
     assert draw_lambda(mixup, Share(0.7)) == (1.0, False)
     assert draw_lambda(mixup, Share(0.5)) == (0.08, False)
@@ -169,6 +172,38 @@ def test_draws_at_their_thresholds():
     assert RandAugment(n=1).draw(Share(0.4))[0].sign == 1.0
     assert [step.sign for step in AutoAugment("3a").draw(Share(0.0))] == [1.0]
     assert [step.sign for step in AutoAugment("3a").draw(Share(0.5))] == [-1.0]
+
+
+def test_steps_of_a_policy_of_autoaugment(monkeypatch):
+    """The radius of the random blur lies in [0.1, 2 level]: in the middle 0.55 for half of the magnitude."""
+    monkeypatch.setitem(POLICIES, "weak", "Invert 0.5 4, GaussianBlurRand 0.6 5")
+    ((name, level, sign),) = AutoAugment("weak").draw(Share(0.5))
+    assert (name, sign) == ("GaussianBlur", -1.0)
+    assert level == pytest.approx((0.55 - 0.1) / 1.9)
+
+
+def test_noise_of_an_erased_box_ends_at_black_and_white():
+    for mean, end in ((0.0, 0), (1.0, 255)):
+        erase = RandomErasing(1.0, "pixel", (mean,) * 3, STD)
+        filling = erase.fill((1, 20, 20, 3), np.random.default_rng(0))
+        assert 100 < (filling == end).sum() < 1100
+
+
+def test_frames_of_the_right_size_stay_as_they_are():
+    clip = torch.zeros(1, 3, 4, 5, dtype=torch.uint8)
+    assert Resize()(clip, (4, 5)) is clip
+    assert Resize()(clip, (5, 5)).shape == (1, 3, 5, 5)
+
+
+def test_without_a_flip_nothing_is_mirrored():
+    box = JitterCrop(16, 20, 40).box(100, 200, Share(0.0))
+    expected = Geometry((100, 200), (), box, False)
+    assert drawn_geometry(JitterCrop(16, 20, 40), (100, 200), Share(0.0)) == expected
+
+
+def test_magnitudes_beyond_ten_add_no_more_than_128():
+    dark = torch.full((1, 3, 2, 2), 100, dtype=torch.uint8)
+    assert apply_steps(dark, [Step("SolarizeAdd", 2.0, 1.0)], "bilinear").unique() == 228
 
 
 def test_factors_of_colour_jitter_are_not_negative():

@@ -263,6 +263,8 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path):
     [
         (b"<!DOCTYPE html><html>sign in</html>", "web page"),
         (b"\n <HTML>", "web page"),
+        (b"<?xml version='1.0'?><error/>", "web page"),
+        (b"\xef\xbb\xbf<html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1", "LFS"),
         (b"", "empty"),
         (b"PK\x03\x04 cut", "damaged"),
