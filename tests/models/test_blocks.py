@@ -84,3 +84,30 @@ def test_plain_blocks_hold_any_layer():
 def test_unknown_names_get_the_nearest():
     with pytest.raises(ConfigError, match="no attention 'devided': did you mean divided"):
         build("devided")
+
+
+def written_out(block, name, x, time, space, prefix):
+    """All but the MLP, as the docstrings say."""
+    if name == "divided":
+        return (t := x + time(x)) + space(t)
+    if name == "split":
+        return x + space(x + time(x))
+    if name == "factorized":
+        return (s := x + space(x)) + time(s)
+    moved = block.temporal_fc(block.over_time(x[:, prefix:], replace(GRID, prefix=0)))
+    t = x + torch.nn.functional.pad(moved, (0, 0, prefix, 0))
+    return t + space(t)
+
+
+@pytest.mark.parametrize("name", ["divided", "split", "factorized", "timesformer"])
+def test_branches_are_added_in_their_order(name):
+    block = build(name).double().eval()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    x = torch.randn(2, GRID.tokens, 12, dtype=torch.double)
+    time, space = (lambda x, step=s: step(x, GRID) for s in (block.over_time, block.over_space))
+    expected = written_out(block, name, x, time, space, GRID.prefix)
+    torch.testing.assert_close(block.attend(x, GRID), expected)
+    torch.testing.assert_close(block(x, GRID), expected + block.mlp(block.norm2(expected)))
+    if name in ("divided", "split"):
+        assert (block.temporal_attn.over_time, block.attn.over_time) == (True, False)

@@ -17,7 +17,7 @@ from model_cases import FEW_TOKENS, attention, with_head
 from slowfast_ext.analysis.cost import cost_of
 from slowfast_ext.models.attention import KERNELS, Attention, Grid
 from slowfast_ext.models.attention.base import KernelAttention
-from slowfast_ext.models.attention.fixation import FixationOptions, build_fixation
+from slowfast_ext.models.attention.fixation import FixationOptions, _combined, build_fixation
 from slowfast_ext.models.attention.neighbour import NeighbourOptions
 from slowfast_ext.models.attention.space import Time
 from slowfast_ext.models.backbones import BackboneSpec
@@ -73,6 +73,13 @@ def test_cooperative_options(combine, targets, shared):
     assert torch.allclose(*ratios) == shared
     changed = [fixed / x for fixed, x in zip(step(q, k, v + 1, GRID)[:2], (q, k), strict=True)]
     assert torch.allclose(ratios[0], changed[0]) == (targets == "qk")
+
+
+def test_how_queries_keys_and_values_are_combined():
+    parts = torch.randn(3, 2, 8, 5, 4).unbind()
+    torch.testing.assert_close(_combined(parts, "add"), parts[0] + parts[1] + parts[2])
+    torch.testing.assert_close(_combined(parts, "multiply"), parts[0] * parts[1] * parts[2])
+    assert torch.equal(_combined(parts, "concat"), torch.cat(parts, -1))
 
 
 def test_separate_ratios_depend_on_their_own_tensor_alone():

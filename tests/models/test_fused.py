@@ -27,6 +27,32 @@ def test_paths_agree(native, dtype, monkeypatch):
         torch.testing.assert_close(a.float(), b, rtol=tolerance, atol=5 * tolerance)
 
 
+@pytest.mark.parametrize(
+    ("native", "grad", "device", "dtype"),
+    [
+        (False, True, "cpu", torch.float32),
+        (True, True, "cpu", torch.bfloat16),
+        (False, False, "cpu", torch.bfloat16),
+        (False, True, "meta", torch.bfloat16),
+    ],
+)
+def test_what_a_cpu_emulates_is_wide_where_there_is_a_backward_pass(
+    native, grad, device, dtype, monkeypatch
+):
+    seen = []
+
+    def attend(q, k, v, *args, **options):
+        seen.append((q.dtype, k.dtype, v.dtype))
+        return v
+
+    monkeypatch.setattr(fused, "cpu_computes", lambda dtype: native)
+    monkeypatch.setattr(fused, "scaled_dot_product_attention", attend)
+    q, k, v = (torch.zeros(1, 1, 2, 4, dtype=torch.bfloat16, device=device) for _ in "qkv")
+    with torch.set_grad_enabled(grad):
+        assert fused_attention(q, k, v).dtype == torch.bfloat16
+    assert seen == [(dtype,) * 3]
+
+
 def test_what_is_asked_for_reaches_torch():
     q, k, v = torch.randn(3, 2, 3, 5, 8)
     mask = torch.rand(2, 1, 1, 5) < 0.7
