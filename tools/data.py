@@ -1,4 +1,4 @@
-"""Look after a data set: tools/data.py {check,stats,transcode,browse} --cfg FILE... [KEY VALUE ...]."""
+"""Check, copy and look at a data set: tools/data.py {check,stats,transcode,browse} --cfg FILE... [KEY VALUE ...]."""
 
 import sys
 

@@ -60,7 +60,7 @@ def main() -> None:
         row[0].set_ylabel(variant, rotation=0, ha="right", va="center")
     for t, cell in enumerate(axes[0]):
         cell.set_title(f"frame {t}", fontsize=9)
-    figure.tight_layout(pad=0.3)
+    figure.tight_layout(pad=0.6)
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
 
 

@@ -16,14 +16,14 @@ from torch import Tensor
 PANEL_INCHES = 1.6
 MOST_COLUMNS = 8
 FONT = 8
-DPI = 80
+DPI = 110
 
 
 def panels(rows: int, columns: int, title: str) -> tuple[Figure, np.ndarray]:
     """A figure and its axes [rows, columns], without ticks."""
     width = max(columns * PANEL_INCHES, 4)
     figure = Figure(
-        figsize=(width, rows * (PANEL_INCHES + 0.2) + 0.4), dpi=DPI, layout="constrained"
+        figsize=(width, rows * (PANEL_INCHES + 0.2) + 0.5), dpi=DPI, layout="constrained"
     )
     figure.suptitle(title, fontsize=FONT + 1, wrap=True)
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -77,6 +77,7 @@ def _bar(figure: Figure, axes: Iterable[Axes], scale: Normalize, colours: str, l
     shown = ScalarMappable(scale, colours)
     bar = figure.colorbar(shown, ax=list(axes), shrink=0.8, fraction=0.05, pad=0.01)
     bar.ax.tick_params(labelsize=FONT - 1)
+    bar.ax.yaxis.get_offset_text().set_fontsize(FONT - 1)
     bar.set_label(label, fontsize=FONT)
 
 

@@ -205,7 +205,7 @@ def title(seen: Seen, scene: Scene, which: str = "") -> str:
     """What the picture shows, in words; `which` names the heads where it is not the scene's choice."""
     kind = ", ".join(filter(None, (type(seen.layer).__name__, _kernel_name(seen.layer))))
     heads = "mean of the heads" if scene.head is None else f"head {scene.head}"
-    return ", ".join(filter(None, (f"{seen.name} ({kind})", which or heads, scene.note)))
+    return "\n".join(filter(None, (f"{seen.name} ({kind}), {which or heads}", scene.note)))
 
 
 def chosen(seen: list[Seen], names: list[str]) -> list[Seen]:

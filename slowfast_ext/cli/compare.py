@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("roots", nargs="+", type=Path, metavar="OUTPUT_ROOT")
-    parser.add_argument("--metric", default="top1_acc", help="of results/metrics.json")
+    parser.add_argument("--metric", default="top1_acc", help="one of results/metrics.json")
     parser.add_argument("--markdown", action="store_true", help="a table to paste into a document")
     args = parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""Weights of one project in the names of another: slowfast-ext convert --cfg FILE [--from NAME] [--to NAME] IN OUT."""
+"""Rename the weights of one program to the names of another: slowfast-ext convert --cfg FILE [--from NAME] [--to NAME] IN OUT."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -42,18 +42,22 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--cfg", nargs="+", default=[], metavar="FILE", help="the model, as for training"
     )
     parser.add_argument(
-        "--from", dest="source", default="auto", help="whose names IN has; recognised if not given"
+        "--from", dest="source", default="auto", help="whose names IN has; default: recognised"
     )
     parser.add_argument(
         "--to", dest="target", default="ours", help="whose names OUT gets; default: ours"
     )
     parser.add_argument(
-        "--opts", nargs="*", default=[], metavar="KEY VALUE", help="overrides of the configuration"
+        "--opts",
+        nargs="*",
+        default=[],
+        metavar="KEY VALUE",
+        help="settings over those of the files",
     )
     parser.add_argument(
         "--pretrained",
         type=Path,
-        help="EMIM: the weights that IN was trained from, which tell its context channels",
+        help="EMIM: the weights that IN was trained from; they show its context channels",
     )
     parser.add_argument("words", nargs="*", metavar="IN OUT", help="weights to read and to write")
     args = parser.parse_args(argv)

@@ -1,7 +1,7 @@
-"""Whether this machine is fit for training, in one line a part: slowfast-ext doctor [--folder DIR] [--quick].
+"""Check whether this machine is fit for training, one line per part: slowfast-ext doctor [--folder DIR] [--quick].
 
 Versions, GPU, video readers and the codecs that each can read, cores, memory, shared memory, disk; a clip decoded and a
-training step timed. Exit code: 0 fit, 1 something has to be mended first.
+training step timed. Exit code: 0 fit, 1 something has to be fixed first.
 """
 
 import argparse
@@ -31,9 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         default=Path(),
         metavar="DIR",
-        help="whose disk is tried; default: here",
+        help="folder whose disk is tried; default: the current one",
     )
-    parser.add_argument("--quick", action="store_true", help="time no training step")
+    parser.add_argument("--quick", action="store_true", help="do not time a training step")
     args = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
     counts = dict.fromkeys(COLOURS, 0)

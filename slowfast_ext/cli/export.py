@@ -1,4 +1,4 @@
-"""A model as a program of its own: slowfast-ext export --weights CHECKPOINT | --model NAME [--format pt2|onnx] [--out FILE].
+"""Export a model to ONNX or torch.export: slowfast-ext export --weights CHECKPOINT | --model NAME [--format pt2|onnx] [--out FILE].
 
 The file is checked against the model on clips of the configuration's test set, or rendered ones, and only written where
 they agree. ONNX needs: pip install 'slowfast_ext[export]'.
@@ -45,16 +45,18 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--weights",
         metavar="CHECKPOINT",
-        help="a checkpoint that was trained here or the folder of its run; with --model weights of any family",
+        help="a checkpoint that was trained here, or the folder of its run; with --model also weights of other programs",
     )
     parser.add_argument(
         "--model",
         default="",
         metavar="NAME",
-        help="of the zoo, or a YAML file; without --weights: untrained, to try whether it exports",
+        help="a named model, or a YAML file; without --weights untrained, to try whether it exports",
     )
     parser.add_argument("--format", default="", choices=("", *FORMATS), metavar="|".join(FORMATS))
-    parser.add_argument("--out", type=Path, metavar="FILE", help="its end says the format too")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the suffix .pt2 or .onnx also sets the format"
+    )
     parser.add_argument(
         "--preprocess",
         action="store_true",
@@ -64,7 +66,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--views",
         default="",
         metavar="CLIPSxCROPS",
-        help="the program takes so many views of a video, [B, V, ...], and gives their mean scores",
+        help="the program takes all views of a video, [B, V, ...], and gives their mean scores",
     )
     parser.add_argument(
         "--tolerance",
@@ -73,7 +75,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="largest error allowed, as a share of the largest output; default: %(default)g",
     )
     parser.add_argument(
-        "--class-names", nargs="+", default=[], metavar="FILE", help="one name a line, one a head"
+        "--class-names",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="a file with one name per line, one file per head",
     )
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="further settings of --model"
@@ -84,7 +90,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="FILE.py",
-        help="files that register what the model was made of",
+        help="Python files of yours that register parts of the model",
     )
     args = parser.parse_args(argv)
     if not (args.weights or args.model):

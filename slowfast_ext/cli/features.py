@@ -1,8 +1,8 @@
 """Features of videos as files: slowfast-ext features --weights CHECKPOINT VIDEO|FOLDER|GLOB|LIST... --out FOLDER.
 
-One file a video (safetensors or npz: features, frames, seconds, fps) and index.csv. Without more: what the classifier
-sees, averaged over the views, [C]. --block blocks.11: the tokens behind a block, [views, tokens, C]. --stride 8: a
-feature every 8 frames, [windows, C], for localisation in time. What the folder has is not computed again.
+Writes one file per video (safetensors or npz: features, frames, seconds, fps) and index.csv. By default a feature is the
+input of the classifier, averaged over the views, [C]. --block blocks.11: the tokens after a block, [views, tokens, C].
+--stride 8: a feature every 8 frames, [windows, C], for localisation in time. Videos that the folder has already are skipped.
 """
 
 import argparse
@@ -87,7 +87,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser, "1x1")
-    parser.add_argument("--out", required=True, metavar="FOLDER", help="for the files")
+    parser.add_argument("--out", required=True, metavar="FOLDER", help="where the files go")
     parser.add_argument(
         "--block",
         default="",
@@ -106,7 +106,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=int,
         default=0,
         metavar="N",
-        help="frames from window to window; default: a window",
+        help="frames from window to window; default: one window",
     )
     parser.add_argument("--format", default=FEATURES[0], choices=FEATURES)
     parser.add_argument(

@@ -1,9 +1,9 @@
-"""Train on one's own videos: slowfast-ext finetune FOLDER|TABLE [--from WEIGHTS] [--out OUTPUT_DIR] [KEY VALUE ...].
+"""Train on your own videos: slowfast-ext finetune FOLDER|TABLE [--from WEIGHTS] [--out OUTPUT_DIR] [KEY VALUE ...].
 
 FOLDER holds a folder of videos for each class; TABLE is a csv or tsv with the columns path, label and perhaps split
-and group (videos of a group stay on one side of the split). Every file is checked, a fifth of each class set aside to
-validate, a recipe chosen and written down, a model trained and tested, a report written. The same command goes on
-where it was interrupted.
+and group (videos of a group stay on one side of the split). The command checks every file, keeps a fifth of each class
+for validation, chooses a recipe and writes it down, trains and tests a model, and writes a report. After an interruption
+the same command goes on.
 Exit code: 0 done, 1 failed, 2 nothing that can be trained, 75 or 130 interrupted (start it again to go on).
 """
 
@@ -83,13 +83,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         dest="weights",
         default="",
         metavar="WEIGHTS",
-        help="a checkpoint or output folder of ours, or a file of public weights; without: from nothing",
+        help="a checkpoint or output folder of ours, or a file of public weights; default: train from scratch",
     )
     parser.add_argument(
         "--model",
         default="",
         metavar="NAME",
-        help="of the zoo, for public weights that could be of several",
+        help="a named model, for public weights that fit several",
     )
     parser.add_argument(
         "--out", type=Path, metavar="OUTPUT_DIR", help="default: output/<name of the folder>"
@@ -98,10 +98,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--train",
         default="auto",
         choices=("auto", "head", "last", "all"),
-        help="what is trained of given weights; auto: by the number of videos",
+        help="what is trained, where weights are given; auto: depends on the number of videos",
     )
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--epochs", type=_positive(int), default=0, help="length of the training")
+    length.add_argument("--epochs", type=_positive(int), default=0, help="epochs of the training")
     length.add_argument(
         "--minutes",
         type=_positive(float),
@@ -112,7 +112,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--workers", type=_positive(int), default=os.cpu_count(), help="processes that check files"
     )
     parser.add_argument("--dry-run", action="store_true", help="prepare and estimate, do not train")
-    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="settings over the recipe")
+    parser.add_argument(
+        "pairs", nargs="*", metavar="KEY VALUE", help="settings over those of the recipe"
+    )
     args = parser.parse_intermixed_args(argv)
     args.pairs = [word for pair in split_pairs(args.pairs) for word in pair]
     return args

@@ -1,7 +1,7 @@
 """A YAML file of PySlowFast's family in our keys, with comments: slowfast-ext migrate FILE [KEY VALUE ...] [--out OUT.yaml].
 
-Files of UniFormer, EMIM, Motionformer and XViT are read; they also work as they are, as --cfg FILE. What they do
-otherwise than our recipe (--recipe, or the nearest of exp/) is said. The words of other programs: docs/migration.md.
+Files of UniFormer, EMIM, Motionformer and XViT are read; they also work as they are, as --cfg FILE. The command lists the
+differences to our recipe (--recipe, or the nearest of exp/). The words of other programs: docs/migration.md.
 Exit code: 0 done, 2 a file of a model that is not here, or with unknown keys.
 """
 

@@ -1,9 +1,9 @@
-"""What videos show: slowfast-ext predict --weights CHECKPOINT VIDEO|FOLDER|GLOB|LIST... [--out FILE.jsonl].
+"""Predict the classes of videos: slowfast-ext predict --weights CHECKPOINT VIDEO|FOLDER|GLOB|LIST... [--out FILE.jsonl].
 
-The checkpoint alone is enough: its configuration and class names are inside. Without --out the best classes are
-printed; with it they are written, a line a video, and what the file has already is not computed again.
---window 2 --stride 1 slides over long videos: what is shown when, as csv, subtitles and a picture (--timeline), or
-drawn on a copy of the video (--render).
+The checkpoint is enough: its configuration and class names are inside. Without --out the best classes are printed. With
+it they are written, one line per video, and videos that the file has already are skipped.
+--window 2 --stride 1 slides over long videos and tells what is seen when: as csv, subtitles and a picture (--timeline),
+or drawn on a copy of the video (--render).
 """
 
 import argparse
@@ -34,21 +34,33 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_arguments(parser, "as in the checkpoint's test; 1x1 with --window")
-    parser.add_argument("--top", type=int, default=5, metavar="K", help="best classes to tell")
-    parser.add_argument("--out", metavar="FILE", help=".jsonl or .csv, a line a video or window")
     parser.add_argument(
-        "--window", type=float, default=0.0, metavar="S", help="seconds; slide over the video"
+        "--top", type=int, default=5, metavar="K", help="number of best classes to give"
     )
     parser.add_argument(
-        "--stride", type=float, default=0.0, metavar="S", help="seconds; default: half a window"
+        "--out", metavar="FILE", help=".jsonl or .csv, one line per video or window"
     )
     parser.add_argument(
-        "--timeline", type=Path, metavar="FOLDER", help="csv, srt and png of each video"
+        "--window",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="slide over the video with windows of so many seconds",
+    )
+    parser.add_argument(
+        "--stride",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds from window to window; default: half a window",
+    )
+    parser.add_argument(
+        "--timeline", type=Path, metavar="FOLDER", help="write csv, srt and png of each video there"
     )
     parser.add_argument(
         "--render",
         metavar="OUT.mp4",
-        help="the video with its labels drawn; a folder for several videos",
+        help="a copy of the video with its labels drawn; a folder for several videos",
     )
     args = parser.parse_args(argv)
     if args.top < 1:

@@ -1,4 +1,4 @@
-"""What runs have left in their folders, as one HTML page: slowfast-ext report OUTPUT_DIR... [--out FILE.html].
+"""One HTML page about runs: slowfast-ext report OUTPUT_DIR... [--out FILE.html].
 
 The page holds all its data: no network, opens from disk. Runs that differ only in the seed are shown as one experiment."""
 

@@ -1,6 +1,6 @@
 """Test trained weights, without training: slowfast-ext test --cfg FILE... | --weights FILE [KEY VALUE ...].
 
-With --cfg, TEST.CHECKPOINT_FILE_PATH names the weights; without it they are the newest in OUTPUT_DIR. Public weights need
+With --cfg, TEST.CHECKPOINT_FILE_PATH names the weights; without it the newest checkpoint in OUTPUT_DIR is tested. Public weights need
 no configuration: --weights FILE --data NAME ROOT tests them with their published input and views.
 Exit code: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 74 a file cannot be written (full disk), 75
 interrupted (start it again).
@@ -33,11 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     parser = parser_of(__doc__)
     parser.add_argument(
-        "--weights", nargs="+", default=[], metavar="FILE", help="of a known release; no --cfg"
+        "--weights",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="public weights of a known release, instead of --cfg",
     )
-    parser.add_argument("--model", default="", metavar="NAME", help="of the zoo, or a YAML file")
+    parser.add_argument("--model", default="", metavar="NAME", help="a named model, or a YAML file")
     parser.add_argument(
-        "--data", nargs=2, metavar=("NAME", "ROOT"), help="what --weights are tested on"
+        "--data", nargs=2, metavar=("NAME", "ROOT"), help="data set and its folder, for --weights"
     )
     args = parser.parse_args(argv)
     if args.weights and not args.explain:

@@ -1,8 +1,8 @@
 """Train, then test: slowfast-ext train --cfg FILE... [KEY VALUE ...].
 
-TRAIN.ENABLE False or TEST.ENABLE False leaves one of them out.
+TRAIN.ENABLE False or TEST.ENABLE False skips one of them.
 Exit code: 0 done, 1 failed, 2 bad configuration, data or checkpoint, 74 a file cannot be written (full disk), 75
-interrupted by a signal or Ctrl-C after a checkpoint (start it again to go on), 130 by a second Ctrl-C, at once.
+interrupted by a signal or Ctrl-C after a checkpoint (start it again to go on), 130 ended at once by a second Ctrl-C.
 """
 
 import argparse

@@ -27,7 +27,7 @@ EXIT_SOME_UNREADABLE = 1
 EXIT_NONE_READABLE = 2
 
 EXIT_CODES = f"""exit code:
-  0 done   1 some videos could not be read, a line says why   2 none could, or the command is wrong
+  0 done   1 some videos could not be read; a line says why   2 none could be read, or the command is wrong
   {EXIT_NOT_WRITTEN} a file cannot be written (full disk)   {EXIT_INTERRUPTED} interrupted; with --out the same command goes on"""
 
 
@@ -37,50 +37,58 @@ def add_arguments(parser: argparse.ArgumentParser, views: str) -> None:
         "videos",
         nargs="+",
         metavar="VIDEO",
-        help="video files, folders (searched; one of images is a video), 'patterns/**/*.mp4', lists (.txt .csv .tsv; - is stdin)",
+        help="video files, folders (searched; a folder of images is one video), 'patterns/**/*.mp4', lists (.txt .csv .tsv; - is stdin)",
     )
     parser.add_argument(
         "--weights",
         required=True,
         metavar="CHECKPOINT",
-        help="a checkpoint that was trained here or the folder of its run; with --model weights of any family",
+        help="a checkpoint that was trained here, or the folder of its run; with --model also weights of other programs",
     )
     parser.add_argument("--views", default="", help=f"clips x crops, like 10x3; default: {views}")
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes that read videos; default: by the cores"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that read videos; default: depends on the cores",
     )
     parser.add_argument(
-        "--retry", action="store_true", help="try again what could not be read an earlier time"
+        "--retry", action="store_true", help="try files again that could not be read before"
     )
     parser.add_argument("--view-batch", type=int, metavar="N", help="views computed at a time")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; default: a GPU if any")
-    parser.add_argument("--precision", default="", choices=("fp32", "bf16", "fp16"))
+    parser.add_argument(
+        "--precision",
+        default="",
+        choices=("fp32", "bf16", "fp16"),
+        help="default: as in the checkpoint's test",
+    )
     parser.add_argument(
         "--image-template",
         default="",
         metavar="NAME",
-        help="names in folders of images, img_{:05d}.jpg; default: as in the checkpoint's data",
+        help="file names in folders of images, like img_{:05d}.jpg; default: as in the checkpoint's data",
     )
     public = parser.add_argument_group("weights of other programs")
     public.add_argument(
         "--model",
         default="",
         metavar="NAME",
-        help="of the zoo, or a YAML file: what the weights are of",
+        help="their model: one of slowfast_ext.list_models(), or a YAML file",
     )
     public.add_argument(
         "--class-names",
         action="append",
         default=[],
         metavar="FILE",
-        help="one name a line, or a published order: k400, k600, ...; once for each head",
+        help="a file with one name per line, or a published order: k400, k600, ...; once for each head",
     )
     public.add_argument(
         "--opts",
         nargs="*",
         default=[],
         metavar="KEY VALUE",
-        help="further settings of --model, behind the videos",
+        help="further settings of --model, after the videos",
     )
     parser.add_argument(
         "--import",
@@ -88,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser, views: str) -> None:
         action="append",
         default=[],
         metavar="FILE.py",
-        help="registers what the model was made of",
+        help="a Python file of yours that registers a part of the model",
     )
 
 

@@ -79,19 +79,25 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--video", required=True, help="a video file or a folder of frames")
     parser.add_argument("--html", type=Path, metavar="FILE", help="a page to click through")
     parser.add_argument(
-        "--max-mb", type=float, default=30, help="weights in the page, before compression"
+        "--max-mb",
+        type=float,
+        default=30,
+        help="size of the weights in the page, before compression; default: %(default)g",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for pictures")
-    parser.add_argument("--weights", help="checkpoint; without one: the initial weights")
+    parser.add_argument("--weights", help="a checkpoint; default: the initial weights")
     parser.add_argument(
-        "--query", type=point, metavar="T,Y,X", help="frame and pixels of the crop; default: centre"
+        "--query",
+        type=point,
+        metavar="T,Y,X",
+        help="frame, row and column of the crop in pixels; default: centre",
     )
     parser.add_argument("--head", type=int, help="one head instead of the mean of all")
     parser.add_argument(
         "--layer",
         nargs="+",
         default=[],
-        help="default: for --html all that fit, for --out the last of each kind",
+        help="names of layers; default: for --html all that fit, for --out the last of each kind",
     )
     args = parser.parse_args(argv)
     if not (args.html or args.out):

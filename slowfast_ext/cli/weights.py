@@ -1,6 +1,6 @@
 """Published weights: slowfast-ext weights list [PATTERN] | where NAME | fetch NAME...
 
-Their names stand where a file of weights can: --weights NAME, TRAIN.CHECKPOINT_FILE_PATH NAME, create_model(weights=NAME).
+A name may be given wherever a file of weights can: --weights NAME, TRAIN.CHECKPOINT_FILE_PATH NAME, create_model(weights=NAME).
 Files lie in SLOWFAST_EXT_CACHE, by default ~/.cache/slowfast_ext/weights.
 """
 

@@ -18,12 +18,18 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="FILE",
-        help="YAML files, later over earlier, then pairs",
+        help="YAML files; a later one wins over an earlier one, and pairs over all",
     )
     parser.add_argument(
-        "--opts", nargs="*", default=[], metavar="KEY VALUE", help="the same as pairs"
+        "--opts",
+        nargs="*",
+        default=[],
+        metavar="KEY VALUE",
+        help="the same as KEY VALUE at the end",
     )
-    parser.add_argument("pairs", nargs="*", metavar="KEY VALUE", help="overrides")
+    parser.add_argument(
+        "pairs", nargs="*", metavar="KEY VALUE", help="settings over those of the files"
+    )
 
 
 def files_and_pairs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
