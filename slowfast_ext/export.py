@@ -105,7 +105,7 @@ def export_model(
     V = looks.num_ensemble_views * looks.num_spatial_crops if looks else 0
     pixels, task = options_of(cfg, PixelOptions), build_task(cfg)
     if task.model != Task.model:
-        raise ExportError(f"{path}: not written: the model of {task.name} is for training alone")
+        raise ExportError(f"{path}: not written: the model of {task.name} is only for training")
     model = deepcopy(model).cpu().eval()
     form = ExportForm(model, pixels if preprocess else None, task if looks else None, V)
     bytes_NTHWC, source = _clips(cfg, looks, V, clips)

@@ -161,4 +161,4 @@ def read_metadata(path: str | Path) -> Metadata:
     try:
         return kind.read_metadata(path)
     except Exception as error:  # of either library
-        raise CheckpointError(f"{path}: no sound exported file ({error})") from error
+        raise CheckpointError(f"{path}: not a readable exported program ({error})") from error

@@ -80,7 +80,7 @@ def read_weights(path: str | Path) -> Mapping[str, Any]:
         raise CheckpointError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path}: no sound safetensors file ({error}); fetch or write it again"
+            f"{path}: not a readable safetensors file ({error}); fetch or write it again"
         ) from error
 
 

@@ -40,7 +40,7 @@ class Registry:
         def add(thing: Thing) -> Thing:
             known = self._things.get(name)
             if known is not None and _identity(known) != _identity(thing):
-                raise ConfigError(f"{self.name} has '{name}' already: {_identity(known)}")
+                raise ConfigError(f"{self.name} already has '{name}': {_identity(known)}")
             self._things[name], self._options[name] = thing, options
             return thing
 

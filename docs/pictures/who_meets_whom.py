@@ -46,8 +46,11 @@ def influence(variant: str) -> torch.Tensor:
 
 
 def main() -> None:
-    """Write the picture beside this file."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    """Write the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    beside = Path(__file__).with_suffix(".png")
+    parser.add_argument("--out", type=Path, default=beside, help="default: beside this file")
+    out = parser.parse_args().out
     figure, axes = plt.subplots(len(VARIANTS), FRAMES, figsize=(6.4, 12.6))
     for row, variant in zip(axes, VARIANTS, strict=True):
         seen = influence(variant)
@@ -61,7 +64,7 @@ def main() -> None:
     for t, cell in enumerate(axes[0]):
         cell.set_title(f"frame {t}", fontsize=9)
     figure.tight_layout(pad=0.6)
-    figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)
+    figure.savefig(out, dpi=90)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The jobs of slowfast-ext data that copy a data set: transcode, pack, with their arguments.
+"""The jobs of the data command that copy a data set, with their arguments.
 
 Each imports what it needs: a wrong command line and --help are answered before torch is loaded.
 """

@@ -1,4 +1,4 @@
-"""The job of slowfast-ext data that makes label maps for token labelling with a teacher, with its arguments.
+"""The job of the data command that makes label maps for token labelling, with its arguments.
 
 It imports what it needs: a wrong command line and --help are answered before torch is loaded.
 """

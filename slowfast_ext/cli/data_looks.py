@@ -1,4 +1,4 @@
-"""The jobs of slowfast-ext data that look at a data set and change nothing: check, stats, browse.
+"""The jobs of the data command that look at a data set and change nothing.
 
 Each imports what it needs: a wrong command line and --help are answered before torch is loaded.
 """

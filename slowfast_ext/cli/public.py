@@ -95,7 +95,7 @@ def _recognised(state: State, file: str) -> str:
     names = matching_models(state)
     if not names:
         raise CheckpointError(
-            f"{file}: names of {recognise(state)}, but of no model that is known here; write its sizes into a YAML "
+            f"{file}: has tensors of {recognise(state)}, but fits no model that is known here; write its sizes into a YAML "
             "file and give --model FILE.yaml"
         )
     _head(state, load_config(_file(names[0])), file)

@@ -227,7 +227,7 @@ def split_pairs(words: Sequence[str]) -> list[tuple[str, str]]:
             pairs.append((word, rest.pop(0)))
         else:
             raise ConfigError(
-                f"{COMMAND_LINE}: '{shortened(word)[1:-1]}' has no value; overrides are KEY VALUE pairs, or KEY=VALUE"
+                f"{COMMAND_LINE}: '{shortened(word)[1:-1]}' has no value; write KEY VALUE pairs, or KEY=VALUE"
             )
     return pairs
 
@@ -244,7 +244,7 @@ def _read_file(path: Path, parents: tuple[Path, ...]) -> Values:
         raise ConfigError(f"{short(path)}: _BASE_ leads back to the file itself: {chain}")
     if len(parents) >= _MOST_BASES:
         raise ConfigError(
-            f"{short(path)}: more than {_MOST_BASES} files are each the _BASE_ of another"
+            f"{short(path)}: more than {_MOST_BASES} files are the _BASE_ of one another"
         )
     own = read_settings(path)
     bases = own.pop("_BASE_", Origin("", []))

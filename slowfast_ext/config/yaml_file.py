@@ -119,7 +119,7 @@ def _text(path: Path, name: str) -> str:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{name!r}: cannot be read: {reason}") from error
     if len(content) > MAX_BYTES:
-        raise ConfigError(f"{name}: is larger than {MAX_BYTES >> 10} KiB, no configuration file")
+        raise ConfigError(f"{name}: is larger than {MAX_BYTES >> 10} KiB, so it is not a configuration file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -149,10 +149,10 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(f"{name}{line}: no YAML: {_in_words(error.problem)}") from error
+        raise ConfigError(f"{name}{line}: not valid YAML: {_in_words(error.problem)}") from error
     except yaml.reader.ReaderError as error:
         number = text[: error.position].count("\n") + 1
-        raise ConfigError(f"{name}:{number}: no YAML: {_in_words(error.reason)}") from error
+        raise ConfigError(f"{name}:{number}: not valid YAML: {_in_words(error.reason)}") from error
     except RecursionError:
         raise ConfigError(
             f"{name}: is nested too deeply; sections of sections are enough"
@@ -285,7 +285,7 @@ def _construct(node: yaml.Node, place: str) -> Any:
             f"{place}: {error.problem}; write plain values or lists of them"
         ) from error
     except (ValueError, OverflowError, KeyError, IndexError, TypeError) as error:
-        raise ConfigError(f"{place}: no value of this kind: {error}") from error
+        raise ConfigError(f"{place}: not a valid value: {error}") from error
 
 
 def _line(node: yaml.Node) -> int:

@@ -217,7 +217,7 @@ def _stacked_maps(maps: Sequence[CroppedMaps]) -> tuple[Tensor, ...]:
     sizes = sorted({tuple(own.scores.shape) for own in maps})
     if len(sizes) > 1:
         raise DataError(
-            f"label maps of several sizes (classes, height, width) in one folder: {sizes}; make them all anew alike"
+            f"label maps of several sizes (classes, height, width) in one folder: {sizes}; make them all again in one size"
         )
     return tuple(map(torch.stack, zip(*maps, strict=True)))
 

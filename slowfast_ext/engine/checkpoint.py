@@ -160,7 +160,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     state = read_torch_file(Path(path))
     for key in ("model_state", "position"):
         if not _PARTS[key](state.get(key)):
-            raise CheckpointError(f"{path}: is no training checkpoint, it has no {key}")
+            raise CheckpointError(f"{path}: is not a training checkpoint: it has no {key}")
     return state
 
 
@@ -169,7 +169,7 @@ def read_resumable(path: str | Path) -> dict[str, Any]:
     state = read_checkpoint(path)
     for key, is_sound in _PARTS.items():
         if not is_sound(state.get(key)):
-            raise CheckpointError(f"{path}: no run can go on from it, its {key} is missing or odd")
+            raise CheckpointError(f"{path}: no run can go on from it, its {key} is missing or malformed")
     return state
 
 

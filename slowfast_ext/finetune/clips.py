@@ -165,7 +165,7 @@ def _clip(folder: Path, row: dict[str, str], location: str) -> Clip:
 def _split_named(word: str, location: str) -> str:
     names = {name: split for split in SPLITS for name in SPLIT_NAMES[split][:2]} | {"valid": "val"}
     if word and word.lower() not in names:
-        raise DataError(f"{location}: the split '{word}' is none of {', '.join(SPLITS)}")
+        raise DataError(f"{location}: the split '{word}' is not one of {', '.join(SPLITS)}")
     return names[word.lower()] if word else ""
 
 

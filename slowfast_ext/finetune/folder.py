@@ -73,7 +73,7 @@ class RunFolder:
         others = [name for name in others if name not in own]
         if others:
             raise ConfigError(
-                f"{self.path}: holds {', '.join(others[:5])}, of another run or of none; choose another --out"
+                f"{self.path}: holds {', '.join(others[:5])}, which this run has not written; choose another --out"
             )
         return False
 

@@ -18,7 +18,7 @@ def require_classes(clips: Sequence[Clip]) -> None:
     sizes = Counter(clip.label for clip in clips)
     if len(sizes) < 2:
         name = next(iter(sizes), "none")
-        raise DataError(f"only one class ({name}): there must be two or more to tell apart")
+        raise DataError(f"only one class ({name}): a classifier needs two or more")
     small = sorted(name for name, size in sizes.items() if size < 2)
     if small:
         raise DataError(

@@ -62,9 +62,9 @@ def find_start(weights: str, model: str) -> Start:
         raise ConfigError(f"--model {model}: {unknown_name(model, list_models())}")
     if not weights:
         if not model:
-            return Start("from nothing: no weights are given", {})
+            return Start("from scratch: no weights are given", {})
         return Start(
-            f"{model} from nothing: no weights are given", _settings_of(model_config(model))
+            f"{model} from scratch: no weights are given", _settings_of(model_config(model))
         )
     path = _weights_file(weights)
     checkpoint = read_weights(path)
@@ -129,7 +129,7 @@ def recognised(path: Path, checkpoint: Mapping[str, Any]) -> str:
     if exact:
         raise CheckpointError(f"{path}: fits {', '.join(exact)}: say which with --model NAME")
     raise CheckpointError(
-        f"{path}: fits no model that is known here; say which with --model NAME, one of {', '.join(list_models())}"
+        f"{path}: fits no known model; say which with --model NAME, one of {', '.join(list_models())}"
     )
 
 

@@ -91,7 +91,7 @@ class TokenLabelledModel(VideoModel):
             )
 
     def forward(self, clip_BCTHW: Tensor, draw_3: Tensor | None = None) -> Output:
-        """`draw_3` (see `mix_draw`) is for training alone; without it nothing is mixed."""
+        """`draw_3` (see `mix_draw`) is only for training; without it nothing is mixed."""
         mixing = MixToken(draw_3) if draw_3 is not None and self.training else None
         feature_BC, tokens_BThwC = self.backbone.dense(
             clip_BCTHW, None if mixing is None else mixing.mix

@@ -40,7 +40,7 @@ def find_weights(name: str | Path, output_dir: str | Path = "") -> Path:
         close = get_close_matches(text, released(), 1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise CheckpointError(
-            f"{text}: neither a file nor published weights that are known here (slowfast-ext weights){hint}"
+            f"{text}: neither a file nor the name of known published weights (slowfast-ext weights){hint}"
         )
     return Path(name)
 

@@ -44,7 +44,7 @@ def test_all_problems_at_once_with_file_line_and_suggestion(tmp_path):
     ("text", "words"),
     [
         ("- a\n- b\n", "KEY: value"),
-        ("TRAIN: [", r"self\.yaml:1: no YAML"),
+        ("TRAIN: [", r"self\.yaml:1: not valid YAML"),
         ("_BASE_: self.yaml\n", "leads back"),
         ("_BASE_: missing.yaml\n", "no such configuration file"),
     ],

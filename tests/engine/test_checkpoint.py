@@ -282,7 +282,7 @@ def test_missing_and_broken_weights(tmp_path):
         with pytest.raises(CheckpointError, match="no such file"):
             read_weights(tmp_path / name)
     (tmp_path / "b.safetensors").write_bytes(b"nonsense" * 10)
-    with pytest.raises(CheckpointError, match="no sound safetensors"):
+    with pytest.raises(CheckpointError, match="not a readable safetensors"):
         read_weights(tmp_path / "b.safetensors")
 
 

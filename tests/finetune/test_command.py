@@ -49,7 +49,7 @@ def test_from_a_folder_to_a_result(clips, run, tmp_path, monkeypatch):
     assert code == 0, errors
     for line in (
         "14 of 3 classes", "checked: 14 of 14", "a fifth of each class validates", "time: about",
-        "from nothing", "does not mirror clips (class move left", "of 3 validation videos right",
+        "from scratch", "does not mirror clips (class move left", "of 3 validation videos right",
     ):  # fmt: skip
         assert line in said
     rows = split_of(out)
@@ -240,7 +240,7 @@ def test_folders_that_cannot_be_trained(tmp_path, clips, run, kind, complaint):
         (["--model", "uniformer_x"], "--model uniformer_x: did you mean"),
         (["--from", "uniformer_s"], "that is the name of a model, not of weights; name its weights"),
         (["--from", "none.pth"], "none.pth: no such file"),
-        (["--from", "other.pth"], "fits no model that is known here"),
+        (["--from", "other.pth"], "fits no known model"),
         (["--from", "other.pth", "--model", "uniformer_s"], "other.pth: weights of another model"),
         (["--from", "trained", "--model", "uniformer_s"], "brings its own configuration; leave --model out"),
         (["--from", "trained", "UNIFORMER.DEPTH", "[1,1,2,1]"], "weights of another model"),

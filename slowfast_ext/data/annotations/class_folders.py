@@ -125,7 +125,7 @@ def _split_named(word: str, location: str) -> str:
     for split in SPLITS:
         if word.strip().lower() in (split, SPLIT_NAMES[split][1]):
             return split
-    raise DataError(f"{location}: the split '{word}' is none of {', '.join(SPLITS)}")
+    raise DataError(f"{location}: the split '{word}' is not one of {', '.join(SPLITS)}")
 
 
 def _read_folders(root: str) -> Iterator[TreeClip]:

@@ -78,7 +78,7 @@ class Packing:
             remedy = "free some space" if full else "mend that"
             raise DataError(
                 f"{self.out}: cannot be written to: {error}; {done} of {self.samples} are packed;"
-                f" {remedy} and give the same command again, it goes on there"
+                f" {remedy} and give the same command again; it goes on there"
             ) from error
 
     def _remove_unfinished(self) -> None:

@@ -20,4 +20,4 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.codec not in ENCODERS:
-            raise DataError(f"codec '{self.codec}' is none of {', '.join(ENCODERS)}")
+            raise DataError(f"codec '{self.codec}' is not one of {', '.join(ENCODERS)}")

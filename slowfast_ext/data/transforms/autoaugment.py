@@ -111,7 +111,7 @@ def parse_autoaugment(text: str) -> AutoAugment:
     match = re.fullmatch(r"mstd(\d+(?:\.\d+)?)", noise)
     if name not in POLICIES or (noise and not match):
         raise ConfigError(
-            f"AUG.AA_TYPE: {text!r} is no policy; expected one of {', '.join(POLICIES)}, perhaps"
+            f"AUG.AA_TYPE: {text!r} is not a known policy; expected one of {', '.join(POLICIES)}, perhaps"
             " with -mstd0.5 (noise of the magnitudes), or RandAugment: rand-m7-n4-mstd0.5-inc1"
         )
     return AutoAugment(name, float(match[1]) if match else 0.0)

@@ -83,7 +83,7 @@ def parse_randaugment(text: str) -> RandAugment:
         values[match[1]] = float(match[2])
     if kind != "rand":
         raise ConfigError(
-            f"AUG.AA_TYPE: {text!r} is no policy; expected rand, then any of -m7 (magnitude),"
+            f"AUG.AA_TYPE: {text!r} is not a known policy; expected rand, then any of -m7 (magnitude),"
             " -n4 (operations), -p0.5 (probability), -mstd0.5 (noise of the magnitude),"
             " -mmax10 (largest magnitude), -inc1 (operations that grow with the magnitude)"
         )
