@@ -11,6 +11,7 @@ import argparse
 import os
 import pty
 import re
+import resource
 import shlex
 import shutil
 import subprocess
@@ -37,7 +38,8 @@ COMMANDS = [
 HEAD = """# The first five minutes, recorded
 
 The first commands of a newcomer and all that they print, on a terminal of {columns} columns: {cores} CPU cores, no GPU,
-torch {torch}, {minutes} in all. The package was installed before. `python examples/record_first_minutes.py` wrote this page.{shortened}
+torch {torch}, {minutes} minutes in all ({cpu} minutes of CPU time). The package was installed before.
+`python examples/record_first_minutes.py` wrote this page.{shortened}
 
 ![The terminal at the end of training](pictures/terminal.svg)
 """
@@ -134,12 +136,13 @@ def main() -> None:
         if "run.sh" in command:
             coloured, training = shown, command
         parts.append(f"```console\n$ {command}\n{plain(shown, folder)}\n```")
-    minutes = f"{(time.monotonic() - started) / 60:.0f} minutes"
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     head = HEAD.format(
         columns=COLUMNS,
         cores=os.cpu_count(),
         torch=torch.__version__,
-        minutes=minutes,
+        minutes=round((time.monotonic() - started) / 60),
+        cpu=round((used.ru_utime + used.ru_stime) / 60),
         shortened=SHORTENED if pairs else "",
     )
     PAGE.write_text("\n\n".join([head.rstrip(), *parts]) + "\n", encoding="utf-8")

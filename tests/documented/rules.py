@@ -102,8 +102,6 @@ RUN = [
     Run(r"(python )?tools/run_net.py --cfg configs/data/", [*SMALL_RUN, "OUTPUT_DIR", "published{number}"], replace={r"exp/<name>/config.yaml": "tiny.yaml"}, says="top1|map|action"),
     Run(r"bash exp/(my_experiment|<name>)/run.sh$", MOTION, replace={"my_experiment|<name>": "motion_uniformer_joint"}, says="best"),
     Run(r"bash exp/my_experiment/test.sh", MOTION, replace={"my_experiment": "motion_uniformer_joint"}, says="top1"),
-    Run(r"bash exp/motion_videomae_pretrain/run.sh", MOTION, writes=["output/motion_videomae_pretrain/checkpoints/*.pyth"]),
-    Run(r"OUTPUT_ROOT=output/(pretrained|nothing)\$seed bash exp/motion_videomae_finetune", MOTION, replace={r"\$seed": "0"}, says="best validation: top1"),
     Run(r"python docs/pictures/who_meets_whom.py", ["--out", "who.png"], writes=["who.png"]),
     Run(r"bash exp/motion_vit_joint/run.sh", [*MOTION, "SOLVER.MAX_EPOCH", "5", "TRAIN.EVAL_PERIOD", "5"], writes=["output/motion_vit_joint/checkpoints/*.pyth"]),
     Run(r"OUTPUT_ROOT=output/seed\$seed bash exp/motion_vit_\$name/\$script.sh", [*MOTION, "RNG_SEED", "0"], replace={r"\$seed": "0", r"\$name": "divided", r"\$script": "run"}),
@@ -132,6 +130,7 @@ NOT_RUN = {
     r"slowfast-ext predict --model": "public weights; tests/predict runs the same on small ones",
     r"slowfast-ext export --model": "public weights",
     r"slowfast-ext convert --cfg \S+ --to videomae": "public weights of another layout; tests/tools/test_convert_weights.py converts small ones",
+    r"(OUTPUT_ROOT=\S+ )?bash exp/motion_videomae": "tests/engine/test_end_to_end.py pre-trains and finetunes",
     r"python tools/visualize.py --cfg exp/motionformer_ssv2": "a full-size model on 16 x 224 x 224; the other pages draw small ones",
 }
 """Command -> why it is only parsed here: its file exists, its options and keys are known."""
