@@ -119,7 +119,9 @@ def _text(path: Path, name: str) -> str:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{name!r}: cannot be read: {reason}") from error
     if len(content) > MAX_BYTES:
-        raise ConfigError(f"{name}: is larger than {MAX_BYTES >> 10} KiB, so it is not a configuration file")
+        raise ConfigError(
+            f"{name}: is larger than {MAX_BYTES >> 10} KiB, so it is not a configuration file"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -169,7 +169,9 @@ def read_resumable(path: str | Path) -> dict[str, Any]:
     state = read_checkpoint(path)
     for key, is_sound in _PARTS.items():
         if not is_sound(state.get(key)):
-            raise CheckpointError(f"{path}: no run can go on from it, its {key} is missing or malformed")
+            raise CheckpointError(
+                f"{path}: no run can go on from it, its {key} is missing or malformed"
+            )
     return state
 
 

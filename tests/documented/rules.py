@@ -84,7 +84,7 @@ RUN = [
     Run(r"slowfast-ext train --cfg OUTPUT_DIR/config.yaml", NO_LOADER, writes=["again/checkpoints/*.pyth"]),
     Run(r"slowfast-ext train --cfg exp/motion_vit_joint/config.yaml IMPORT", [*MOTION, "OUTPUT_DIR", "pooled"], writes=["pooled/results/metrics.json"]),
     Run(r"slowfast-ext data check", ["MOTION.NUM_TRAIN", "24", "MOTION.NUM_VAL", "12", "OUTPUT_DIR", "checked"], replace={"NAME": "motion_uniformer_joint"}, says="usable videos"),
-    Run(r"slowfast-ext data pack", replace={"data/ssv1/frames": "data/ssv1/20bn-something-something-v1"}, says="are in data/ssv1_packed", writes=["data/ssv1_packed/pack.sqlite", "data/ssv1_packed/*.tar"]),
+    Run(r"slowfast-ext data pack", replace={"/data/ssv1/frames": "/data/ssv1"}, says="are in data/ssv1_packed", writes=["data/ssv1_packed/pack.sqlite", "data/ssv1_packed/*.tar"]),
     Run(r"slowfast-ext train --cfg exp/NAME/config.yaml .*_packed", [*SMALL_RUN, "OUTPUT_DIR", "packed{number}"], replace={"exp/NAME/config.yaml": "configs/data/ssv1.yaml tiny.yaml"}, says="best validation: top1"),
     Run(r"python tools/data.py check", says="usable videos", writes=["out/data/report_train.tsv", "out/data/clean/*.csv"]),
     Run(r"python tools/data.py (stats|transcode|browse|pack)", [*SMALL_RUN, "OUTPUT_DIR", "looked_at"], says="picture: |copied; set DATA.PATH_PREFIX|DATA.PATH_PREFIX|browse_0.png"),

@@ -74,7 +74,9 @@ def reorder_classes(
     rows = {name for name in state if name.startswith(prefix)}
     wrong = [name for name in rows if len(state[name]) != len(have)]
     if not rows or wrong:
-        raise CheckpointError(f"{head} of the checkpoint does not have the {len(have)} classes listed")
+        raise CheckpointError(
+            f"{head} of the checkpoint does not have the {len(have)} classes listed"
+        )
     return {name: tensor[order] if name in rows else tensor for name, tensor in state.items()}
 
 
