@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from model_cases import FEW_TOKENS, SMALL_VIT, TINY_VIT, attention, small_options, tree
+from model_cases import FEW_TOKENS, SMALL_VIT, TINY_SPEC, TINY_VIT, attention, small_options, tree
 from torch import nn
 
 from slowfast_ext.errors import ConfigError
@@ -118,3 +118,13 @@ def test_patches_that_are_no_squares():
 @pytest.mark.parametrize("kernel", KERNELS.names())
 def test_every_kernel_is_known_at_the_door(kernel):
     assert keys(tree(TINY_VIT, ATTENTION__KERNEL=kernel)) == []
+
+
+def test_a_head_starts_in_parts_of_the_usual_width():
+    weights = []
+    for scale in (1.0, 0.1):
+        torch.manual_seed(0)
+        backbone = BACKBONES.get("vit")(TINY_SPEC, TINY_VIT)
+        model = VideoModel(backbone, nn.Linear(24, 5), init_std=0.5, head_init_scale=scale)
+        weights.append(model.head.weight)
+    torch.testing.assert_close(weights[1], 0.1 * weights[0])

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torchvision.ops import StochasticDepth
 
+from slowfast_ext.models.activations import ACTIVATIONS
 from slowfast_ext.models.layers import DropPath, LayerScale, drop_path_rates
 
 
@@ -36,3 +37,16 @@ def test_rates_rise_linearly_from_zero():
 def test_layer_scale_starts_at_its_value_for_every_channel():
     x = torch.randn(2, 3, 5)
     torch.testing.assert_close(LayerScale(5, 0.25)(x), 0.25 * x)
+
+
+def test_activations_against_their_formulas():
+    x = torch.linspace(-4, 4, 33, dtype=torch.double)
+    cubic = x + 0.044715 * x**3
+    expected = {
+        "gelu": x / 2 * (1 + torch.erf(x / 2**0.5)),
+        "gelu_tanh": x / 2 * (1 + torch.tanh((2 / torch.pi) ** 0.5 * cubic)),
+        "quick_gelu": x * torch.sigmoid(1.702 * x),
+    }
+    assert expected.keys() == ACTIVATIONS.keys()
+    for name, values in expected.items():
+        torch.testing.assert_close(ACTIVATIONS[name]()(x), values)

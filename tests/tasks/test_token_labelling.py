@@ -133,6 +133,15 @@ def test_tokens_are_mixed_and_go_back():
         assert (restored[image, 0, ~inside] == image).all()
 
 
+def test_the_box_of_a_grid_that_is_no_square():
+    """16 x 8: sides 12 and int(6.4) = 6, centre (9, 2)."""
+    first = torch.arange(2.0).view(2, 1, 1, 1, 1).expand(2, 1, 16, 8, 1)
+    changed = MixToken(torch.tensor([0.8, 0.6, 0.3])).mix(first)[0, 0, :, :, 0] == 1
+    rows, columns = changed.nonzero().unbind(1)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (3, 14, 0, 4)
+    assert changed.sum() == 12 * 5
+
+
 def test_loss_against_the_formula():
     torch.manual_seed(0)
     task = TokenLabelling(
