@@ -215,7 +215,7 @@ def bad_folder(tmp_path, clips, kind):
     ("kind", "complaint"),
     [
         ("empty", "no videos"),
-        ("one class", "only one class (only): there must be two or more"),
+        ("one class", "only one class (only): a classifier needs two or more"),
         ("single", "class b with a single video"),
         ("sound", "none of the 8 videos can be read"),
         ("lost", "no video of b can be read"),
