@@ -11,8 +11,9 @@ from slowfast_ext.config import load_config
 from slowfast_ext.models import check_model
 from slowfast_ext.models.attention import AttentionSpec, Grid, build_attention
 from slowfast_ext.models.attention.rotary import Rotary
+from slowfast_ext.models.attention.softmax import explicit_softmax
 from slowfast_ext.models.backbones.vit_embed import resize_space, resize_time
-from slowfast_ext.models.backbones.vit_pool import POOLS
+from slowfast_ext.models.backbones.vit_pool import POOLS, PoolSpec
 from slowfast_ext.models.backbones.vit_positions import POSITIONS, RESIZES, sine_cosine
 from slowfast_ext.models.blocks import BlockSpec, build_block
 
@@ -157,3 +158,14 @@ def test_position_tables_are_resized_with_their_pixels_as_areas():
         == resize_time(table[:, :, 0, 0].half(), 5).dtype
         == torch.half
     )
+
+
+def test_the_query_of_a_probe_reads_the_tokens_written_out():
+    pool = POOLS["probe"](PoolSpec(24, 3, 24, 0, 2.0, 1e-6)).double()
+    x_BNC = torch.randn(2, 7, 24, dtype=torch.double)
+    k, v = pool.kv(pool.norm1(x_BNC)).chunk(2, dim=-1)
+    q = pool.q(pool.query).expand(2, 1, 24)
+    heads = (x.unflatten(-1, (3, 8)).transpose(1, 2) for x in (q, k, v))
+    y_B1C = pool.query + explicit_softmax(*heads).transpose(1, 2).flatten(2)
+    expected = (y_B1C + pool.mlp(pool.norm2(y_B1C))).squeeze(1)
+    torch.testing.assert_close(pool(x_BNC), expected)
