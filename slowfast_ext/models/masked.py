@@ -37,7 +37,7 @@ class PixelDecoder(nn.Module):
         super().__init__()
         width = options.decoder_dim
         spec = BlockSpec(
-            AttentionSpec(width, options.decoder_heads, Grid(0, 0, 0)), options.decoder_mlp_ratio
+            AttentionSpec(width, options.decoder_heads, Grid.placeless()), options.decoder_mlp_ratio
         )
         self.encoder_to_decoder = nn.Linear(dim, width, bias=False)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
@@ -61,7 +61,7 @@ class PixelDecoder(nn.Module):
         masked_BUD = self.mask_token + taken(positions_1ND, hidden_BU)
         x_BND = torch.cat([x_BVD, masked_BUD], dim=1)
         blocks = cast(nn.ModuleList, self.decoder["blocks"])
-        x_BND = run_blocks(blocks, x_BND, Grid(0, 0, 0, prefix=x_BND.shape[1]))
+        x_BND = run_blocks(blocks, x_BND, Grid.placeless(x_BND.shape[1]))
         return self.decoder["head"](self.decoder["norm"](x_BND[:, -hidden_BU.shape[1] :]))
 
 
@@ -126,7 +126,7 @@ class MaskedAutoencoder(VideoModel):
             masks = [torch.arange(grid.space, device="cpu").numpy() >= grid.space - hidden]
             split = split_tokens(masks * len(clip_BCTHW), grid.t)
             visible_BV, hidden_BU = (x.to(clip_BCTHW.device) for x in split)
-        x_BVC = vit.encode(taken(x_BNC, visible_BV), Grid(0, 0, 0, prefix=visible_BV.shape[1]))
+        x_BVC = vit.encode(taken(x_BNC, visible_BV), Grid.placeless(visible_BV.shape[1]))
         predicted_BUP = self.head(x_BVC, visible_BV, hidden_BU, grid)
         return Reconstruction(predicted_BUP, self.wanted(clip_BCTHW, hidden_BU))
 

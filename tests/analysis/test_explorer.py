@@ -151,7 +151,7 @@ def strides(found):
 
 
 def test_layers_without_positions_are_named():
-    grid = Grid(0, 0, 0, prefix=5)
+    grid = Grid.placeless(5)
     (item,) = record(Holder(build_layer("joint", grid), grid), torch.randn(1, 5, 48))
     with pytest.raises(ConfigError, match="no positions"):
         build_explorer([item], scene(), "clip")

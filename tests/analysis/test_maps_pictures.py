@@ -84,7 +84,7 @@ def test_a_single_frame_can_be_drawn():
 
 
 def test_layers_without_places_say_so():
-    (item,) = seen_of("joint", Grid(0, 0, 0, prefix=5))
+    (item,) = seen_of("joint", Grid.placeless(5))
     with pytest.raises(ConfigError, match="no positions"):
         draw(item, scene())
 

@@ -210,7 +210,7 @@ def _encoder(case: Case, vit: VisionTransformer, x_BNC: Tensor, grid: Grid) -> d
     norm = nn.LayerNorm(x_BNC.shape[-1], eps=1e-6).to(x_BNC)
     norm.load_state_dict(case.part("state/encoder.norm."))
     visible = x_BNC[~case.tensors["in/mask"].bool()].unflatten(0, (len(x_BNC), -1))
-    rows = Grid(0, 0, 0, prefix=visible.shape[1])
+    rows = Grid.placeless(visible.shape[1])
     return {
         "aux/encoder_all": norm(run_blocks(vit.blocks, x_BNC, grid)),
         "aux/encoder_visible": norm(run_blocks(vit.blocks, visible, rows)),

@@ -19,6 +19,11 @@ def test_tokens(grid, tokens, frame_prefix):
     assert (grid.tokens, grid.frame_prefix) == (tokens, frame_prefix)
 
 
+def test_tokens_without_a_place_are_all_prefix():
+    assert Grid.placeless(7) == Grid(t=0, h=0, w=0, prefix=7, framewise=False)
+    assert Grid.placeless().tokens == 0
+
+
 @pytest.mark.parametrize("grid", [Grid(3, 4, 5, prefix=2), Grid(3, 4, 5, prefix=6, framewise=True)])
 def test_a_frame_and_a_line(grid):
     """The prefix is the clip's, unless another one is given, also none."""

@@ -92,6 +92,38 @@ def test_recomputed_blocks_give_the_same_gradients():
         torch.testing.assert_close(a.grad, b.grad)
 
 
+def test_every_second_block_counts_from_the_first_of_a_stage():
+    spec = replace(TINY_SPEC, checkpoint_blocks=(1, 3, 2, 0), checkpoint_every=2)
+    recomputed = tiny_uniformer(spec, depth=(1, 3, 2, 1)).backbone.recomputed
+    assert [list(of_stage) for of_stage in recomputed] == [[0], [0, 2], [0], []]
+
+
+def test_tokens_are_mixed_behind_the_first_patch_embedding_alone():
+    backbone, seen = tiny_uniformer().backbone.eval(), []
+    clip = torch.randn(2, 3, 4, 32, 64)
+
+    def mix(x_BTHWC):
+        seen.append(x_BTHWC)
+        return x_BTHWC.flip(0)
+
+    mixed = backbone.dense(clip, mix)
+    (first,) = seen
+    assert first.shape == (2, 2, 8, 16, 8)
+    torch.testing.assert_close(first, backbone.patch_embeds[0](clip.permute(0, 2, 3, 4, 1)))
+    torch.testing.assert_close(mixed, tuple(x.flip(0) for x in backbone.dense(clip)))
+    assert mixed[1].shape == (2, 2, 1, 2, 32)
+
+
+@pytest.mark.parametrize(("stride", "frames"), [(1, 5), (2, 3)])
+def test_attention_is_built_for_the_grid_of_its_stage(stride, frames):
+    """Linformer has a column for every token: 5 frames of 64 x 96 px."""
+    spec = BackboneSpec(5, (64, 96), attention("joint", kernel="linformer"))
+    backbone = tiny_uniformer(spec, temporal_stride=stride).backbone
+    columns = [stage[0].block.attn.kernel.key_mix.shape[1] for stage in backbone.stages[2:]]
+    assert columns == [frames * 4 * 6, frames * 2 * 3]
+    assert backbone(torch.randn(2, 3, 5, 64, 96)).shape == (2, 32)
+
+
 @pytest.mark.parametrize(
     ("wanted", "expected"), [([0], [0, 0, 0, 0]), ([9], [3, 4, 2, 0]), ([0, 0, 5, 0], [0, 0, 5, 0])]
 )

@@ -147,6 +147,20 @@ def test_recomputed_blocks_give_the_same_gradients():
         torch.testing.assert_close(a.grad, b.grad)
 
 
+@pytest.mark.parametrize(("stride", "frames"), [(1, 5), (2, 3)])
+def test_attention_is_built_for_the_frames_behind_the_embedding(stride, frames):
+    """Linformer has a column for every token, of 5 frames of 4 x 2 patches here."""
+    spec = BackboneSpec(5, (32, 16), attention("joint", kernel="linformer"))
+    model = tiny(spec, temporal_stride=stride)
+    assert model.backbone.blocks[0].block.attn.kernel.key_mix.shape[1] == frames * (1 + 4 * 2)
+    assert model(clip(5, 32, 16)).shape == (2, 5)
+
+
+def test_every_second_block_counts_from_the_first():
+    spec = replace(SPEC, checkpoint_blocks=(4,), checkpoint_every=2)
+    assert list(tiny(spec, depth=5).backbone.recomputed) == [0, 2]
+
+
 def test_stochastic_depth_rises_in_both_branches():
     spec = replace(SPEC, drop_path=0.2)
     backbone = tiny(spec, local_attention="double", global_drop_path=0.4).backbone

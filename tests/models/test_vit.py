@@ -114,6 +114,28 @@ def test_recomputed_blocks_give_the_same_gradients():
     torch.testing.assert_close(*gradients)
 
 
+def test_every_second_block_counts_from_the_first():
+    spec = replace(TINY_SPEC, checkpoint_blocks=(4,), checkpoint_every=2)
+    assert list(tiny_vit(spec, depth=5).backbone.recomputed) == [0, 2]
+
+
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_tokens_are_mixed_as_frames_of_rows_of_columns(pool):
+    """The first tokens, channels last; what is put in their place is what the blocks read."""
+    backbone, seen = tiny_vit(pool=pool).backbone.eval(), []
+    clip = torch.randn(2, 3, 4, 32, 48)
+
+    def mix(x_BTHWC):
+        seen.append(x_BTHWC)
+        return x_BTHWC.flip(0)
+
+    feature, tokens = backbone.dense(clip, mix)
+    torch.testing.assert_close(seen[0], backbone.patch_embed(clip).permute(0, 2, 3, 4, 1))
+    assert seen[0].shape == tokens.shape == (2, 2, 4, 6, 24)
+    torch.testing.assert_close([feature, tokens], [x.flip(0) for x in backbone.dense(clip)])
+    torch.testing.assert_close(feature, backbone(clip).flip(0))
+
+
 def test_layer_groups_cover_the_depth():
     backbone = tiny_vit(pre_logits="gelu").backbone
     groups = [backbone.layer_index(name) for name, _ in backbone.named_parameters()]

@@ -12,7 +12,7 @@ from slowfast_ext.models import check_model
 from slowfast_ext.models.attention import AttentionSpec, Grid, build_attention
 from slowfast_ext.models.attention.rotary import Rotary
 from slowfast_ext.models.attention.softmax import explicit_softmax
-from slowfast_ext.models.backbones.vit_embed import resize_space, resize_time
+from slowfast_ext.models.backbones.vit_embed import PatchEmbed, resize_space, resize_time
 from slowfast_ext.models.backbones.vit_pool import POOLS, PoolSpec
 from slowfast_ext.models.backbones.vit_positions import POSITIONS, RESIZES, sine_cosine
 from slowfast_ext.models.blocks import BlockSpec, build_block
@@ -158,6 +158,14 @@ def test_position_tables_are_resized_with_their_pixels_as_areas():
         == resize_time(table[:, :, 0, 0].half(), 5).dtype
         == torch.half
     )
+
+
+def test_patches_start_as_wide_as_their_pixels_ask():
+    """A sum over the 3 * 2 * 4 * 8 values of a tubelet keeps their deviation."""
+    torch.manual_seed(0)
+    embed = PatchEmbed((2, 4, 8), 512)
+    assert embed.proj.weight.std().item() == pytest.approx((3 * 2 * 4 * 8) ** -0.5, rel=0.02)
+    assert not embed.proj.bias.any()
 
 
 def test_the_query_of_a_probe_reads_the_tokens_written_out():

@@ -165,6 +165,18 @@ def test_encoder_is_that_of_a_classifier():
     assert torch.equal(visible, torch.arange(32).expand(2, -1))
 
 
+def test_without_a_mask_the_last_tubes_are_hidden():
+    """Of tubelets that are no squares: 2 x 4 x 8 tokens, a quarter of each 32 visible."""
+    model, clip, _ = model_and_clip(**{"VIT.PATCH_SIZE": [2, 8, 4]})
+    visible, hidden = (
+        torch.cat([tubes, tubes + 32]).expand(2, -1)
+        for tubes in (torch.arange(8), torch.arange(8, 32))
+    )
+    output = model(clip)
+    assert output.predicted.shape == output.wanted.shape == (2, 48, 3 * 2 * 8 * 4)
+    torch.testing.assert_close(tuple(output), tuple(model(clip, visible, hidden)))
+
+
 def test_gradients_of_every_parameter():
     model, clip, task = model_and_clip()
     task.loss(model(*task.inputs(clip, clip_rngs(0, 0, 0))), ()).backward()

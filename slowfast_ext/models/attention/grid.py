@@ -17,6 +17,11 @@ class Grid:
     prefix: int = 0
     framewise: bool = False
 
+    @classmethod
+    def placeless(cls, tokens: int = 0) -> "Grid":
+        """So many tokens that have no place in space and time: all are prefix."""
+        return cls(0, 0, 0, tokens)
+
     @property
     def space(self) -> int:
         """Tokens of one frame, h*w."""

@@ -37,7 +37,7 @@ class Grouped(KernelAttention):
         grids = _group_grid(grid, self.over_time, 0), _group_grid(grid, self.over_time)
         y = self._ungroup(self.kernel.attend(rows[0], rows[1], rows[2], *grids), grid)
         if P:
-            prefix_grid = Grid(0, 0, 0, P)
+            prefix_grid = Grid.placeless(P)
             y = torch.cat([self.prefix_kernel.attend(q[:, :, :P], k, v, prefix_grid, grid), y], 2)
         return self.merge_heads(y)
 

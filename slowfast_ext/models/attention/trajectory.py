@@ -92,7 +92,7 @@ class Trajectory(KernelAttention):
         y_BhNTD = self.trajectories(q_patches, k_patches, v_patches, grid)  # Eq. 4
         out_BNC = self.pool_over_time(y_BhNTD, grid)  # Eq. 5, 6
         if P:
-            prefix_grid = Grid(0, 0, 0, P)
+            prefix_grid = Grid.placeless(P)
             cls_BhPD = self.prefix_kernel.attend(q[:, :, :P], k, v, prefix_grid, grid)
             out_BNC = torch.cat([cls_BhPD.transpose(1, 2).flatten(2), out_BNC], dim=1)
         return self.proj_drop(self.proj(out_BNC))

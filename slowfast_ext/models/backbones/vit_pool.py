@@ -114,7 +114,7 @@ class Probe(Pool):
     def __init__(self, spec: PoolSpec) -> None:
         super().__init__(spec)
         self.num_heads = spec.num_heads
-        attention = AttentionSpec(spec.dim, spec.num_heads, Grid(0, 0, 0))
+        attention = AttentionSpec(spec.dim, spec.num_heads, Grid.placeless())
         block = BlockSpec(attention, spec.mlp_ratio, norm_eps=spec.norm_eps)
         self.query = nn.Parameter(torch.empty(1, 1, spec.dim))
         self.blocks = nn.ModuleList(build_block("joint", block) for _ in range(spec.depth))
@@ -127,7 +127,7 @@ class Probe(Pool):
 
     def forward(self, x_BNC: Tensor) -> Tensor:
         """[B, N, C] -> [B, C]."""
-        x_BNC = run_blocks(self.blocks, x_BNC, Grid(0, 0, 0, prefix=x_BNC.shape[1]))
+        x_BNC = run_blocks(self.blocks, x_BNC, Grid.placeless(x_BNC.shape[1]))
         q_B1C = self.q(self.query).expand(x_BNC.shape[0], -1, -1)
         k_BNC, v_BNC = self.kv(self.norm1(x_BNC)).chunk(2, dim=-1)
         y_B1C = self.query + attend(q_B1C, k_BNC, v_BNC, self.num_heads)

@@ -62,7 +62,7 @@ class Consensus(nn.Module):
 
     def __init__(self, dim: int, options: XvitOptions, init_std: float) -> None:
         super().__init__()
-        attention = AttentionSpec(dim, options.consensus_heads, Grid(0, 0, 0), qkv_bias=False)
+        attention = AttentionSpec(dim, options.consensus_heads, Grid.placeless(), qkv_bias=False)
         spec = BlockSpec(attention, norm_eps=1e-5)
         self.cls_token = nn.Parameter(torch.empty(1, 1, dim))
         self.blocks = nn.ModuleList(
@@ -77,7 +77,7 @@ class Consensus(nn.Module):
     def forward(self, cls_BTC: Tensor) -> Tensor:
         """[B, T, C] -> [B, consensus_dim]."""
         x_BNC = torch.cat([self.cls_token.expand(cls_BTC.shape[0], -1, -1), cls_BTC], dim=1)
-        x_BNC = run_blocks(self.blocks, x_BNC, Grid(0, 0, 0, prefix=x_BNC.shape[1]))
+        x_BNC = run_blocks(self.blocks, x_BNC, Grid.placeless(x_BNC.shape[1]))
         return self.act(self.fc(self.norm(x_BNC[:, 0])))
 
 
