@@ -145,7 +145,8 @@ def _complaint(found: object, num_classes: int) -> str:
     classes_kHW = found[1].float()
     if (classes_kHW != classes_kHW.round()).any():
         return "its second half are no numbers of classes"
-    if classes_kHW.min() < 0 or classes_kHW.max() >= num_classes:
-        return f"names class {int(classes_kHW.max())}, there are {num_classes} (MODEL.NUM_CLASSES)"
+    for number in (int(classes_kHW.min()), int(classes_kHW.max())):
+        if not 0 <= number < num_classes:
+            return f"names class {number}, there are {num_classes} (MODEL.NUM_CLASSES)"
     ordered = classes_kHW.sort(0).values
     return "names a class twice in a cell" if (ordered[1:] == ordered[:-1]).any() else ""

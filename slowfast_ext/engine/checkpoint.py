@@ -67,7 +67,7 @@ class CheckpointStore:
         write_atomically(path, lambda temporary: torch.save(state, temporary))
         # By age: another run may have left later positions here, and what was just written must stay.
         others = [file for file in self.newest_first() if file != path]
-        by_age = sorted(others, key=lambda file: -file.stat().st_mtime_ns)
+        by_age = sorted(others, key=_written_at, reverse=True)
         for old in by_age[self._keep - 1 :] if self._keep else []:
             old.unlink(missing_ok=True)
         return path
@@ -141,6 +141,14 @@ class CheckpointStore:
             except CheckpointError as error:
                 logger.warning("damaged checkpoint passed over: %s", error)
         return next(iter(found), None)
+
+
+def _written_at(path: Path) -> int:
+    """0 for a file that another process has removed meanwhile."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _progress(match: re.Match[str]) -> tuple[int, int]:

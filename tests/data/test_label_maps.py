@@ -219,17 +219,25 @@ def damage(found, name):
         changed[0, 1, 2, 3] = float("nan")
     elif name == "class":
         changed[1, 0, 0, 0] = CLASSES
+    elif name == "negative":
+        changed[1, 0, 0, 0] = -1
     elif name == "half":
         changed[1, 0, 0, 0] = 1.5
     elif name == "twice":
         changed[1, 0] = changed[1, 1]
-    return {"layout": changed[0], "whole": changed.long(), "dict": {"map": changed}}.get(
-        name, changed
-    )
+    other = {
+        "layout": changed[0],
+        "empty": changed[:, :, :0],
+        "three": torch.cat([changed, changed[:1]]),
+        "whole": changed.long(),
+        "dict": {"map": changed},
+    }
+    return other.get(name, changed)
 
 
 COMPLAINTS = {
     "number": "values that are no numbers", "class": r"names class 7, there are 7 \(MODEL.NUM_CLASSES\)",
+    "negative": "names class -1, there are 7", "empty": "not floats of", "three": r"of \[3, 3, 6, 4\], not floats of",
     "half": "no numbers of classes", "twice": "twice in a cell", "layout": "not floats of", "whole": "not floats of",
     "dict": "holds a dict, not a tensor",
 }  # fmt: skip
@@ -266,6 +274,14 @@ def test_every_flipped_byte_is_noticed_or_without_effect(maps):
         else:
             assert all(map(torch.equal, found, content)), at
     assert refused > 20
+
+
+def test_images_whose_map_is_still_to_be_made(maps):
+    others = [VideoRecord(f"/sets/n0/{name}.JPEG", (0,), "list:2") for name in ("a", "b")]
+    assert maps.without_map([RECORD, *others, others[0]]) == others
+    twin = VideoRecord("/more/n0/a.x.png", (0,), "list:3")
+    with pytest.raises(DataError, match=r"n0/a\.x\.png .*n0/a\.pt would be that of /sets/n0/a\."):
+        maps.without_map([*others, twin])
 
 
 def test_a_missing_map_is_named(maps):

@@ -4,6 +4,7 @@ import random
 import resource
 import time
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -70,6 +71,24 @@ def test_what_was_just_written_stays_whatever_the_clock_says(tmp_path):
     written = store.save(state(4), Position(4))
     assert store.newest_first() == [written]
     assert store.newest_sound()[0] == written
+
+
+@pytest.mark.parametrize("before", ["stat", "unlink"])
+def test_another_process_removes_the_old_ones_too(tmp_path, monkeypatch, before):
+    store = CheckpointStore(tmp_path, keep=2)
+    old = [store.save(state(epoch), Position(epoch)) for epoch in (1, 2)]
+    own = getattr(Path, before)
+
+    def late(path, **options):
+        if path == old[0]:
+            os.remove(path)
+            monkeypatch.undo()
+        return own(path, **options)
+
+    monkeypatch.setattr(Path, before, late)
+    assert store.save(state(3), Position(3)).is_file()
+    assert not old[0].exists()
+    assert old[1].exists()
 
 
 def test_the_best_is_gone_on_from_where_nothing_else_is_sound(tmp_path):
@@ -258,6 +277,12 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+def test_what_torch_says_of_a_pickle_is_shown_in_short(tmp_path):
+    torch.save({"model_state": Gadget(tmp_path)}, tmp_path / "a.pyth")
+    with pytest.raises(CheckpointError, match=r"alone\. \([^\n]{300}\)$"):
+        read_weights(tmp_path / "a.pyth")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -265,6 +290,8 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path):
         (b"\n <HTML>", "web page"),
         (b"<?xml version='1.0'?><error/>", "web page"),
         (b"\xef\xbb\xbf<html>", "web page"),
+        (b"PK\x03\x04" + b"x" * 503 + b"<HTML>", "web page"),
+        (b"PK\x03\x04" + b"x" * 504 + b"<HTML>", "damaged"),
         (b"version https://git-lfs.github.com/spec/v1", "LFS"),
         (b"", "empty"),
         (b"PK\x03\x04 cut", "damaged"),

@@ -122,11 +122,13 @@ class UniFormerV2Importer(Importer):
         name: str, tensor: Tensor, shape: tuple[int, ...], model: VideoModel
     ) -> Resized | None:
         """Positions of a square of patches for another frame, bicubic."""
-        side = math.isqrt(len(tensor) - 1) if tensor.ndim else 0
-        if name != _POSITIONS or side**2 != len(tensor) - 1 or tensor.shape[1:] != shape[1:]:
+        if name != _POSITIONS or tensor.shape[1:] != shape[1:]:
+            return None
+        prefix, patches = tensor.tensor_split([1])
+        side = math.isqrt(len(patches))
+        if side**2 != len(patches):
             return None
         table = cast(UniFormerV2, model.backbone).table
-        prefix, patches = tensor.tensor_split([1])
         resized = resize_space(patches.unflatten(0, (1, 1, side, side)), table.h, table.w)
         return Resized(torch.cat([prefix, resized.flatten(0, 3)]), "space")
 
