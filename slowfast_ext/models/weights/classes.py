@@ -87,7 +87,7 @@ def in_class_order(
 
     Raises CheckpointError where it is known that the orders differ and nothing is said of them.
     """
-    names = model.class_names[0] if len(model.class_names) == 1 else ()
+    (names,) = model.class_names if len(model.class_names) == 1 else ((),)
     if not named:
         _require_same(state, names, importer)
         return state
@@ -122,7 +122,7 @@ def head_classes(state: State, model: VideoModel) -> tuple[tuple[int, ...], str]
     importer: type[Importer] = WEIGHTS.get(recognise(state))
     ours = importer.to_ours(state, model)
     counts = tuple(len(x) for key, x in ours.items() if key.startswith("head.") and x.ndim == 2)
-    return counts, importer.orders.get(counts[0], "") if len(counts) == 1 else ""
+    return counts, importer.orders.get(*counts, "") if len(counts) == 1 else ""
 
 
 def same_order(one: Sequence[str], other: Sequence[str]) -> bool:
