@@ -128,3 +128,23 @@ def test_a_head_starts_in_parts_of_the_usual_width():
         model = VideoModel(backbone, nn.Linear(24, 5), init_std=0.5, head_init_scale=scale)
         weights.append(model.head.weight)
     torch.testing.assert_close(weights[1], 0.1 * weights[0])
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options", "size"),
+    [
+        ("vit", {}, 16),
+        ("vit", {"pool": "mean"}, 16),
+        ("vit", {"pool": "mean_norm"}, 0),
+        ("vit", {"pool": "probe"}, 0),
+        ("vit", {"pre_logits": "tanh"}, 0),
+        ("vit", {"patch_size": (2, 16, 8)}, 0),
+        ("uniformer", {}, 32),
+        ("uniformerv2", {}, 0),
+        ("xvit", {}, 0),
+    ],
+)
+def test_tokens_that_may_be_labelled_and_their_size(backbone, options, size):
+    """Square ones, which a classifier reads as they are."""
+    first, *rest = small_options(backbone)
+    assert BACKBONES.get(backbone).token_size(replace(first, **options), *rest) == size

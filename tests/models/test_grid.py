@@ -1,6 +1,8 @@
 """The grids that attention works on: counts of tokens, and the grids of a frame and of a position."""
 
 import pytest
+import torch
+from attention_cases import GRIDS, build_layer
 
 from slowfast_ext.models.attention import Grid
 
@@ -33,3 +35,15 @@ def test_a_frame_and_a_line(grid):
     assert grid.line() == Grid(3, 1, 1, grid.prefix)
     assert grid.line(1) == Grid(3, 1, 1, 1)
     assert grid.line(0) == Grid(3, 1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("reference", "seen"), [(True, GRIDS["framewise"]), (False, Grid(3, 16, 1))]
+)
+def test_steps_of_a_reference_form_see_the_order_of_the_sequence(reference, seen):
+    """Those of the fast form see rows of frames: a class token, then 3 x 5 patches."""
+    grid, orders = GRIDS["framewise"], []
+    layer = build_layer("space", grid, reference=reference)
+    layer.qkv_steps.append(lambda q, k, v, order: orders.append(order) or (q, k, v))
+    layer(torch.randn(2, grid.tokens, 48), grid)
+    assert orders == [seen]

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from attention_cases import GRIDS, load_golden, to_sequence
+from attention_cases import GRIDS, build_layer, load_golden, to_sequence
 from model_cases import tree
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models import build_model
 from slowfast_ext.models.attention import Grid
+from slowfast_ext.models.attention.fixation import FixationOptions
 from slowfast_ext.models.attention.neighbour import Neighbour, NeighbourOptions
 from slowfast_ext.models.attention.shift import shifted, spatial_shift, temporal_shift
 
@@ -86,8 +87,25 @@ def test_fractions_count_over_all_heads_and_keep_their_place_when_time_is_off():
     assert torch.equal(step(k, v, k, grid)[1], moved_v)
 
 
+@pytest.mark.parametrize(("time", "space"), [(0.25, 0.125), (0.5, 0.0), (0.0, 0.25)])
+def test_all_channels_may_move_and_none_twice(time, space):
+    NeighbourOptions(temporal_fraction=time, spatial_fraction=space)
+    for more_time, more_space in ((time + 0.01, space), (time, space + 0.01)):
+        if more_time <= 0.5 and more_space <= 0.25:
+            with pytest.raises(ConfigError, match="are more than all"):
+                NeighbourOptions(temporal_fraction=more_time, spatial_fraction=more_space)
+
+
 def test_more_channels_than_there_are_are_refused():
     fractions = {"TEMPORAL_FRACTION": 0.25, "SPATIAL_FRACTION": 0.2}
     cfg = tree(**{f"ATTENTION__NEIGHBOUR__{key}": value for key, value in fractions.items()})
     with pytest.raises(ConfigError, match=r"2 \* 0.25 of the channels and 4 \* 0.2"):
         build_model(cfg)
+
+
+def test_frames_of_xvit_exchange_before_all_other_steps():
+    parts = (NeighbourOptions(temporal=True), FixationOptions(mode="separate"))
+    layer = build_layer("mixing", GRIDS["framewise"], *parts, rotary=True)
+    first, *others = layer.qkv_steps
+    assert first == layer._shift_keys_and_values
+    assert others == [layer.rotary, layer.neighbour, layer.fixation]
