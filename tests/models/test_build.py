@@ -120,6 +120,13 @@ def test_every_kernel_is_known_at_the_door(kernel):
     assert keys(tree(TINY_VIT, ATTENTION__KERNEL=kernel)) == []
 
 
+def test_what_the_model_of_a_task_asks_for_is_checked_too():
+    cfg = tree(SMALL_VIT, TASK="masked_pretraining", VIT__POOL="cls")
+    assert keys(cfg) == ["VIT.POOL"]
+    cfg.TASK = "a task that is not there"  # which is for the tasks to say
+    assert keys(cfg) == []
+
+
 def test_a_head_starts_in_parts_of_the_usual_width():
     weights = []
     for scale in (1.0, 0.1):
