@@ -59,7 +59,7 @@ def append_text(path: Path, text: str) -> None:
 def _ends_its_line(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+        return file.read() == b"\n"
 
 
 def remove_temporary(folder: Path) -> None:

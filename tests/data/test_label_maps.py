@@ -158,6 +158,24 @@ def test_a_map_moves_as_its_image_does(name):
     assert same.float().mean() > 0.8
 
 
+@pytest.mark.parametrize("down", [-1, 0, 1])
+@pytest.mark.parametrize("right", [-1, 0, 1])
+def test_a_map_moved_by_whole_cells(down, right):
+    """Each cell is its neighbour; beyond the border there is nothing."""
+    scores = torch.rand(2, 6, 4).half() + 1
+    classes = torch.arange(48).view(2, 6, 4)
+    found = moved(scores, classes, (1, 0, 10 * right, 0, 1, 5 * down), (30, 40))
+    to, source = (
+        np.s_[:, max(-down, 0) : 6 - max(down, 0)],
+        np.s_[:, max(down, 0) : 6 + min(down, 0)],
+    )
+    columns, of = slice(max(-right, 0), 4 - max(right, 0)), slice(max(right, 0), 4 + min(right, 0))
+    expected = torch.zeros_like(scores)
+    expected[to][..., columns] = scores[source][..., of]
+    assert torch.equal(found[0], expected)
+    assert torch.equal(found[1][to][..., columns], classes[source][..., of])
+
+
 def test_geometry_is_what_the_transform_drew():
     """A crop of an operation that moves: seen at one pixel of each corner, all without colour operations."""
     crop = CropOptions(train_crop_size=32, train_jitter_scales_relative=(0.3, 1.0))
