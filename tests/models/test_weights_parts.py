@@ -272,3 +272,12 @@ def test_second_moments_of_emim(silent, found):
     verdict = context_channels({"model": end, "optimizer_state": {"state": state | other}})
     assert verdict.channels == found
     assert f"in {sum(silent)} of 2 layers" in verdict.evidence
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "own"),
+    [("norm.bias", (17,), (24,)), ("pos_embed", (17, 9), (25, 24)), ("pos_embed", (18, 24), (25, 24))],
+)  # fmt: skip
+def test_uniformerv2_resizes_tables_of_a_square_alone(name, shape, own):
+    resize = WEIGHTS.get("uniformerv2").resize
+    assert resize(f"backbone.{name}", torch.zeros(shape), own, tiny_vit()) is None
