@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 from model_cases import TINY_SPEC, TINY_VIT, attention, tiny_vit, with_head
+from token_runs import configured
 
 from slowfast_ext.errors import CheckpointError
+from slowfast_ext.models import build_model
 from slowfast_ext.models.backbones.xvit import XViT, XvitOptions
 from slowfast_ext.models.weights import WEIGHTS, LoadOptions, fit_weights
 from slowfast_ext.models.weights.base import recognise, rename, unwrap
@@ -204,6 +206,15 @@ def test_classes_of_the_heads_of_a_file():
         headless = {key: x for key, x in theirs.items() if not key.startswith("head")}
         assert head_classes(headless, model) == ((), "")
     assert list(found.values()) == [((400,), "k400"), ((5,), ""), ((3, 4), "")]
+
+
+def test_the_classifier_of_tokens_is_no_second_head():
+    """It was counted as one: weights of token labelling asked for a model of verb and noun."""
+    cfg = configured()
+    model = build_model(cfg)
+    theirs = WEIGHTS.get("uniformer").to_theirs(model.state_dict(), model)
+    assert "aux_head.weight" in theirs
+    assert head_classes(theirs, model) == ((3,), "")
 
 
 def test_published_orders_of_classes(tmp_path):

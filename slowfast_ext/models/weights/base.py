@@ -16,6 +16,8 @@ from slowfast_ext.models.build import VideoModel
 from slowfast_ext.registry import Registry
 
 WEIGHTS = Registry("WEIGHTS")
+TOKEN_HEAD = "head.tokens."
+"""The classifier of tokens: what a plain classifier leaves of a model that was trained with token labels."""
 
 State = dict[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]

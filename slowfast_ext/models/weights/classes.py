@@ -14,7 +14,7 @@ from torch import Tensor
 
 from slowfast_ext.errors import CheckpointError
 from slowfast_ext.models.build import VideoModel
-from slowfast_ext.models.weights.base import WEIGHTS, Importer, State, recognise
+from slowfast_ext.models.weights.base import TOKEN_HEAD, WEIGHTS, Importer, State, recognise
 from slowfast_ext.registry import unknown_name
 
 _KEY = "TRAIN.CHECKPOINT_CLASSES"
@@ -121,7 +121,8 @@ def head_classes(state: State, model: VideoModel) -> tuple[tuple[int, ...], str]
     """
     importer: type[Importer] = WEIGHTS.get(recognise(state))
     ours = importer.to_ours(state, model)
-    counts = tuple(len(x) for key, x in ours.items() if key.startswith("head.") and x.ndim == 2)
+    heads = {key: x for key, x in ours.items() if key.startswith("head.") and x.ndim == 2}
+    counts = tuple(len(x) for key, x in heads.items() if not key.startswith(TOKEN_HEAD))
     return counts, importer.orders.get(*counts, "") if len(counts) == 1 else ""
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from slowfast_ext.errors import CheckpointError
 from slowfast_ext.models.build import VideoModel
 from slowfast_ext.models.weights.base import (
+    TOKEN_HEAD,
     WEIGHTS,
     Importer,
     Resized,
@@ -51,8 +52,6 @@ class LoadOptions(Options):
     )
 
 
-TOKEN_HEAD = "head.tokens."
-"""What a plain classifier leaves of a model that was trained with token labels, whatever differences are allowed."""
 _REMEDY = "TRAIN.CHECKPOINT_CHANGED"
 
 
