@@ -1,4 +1,4 @@
-"""Small changes of a source file: operators, comparisons, constants, conditions. cosmic-ray makes them."""
+"""Small changes of a Python file: operators, comparisons, constants, conditions. cosmic-ray makes them."""
 
 import ast
 import contextlib

@@ -318,7 +318,7 @@ def test_arrays_of_other_types_are_refused():
 def test_the_command_names_the_file_and_its_size(run, capsys):
     out = run.parent / "page.html"
     assert report.main([str(run.parent), "--out", str(out), "--title", "Two words"]) == 0
-    assert re.match(rf"{out} \(\d+\.\d MB\)", capsys.readouterr().out)
+    assert re.match(rf"written: {out} \(\d+\.\d MB\)", capsys.readouterr().out)
     assert "<title>Two words</title>" in out.read_text(encoding="utf-8")
 
 

@@ -60,7 +60,7 @@ MISTAKES = {
     "infinity_in_a_list": ("DATA:\n  MEAN: [0.1, .inf, 0.1]\n", ":2: .*MEAN.*out of range"),
     "huge": (f"TRAIN:\n  BATCH_SIZE: {10**400}\n", ":2: .*BATCH_SIZE.*out of range"),
     "huge_for_a_float": (f"SOLVER:\n  BASE_LR: {10**400}\n", ":2: .*BASE_LR.*out of range"),
-    "too_many_digits": (f"TRAIN:\n  BATCH_SIZE: {'9' * 9000}\n", ":2: TRAIN.BATCH_SIZE: no value"),
+    "too_many_digits": (f"TRAIN:\n  BATCH_SIZE: {'9' * 9000}\n", ":2: TRAIN.BATCH_SIZE: not a valid value"),
     "text_in_numbers": ("SOLVER:\n  BETAS: [a, b]\n", ":2: .*BETAS.*'a' in it.*list of float or int"),
     "digits_in_quotes": ("DATA:\n  MEAN: ['0.1', '0.2', '0.3']\n", ":2: .*MEAN.*which is of type str"),
     "bool_in_numbers": ("SOLVER:\n  STEPS: [0, true]\n", ":2: .*STEPS.*True in it"),

@@ -62,7 +62,7 @@ def test_a_named_model_tests_its_weights(tiny, clips, capsys):
     said = capsys.readouterr().out
     for words in (
         "names of videomae",
-        "4 frames, 2 apart",
+        "4 frames, stride 2",
         "mean 0.5 0.5 0.5",
         "2 clips x 1 crops",
     ):
