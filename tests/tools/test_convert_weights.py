@@ -35,7 +35,7 @@ def test_theirs_to_ours_and_back(tmp_path, family):
     torch.save({"model_state": theirs}, tmp_path / "theirs.pyth")
     done = convert(tmp_path / "theirs.pyth", tmp_path / "ours.safetensors", "--opts", *TINY[family])
     assert done.returncode == 0, done.stderr
-    assert f"from {family}" in done.stdout
+    assert f"format: {family}" in done.stdout
     for name, tensor in load_file(tmp_path / "ours.safetensors").items():
         assert torch.equal(tensor, ours[name])
     done = convert(
