@@ -6,27 +6,23 @@ Each folder holds seed*/EXPERIMENT/stats.jsonl, as run.sh leaves them with OUTPU
 """
 
 import argparse
-import json
 import statistics
 from collections import defaultdict
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from slowfast_ext.engine.log import read_stats
+
 PREFIX = "motion_uniformer_small_"
 
 
-def curve(stats: Path) -> list[float]:
-    """Top-1 [%] after each validated epoch."""
-    rows = [json.loads(line) for line in stats.read_text(encoding="utf-8").splitlines()]
-    return [row["top1_acc"] for row in rows if row["_type"] == "val_epoch"]
-
-
 def curves(folder: Path) -> dict[str, list[list[float]]]:
-    """Experiment -> a curve of each seed that has finished as many epochs as the longest."""
+    """Experiment -> top-1 [%] after each validated epoch, of each seed that has finished as many epochs as the longest."""
     found: dict[str, list[list[float]]] = defaultdict(list)
-    for stats in sorted(folder.glob("seed*/*/stats.jsonl")):
-        found[stats.parent.name.removeprefix(PREFIX)].append(curve(stats))
+    for run in sorted(folder.glob("seed*/*")):
+        top1 = [row["top1_acc"] for row in read_stats(run, "val_epoch")]
+        found[run.name.removeprefix(PREFIX)].append(top1)
     longest = max(len(one) for of_name in found.values() for one in of_name)
     whole = {name: [one for one in some if len(one) == longest] for name, some in found.items()}
     return {name: some for name, some in whole.items() if some}

@@ -230,24 +230,11 @@ def _flatten(
             raise ConfigError(f"{name}:{_line(key_node)}: a key must be a word, not {key_node.id}")
         dotted, line = f"{prefix}{key_node.value}", _line(key_node)
         found = _values_at(value_node, name, repeated, dotted, line)
-        other = [key for key in found if key in own and not _equal(found[key], own[key])]
-        if dotted in lines and (other or not found.keys() <= own.keys()):
-            raise _twice(f"{name}:{line}", dotted, f"with another value in line {lines[dotted]}")
-        if other:
-            raise _twice(
-                found[other[0]].place, other[0], f"with another value in {own[other[0]].place}"
-            )
-        again = [key for key in found if key in own]
-        if dotted in lines:
-            repeated.append(
-                _twice(f"{name}:{line}", dotted, f"with the same value in line {lines[dotted]}")
-            )
-        elif again:
-            repeated.append(
-                _twice(
-                    found[again[0]].place, again[0], f"with the same value in {own[again[0]].place}"
-                )
-            )
+        if twice := _twice(found, own, f"{name}:{line}", dotted, lines.get(dotted)):
+            error, differs = twice
+            if differs:
+                raise error
+            repeated.append(error)
         lines[dotted] = line
         own = found | own
     return merged | own
@@ -266,8 +253,22 @@ def _equal(one: Origin, other: Origin) -> bool:
     return repr(one.value) == repr(other.value)
 
 
-def _twice(place: str, dotted: str, before: str) -> ConfigError:
-    return ConfigError(f"{place}: {dotted} is given twice, {before}; remove one of the two")
+def _twice(
+    found: Values, own: Values, place: str, dotted: str, line_before: int | None
+) -> tuple[ConfigError, bool] | None:
+    """What is wrong with a key that is there already, as a word or as leaves, and whether its values differ."""
+    again = [key for key in found if key in own]
+    other = [key for key in again if not _equal(found[key], own[key])]
+    if line_before is not None:
+        before, differs = f"line {line_before}", bool(other) or len(again) < len(found)
+    elif again:
+        dotted, differs = (other or again)[0], bool(other)
+        place, before = found[dotted].place, own[dotted].place
+    else:
+        return None
+    value = "another value" if differs else "the same value"
+    words = f"{place}: {dotted} is given twice, with {value} in {before}; remove one of the two"
+    return ConfigError(words), differs
 
 
 def _merged(node: yaml.Node, name: str, repeated: list[ConfigError], prefix: str) -> Values:

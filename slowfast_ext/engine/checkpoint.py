@@ -86,9 +86,8 @@ class CheckpointStore:
             }
             if not any(aside.exists() for aside in moved.values()):
                 break
-        for path, aside in reversed(
-            moved.items()
-        ):  # the checkpoints last: they say whether all is done
+        # The checkpoints last: they say whether all is done.
+        for path, aside in reversed(moved.items()):
             if path.exists():
                 path.rename(aside)
         return moved[self.folder]
