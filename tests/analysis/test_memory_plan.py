@@ -21,6 +21,8 @@ from slowfast_ext.engine.optim import SolverOptions, build_optimizer, freeze
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.step import WeightAverage
 from slowfast_ext.models import build_model
+from slowfast_ext.models.attention import ATTENTION
+from slowfast_ext.models.backbones.vit_positions import POSITIONS
 
 sys.path.append(str(Path(__file__).parents[1] / "engine"))
 from tiny_run import SETTINGS, pairs_of
@@ -109,3 +111,21 @@ def test_large_models_are_planned_in_little_memory():
     assert weights == pytest.approx(40 * 12 * 1408**2 * 4 / 2**30, rel=0.01)
     assert float(none[4]) == pytest.approx(2 * weights, abs=0.01)
     assert float(fsdp[5]) == pytest.approx(weights / 8, abs=0.01)
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"VIT.POS_EMBED": name} for name in POSITIONS),
+        *({"ATTENTION.CYCLE": [name]} for name, _ in ATTENTION),
+        {"ATTENTION.CYCLE": ["trajectory"], "ATTENTION.KERNEL": "orthoformer"},
+    ],
+    ids=lambda changes: " ".join(map(str, changes.values())),
+)
+def test_a_plan_leaves_no_stand_ins_behind(changes):
+    """Tables that a model keeps between calls are those of real tensors, whoever asked first."""
+    cfg = config(changes)
+    fake = fake_model(cfg, CPU).eval()
+    saved_bytes(cfg, fake, CPU, 1)
+    clip = torch.zeros(1, 3, cfg.DATA.NUM_FRAMES, 32, 32)
+    with torch.no_grad():
+        assert type(build_model(cfg).eval()(clip)) is torch.Tensor

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from slowfast_ext.models.attention.base import Grid, fp32, without_autocast
+from slowfast_ext.models.constants import constant
 
 
 def segment_means(x_BhND: Tensor, count: int) -> Tensor:
@@ -37,19 +38,10 @@ def random_tokens(x_BhND: Tensor, count: int, training: bool) -> Tensor:
     return _fixed_order(N, x_BhND.device)[:count].expand(B, h, -1)
 
 
-_ORDERS: dict[tuple[int, torch.device], Tensor] = {}
-
-
+@constant
 def _fixed_order(count: int, device: torch.device) -> Tensor:
     """A permutation that is always the same, copied to a device once."""
-    if torch.compiler.is_compiling():  # a constant of the program
-        return torch.tensor(_permutation(count), device=device)
-    found = _ORDERS.get((count, device))
-    if found is None:
-        found = torch.tensor(_permutation(count), device=device)
-        if type(found) is Tensor:  # a tracer's stand-in is not kept
-            _ORDERS[count, device] = found
-    return found
+    return torch.tensor(_permutation(count), device=device)
 
 
 @lru_cache(maxsize=16)

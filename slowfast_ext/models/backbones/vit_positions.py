@@ -5,7 +5,6 @@ Shapes: N tokens (class token first, then time-major), C channels, t h w tokens 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from torch.nn.functional import pad
 
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.backbones.vit_embed import resize_space, resize_time
+from slowfast_ext.models.constants import constant
 
 
 @dataclass(frozen=True)
@@ -142,15 +142,14 @@ POSITIONS: dict[str, Callable[[Grid, int, Resize], Positions]] = {
 }
 
 
-@lru_cache(maxsize=8)
+@constant
 def sine_cosine(grid: Grid, dim: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """Sines at even channels, cosines at odd ones, of index / 10000^(2*(j//2)/C), [1, N, C], rounded to float32 first.
 
     The index runs over all tokens, frame after frame: the table of a larger grid is another one, not a finer one.
     """
-    with torch.inference_mode(False):  # the cache outlives it
-        index = torch.arange(grid.patches, dtype=torch.float64, device="cpu")
-        channel = torch.arange(dim, device="cpu")
-        angles_NC = index[:, None] / 10000 ** (2 * (channel // 2).double() / dim)
-        table_NC = torch.where(channel % 2 == 0, angles_NC.sin(), angles_NC.cos()).float()
-        return pad(table_NC, (0, 0, grid.prefix, 0))[None].to(device, dtype)
+    index = torch.arange(grid.patches, dtype=torch.float64, device="cpu")
+    channel = torch.arange(dim, device="cpu")
+    angles_NC = index[:, None] / 10000 ** (2 * (channel // 2).double() / dim)
+    table_NC = torch.where(channel % 2 == 0, angles_NC.sin(), angles_NC.cos()).float()
+    return pad(table_NC, (0, 0, grid.prefix, 0))[None].to(device, dtype)
