@@ -112,6 +112,7 @@ def test_large_models_are_planned_in_little_memory():
     assert float(none[4]) == pytest.approx(2 * weights, abs=0.01)
     assert float(fsdp[5]) == pytest.approx(weights / 8, abs=0.01)
 
+
 @pytest.mark.parametrize(
     "changes",
     [
