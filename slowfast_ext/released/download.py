@@ -29,7 +29,7 @@ PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = 60.0
 _BLOCK = 1 << 20
 _HOPELESS = (401, 403, 404, 410)
-_BROKEN = (http.client.HTTPException, urllib.error.URLError, TimeoutError, ConnectionError)
+_BROKEN = (http.client.HTTPException, TimeoutError, ConnectionError)
 
 
 def download(link: str, path: Path, sha256: str = "", size: int | None = None) -> Path:
@@ -68,6 +68,9 @@ def _fetch(link: str, path: Path, sha256: str, size: int | None, by_hand: str) -
                 break
             if error.code == 416:  # the part is longer than the file: it belongs to another one
                 part.unlink(missing_ok=True)
+            continue
+        except urllib.error.URLError as error:
+            reason = f"no connection ({error.reason})"
             continue
         except _BROKEN as error:
             reason = f"the connection broke ({error})"

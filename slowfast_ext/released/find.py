@@ -71,13 +71,13 @@ def _of_link(link: str) -> Path:
 
 
 def output_roots(output_dir: str | Path = "") -> Iterator[Path]:
-    """Where outputs of experiments may lie: OUTPUT_ROOT, beside OUTPUT_DIR, output/."""
+    """Where outputs of experiments may lie, as absolute paths: OUTPUT_ROOT, beside OUTPUT_DIR, output/."""
     root = os.environ.get("OUTPUT_ROOT")
     if root:
-        yield Path(root)
+        yield Path(root).resolve()
     if output_dir:
         yield Path(output_dir).resolve().parent
-    yield Path("output")
+    yield Path("output").resolve()
 
 
 def _of_experiment(name: str, output_dir: str | Path) -> Path:
