@@ -13,7 +13,7 @@ import slowfast_ext
 from slowfast_ext.cli import commands
 from slowfast_ext.data.advice import cores
 from slowfast_ext.data.decode.base import DECODERS
-from slowfast_ext.engine.checkpoint import CheckpointStore
+from slowfast_ext.engine.checkpoint import BEST, CheckpointStore
 from slowfast_ext.engine.distributed import World
 from slowfast_ext.engine.log import CONFIG_FILE
 from slowfast_ext.errors import CheckpointError
@@ -105,7 +105,7 @@ def ending(
         if not path.name.startswith((".", "video_index"))
     ]
     yield f"files in {folder}: {', '.join(made)}"
-    yield from _next_commands(folder, _weights(store), bool(metrics) and tested == "best")
+    yield from _next_commands(folder, _weights(store), bool(metrics) and _is_best(store, tested))
 
 
 def _weights(store: CheckpointStore) -> Path | None:
@@ -115,6 +115,13 @@ def _weights(store: CheckpointStore) -> Path | None:
         except CheckpointError:
             continue
     return None
+
+
+def _is_best(store: CheckpointStore, tested: str) -> bool:
+    """Whether TEST.CHECKPOINT_FILE_PATH means the best checkpoint: by name, or as the newest, a link to the same file."""
+    best = store.folder / BEST
+    newest = store.newest_first()[:1] if not tested and best.exists() else []
+    return tested == "best" or any(best.samefile(path) for path in newest)
 
 
 def _next_commands(folder: Path, weights: Path | None, best_is_tested: bool) -> Iterator[str]:

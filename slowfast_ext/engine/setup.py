@@ -269,12 +269,14 @@ def _facts(run: TrainingRun) -> Iterator[str]:
             "(lower TRAIN.BATCH_SIZE)"
         )
     factors = [
-        plural(train.batch_size // world.local_size, "video"),
-        plural(world.size, "process"),
-        f"{plural(recipe.repeats, 'clip')} per video",
-        plural(train.accumulate, "accumulation step"),
+        (train.batch_size // world.local_size, "video", ""),
+        (world.size, "process", ""),
+        (recipe.repeats, "clip", " per video"),
+        (train.accumulate, "accumulation step", ""),
     ]
-    shown = factors[:1] + [factor for factor in factors[1:] if not factor.startswith("1 ")]
+    shown = [
+        plural(count, what) + of for count, what, of in factors if what == "video" or count > 1
+    ]
     yield f"effective batch: {plural(recipe.effective_batch, 'clip')} = {' x '.join(shown)}"
     peak = recipe.learning_rate(solver.warmup_epochs)
     yield f"learning rate: {peak:.4g} after {solver.warmup_epochs:g} epochs of warm-up"

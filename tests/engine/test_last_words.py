@@ -13,6 +13,7 @@ from slowfast_ext.data.batch import EvalBatch
 from slowfast_ext.data.records import VideoRecord, VideoSet
 from slowfast_ext.data.sampling import View, ViewOptions, views
 from slowfast_ext.data.transforms.device import PixelOptions
+from slowfast_ext.engine.checkpoint import CheckpointStore, Position
 from slowfast_ext.engine.evaluate import evaluate
 from slowfast_ext.engine.test import _central
 from slowfast_ext.tasks import Evaluation, build_task
@@ -96,6 +97,22 @@ def test_published_beside_measured(tmp_path):
     assert beside_published(published, {"map": 50.0}) == ""
     lines = list(ending(str(tmp_path), metrics={"top1_acc": 77.7}, published=published))
     assert lines[1] == below
+
+
+def test_the_best_is_offered_for_a_test_unless_it_was_tested(tmp_path):
+    store = CheckpointStore(tmp_path, 0)
+    store.save({"x": torch.zeros(1)}, Position(1))
+    store.mark_best(Position(1))
+
+    def offers(tested):
+        *_, commands = ending(str(tmp_path), metrics={"top1_acc": 50.0}, tested=tested)
+        return "slowfast-ext test" in commands
+
+    assert not offers("best")
+    assert not offers("")  # the newest is the best
+    store.save({"x": torch.zeros(1)}, Position(2))
+    assert offers("")
+    assert offers("another.pyth")
 
 
 @pytest.mark.parametrize("where", ["exp/mine/config.yaml", "config.yaml"])
