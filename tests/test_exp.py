@@ -124,7 +124,7 @@ PUBLISHED_RATES = {
     "videomae_l_k400": (8, 2e-3 * 128 / 256),
     "videomae_b_ssv2": (8, 5e-4 * 384 / 256),
     "timesformer_hr_k400": (1, 0.005),
-    "internvideo2_b_k400": (1, 2e-5),
+    "internvideo2_b_k400": (4, 1.6e-4),
 }
 
 

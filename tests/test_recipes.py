@@ -256,10 +256,17 @@ SCHEDULES = {
     "uniformer_s8x8_k400": (1, KINETICS | {"base": 4e-4, "epochs": 100}),
     "uniformer_b16x4_k400": (1, KINETICS | {"base": 1.25e-4}),
     "uniformer_s16_sthv2_prek400": (1, SSV | {"base": 2e-4}),
-    "uniformer_b16x4_k400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": (
-        4,
-        KINETICS | {"base": 4 * 1.25e-4, "end": 4e-6, "start": 4e-6},
+    # run.sh of b32x4_k600: 4 nodes, and the only one that leaves BASE_LR_SCALE_NUM_SHARDS True (config.yaml)
+    "uniformer_b32x4_k600": (4, KINETICS | {"base": 4e-4, "end": 4e-6, "start": 4e-6}),
+    # EMIM's run.sh on several nodes set BASE_LR_SCALE_NUM_SHARDS False: BASE_LR is the rate, the ends stay
+    "uniformer_s16x4_k400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG_ok": (2, KINETICS | {"base": 2e-4}),
+    "uniformer_b16x4_k400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": (4, KINETICS | {"base": 5e-4}),
+    "uniformer_b32x4_k400_uniformer_extra_attn128_ATTN_ATTN_7_7_LG": (8, KINETICS | {"base": 8e-4}),
+    "uniformer_b32_sthv1_prek400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": (
+        2,
+        SSV | {"base": 4e-4, "epochs": 60},
     ),
+    "uniformer_b32_sthv2_prek400_uniformer_extra_attn128_ATTN_ATTN_7_7_LG": (4, SSV | {"base": 8e-4}),
     "uniformer_b_in1k": (
         1,
         {"base": 4e-4 * 1024 / 512, "end": 1e-5, "start": 1e-6, "epochs": 300, "warmup": 5},
@@ -270,6 +277,11 @@ SCHEDULES = {
     ),
     "xvit_b16_k400": (1, {"base": 0.03, "end": 0, "start": 0.01, "epochs": 30, "warmup": 5}),
     "xvit_b16_ssv2": (1, {"base": 0.03, "end": 0, "start": 0.003, "epochs": 35, "warmup": 5}),
+    # 32 GPUs x 32 videos x 2 clips; run_finetuning.py:537-539 multiplies lr, min_lr and warmup_lr by clips / 256
+    "internvideo2_b_k400": (
+        4,
+        {"base": 1.6e-4, "end": 8e-6, "start": 8e-6, "epochs": 5, "warmup": 1, "after": True},
+    ),
     "videomae_b_k400": (
         8,
         {"base": 5e-4 * 1.5, "end": 1.5e-6, "start": 1.5e-6, "epochs": 75, "warmup": 5, "after": True},
@@ -281,7 +293,8 @@ SCHEDULES = {
 def test_rate_over_the_training(name):
     nodes, numbers = SCHEDULES[name]
     recipe = Recipe.from_cfg(load_config([EXP / name / "config.yaml"], ["NUM_SHARDS", str(nodes)]))
-    for epoch in (0.0, 1.5, numbers["warmup"], 15.0, numbers["epochs"] - 0.5):
+    warmup, epochs = numbers["warmup"], numbers["epochs"]
+    for epoch in (0.0, 0.3 * warmup, warmup, 0.6 * epochs, epochs - 0.5):
         rate = cosine(epoch=epoch, **numbers)
         assert recipe.learning_rate(epoch) == pytest.approx(rate, rel=1e-9)
 

@@ -37,7 +37,7 @@ class SolverOptions(Options):
     )
     base_lr_unit: str = option(
         "clips",
-        "what BASE_LR_BATCH counts: clips, each repeat of AUG.NUM_SAMPLE on its own, or videos (VideoMAE, InternVideo2)",
+        "what BASE_LR_BATCH counts: clips, each repeat of AUG.NUM_SAMPLE on its own (UniFormer, InternVideo2), or videos (VideoMAE)",
         choices=("clips", "videos"),
     )
     lr_policy: str = option(
