@@ -21,5 +21,9 @@ class ExportError(ValueError):
     """A model that cannot be exported, or whose exported program gives other results."""
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the run was asked to stop and saved its state
-    """The run stopped on a signal after writing a checkpoint; start it again to go on."""
+class Interrupted(BaseException):
+    """No error: the run stopped on a signal after writing a checkpoint; start it again to go on.
+
+    Like KeyboardInterrupt it may come between any two lines, and is none of the exceptions that reading a damaged file,
+    say, is expected to raise.
+    """

@@ -85,7 +85,7 @@ def reported(main: Main) -> Main:
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:
             return unless_unread(lambda: main(argv))
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt, Interrupted) as error:
             code, words = _end_of(error)
         say_last(words)
         return code

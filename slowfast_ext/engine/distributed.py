@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from slowfast_ext.engine.options import RunOptions
-from slowfast_ext.errors import ConfigError
+from slowfast_ext.errors import ConfigError, Interrupted
 from slowfast_ext.screen import plural
 
 T = TypeVar("T")
@@ -139,7 +139,7 @@ def from_main(world: World, make: Callable[[], T]) -> T:
     if world.is_main:
         try:
             outcome[0] = make()
-        except Exception as error:
+        except (Exception, Interrupted) as error:
             outcome[1] = error
     dist.broadcast_object_list(outcome, src=0, device=_object_device(world))
     if outcome[1] is not None:
