@@ -3,15 +3,11 @@
 Each table stands by itself: it repeats the programs' files, not ours.
 """
 
-import math
-from pathlib import Path
-
 import pytest
+from recipe_values import EXP, values
 
+from paper_tables.table import read_published
 from slowfast_ext.config import load_config
-from slowfast_ext.engine.run import Recipe
-
-EXP = Path(__file__).resolve().parents[1] / "exp"
 
 UNIFORMER = {
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": [0.08, 1.0],
@@ -36,6 +32,32 @@ UNIFORMER = {
     "TEST.ENSEMBLE": "logits",
 }
 DENSE = {"DATA.SAMPLING": "dense", "DATA.FRAME_SPACING": "linspace", "DATA.TARGET_FPS": 0.0}
+SMALL_SETS = {
+    # config.yaml and run.sh of uniformer_s16x4_{ucf101,hmdb51}_prek400
+    "DATA.NUM_FRAMES": 16,
+    "DATA.SAMPLING_RATE": 4,
+    "DATA.USE_OFFSET_SAMPLING": True,
+    "DATA.RANDOM_FLIP": True,
+    "AUG.AA_TYPE": "rand-m5-n2-mstd0.25",
+    "MODEL.DROP_PATH": 0.2,
+    "SOLVER.MAX_EPOCH": 25,
+    "SOLVER.WARMUP_EPOCHS": 5.0,
+    "TRAIN.BATCH_SIZE": 128,
+    "TEST.NUM_ENSEMBLE_VIEWS": 5,
+    "TEST.NUM_SPATIAL_CROPS": 3,
+}
+EMIM = {
+    "AUG.AA_TYPE": "rand-m7-n4-mstd0.5-inc1",
+    "ATTENTION.CYCLE": ["emim", "joint"],  # CONTINUOUS_ATTN lg
+    "ATTENTION.EMIM.WINDOW": [7, 7],  # ATTN_MAX_DISP
+    "UNIFORMER.TEMPORAL_STRIDE": 1,
+}
+EMIM_SSV = {
+    "DATA.SAMPLING": "segment",
+    "DATA.CHANNEL_ORDER": "bgr",
+    "DATA.RANDOM_FLIP": False,
+    "SOLVER.WARMUP_EPOCHS": 5.0,
+}
 MOTIONFORMER = {
     "DATA.MEAN": [0.5, 0.5, 0.5],
     "DATA.STD": [0.5, 0.5, 0.5],
@@ -59,6 +81,22 @@ MOTIONFORMER = {
     "TEST.NUM_SPATIAL_CROPS": 3,
     "TEST.ENSEMBLE": "probs",
 }
+MOTIONFORMER_SSV = {
+    "DATA.RANDOM_FLIP": False,
+    "DATA.INV_UNIFORM_SAMPLE": True,
+    "AUG.AA_TYPE": "rand-m20-mstd0.5-inc1",
+    "AUG.COLOR_JITTER": 0.0,
+    "SOLVER.STEPS": [0, 20, 30],
+    "SOLVER.MAX_EPOCH": 35,
+    "TEST.NUM_ENSEMBLE_VIEWS": 1,
+}
+HIGH_RESOLUTION = {
+    "DATA.TRAIN_JITTER_SCALES": [384, 480],
+    "DATA.TRAIN_CROP_SIZE": 336,
+    "DATA.TEST_CROP_SIZE": 336,
+}
+LONG = {"DATA.NUM_FRAMES": 32, "DATA.SAMPLING_RATE": 3}
+ABLATION = {"SOLVER.STEPS": [0, 20, 30], "SOLVER.MAX_EPOCH": 35, "TRAIN.BATCH_SIZE": 32}
 XVIT = {
     "DATA.MEAN": [0.5, 0.5, 0.5],
     "DATA.STD": [0.5, 0.5, 0.5],
@@ -157,6 +195,47 @@ PROGRAMS = {
         "SOLVER.MAX_EPOCH": 50, "SOLVER.WARMUP_EPOCHS": 5.0, "TRAIN.BATCH_SIZE": 32,
         "TEST.NUM_ENSEMBLE_VIEWS": 1, "TEST.NUM_SPATIAL_CROPS": 3,
     },
+    # run.sh of uniformer_{s16x4,b32x4}_k600
+    "uniformer_s16x4_k600": UNIFORMER | DENSE | {
+        "MODEL.DROP_PATH": 0.1, "MODEL.NUM_CLASSES": 600, "SOLVER.MAX_EPOCH": 110, "TRAIN.BATCH_SIZE": 96,
+    },
+    "uniformer_b32x4_k600": UNIFORMER | DENSE | {
+        "DATA.NUM_FRAMES": 32, "MODEL.DROP_PATH": 0.3, "MODEL.NUM_CLASSES": 600, "SOLVER.MAX_EPOCH": 110,
+        "SOLVER.WARMUP_EPOCHS": 10.0, "TRAIN.BATCH_SIZE": 32,
+    },
+    "uniformer_s16x4_ucf101_prek400": UNIFORMER | DENSE | SMALL_SETS | {"DATA.CHANNEL_ORDER": "rgb"},  # decord
+    # slowfast/datasets/hmdb.py:213 reads pictures with cv2.imdecode (utils.py:36), and REVERSE_INPUT_CHANNEL is False
+    "uniformer_s16x4_hmdb51_prek400": UNIFORMER | DENSE | SMALL_SETS | {"DATA.CHANNEL_ORDER": "bgr"},
+    # config.yaml and run.sh of EMIM
+    "uniformer_s16x4_k400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG_ok": UNIFORMER | DENSE | EMIM | {
+        "MODEL.DROP_PATH": 0.0875, "SOLVER.MAX_EPOCH": 110, "TRAIN.BATCH_SIZE": 32,
+    },
+    "uniformer_b16x4_k400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": UNIFORMER | DENSE | EMIM | {
+        "MODEL.DROP_PATH": 0.3, "SOLVER.MAX_EPOCH": 110, "TRAIN.BATCH_SIZE": 40, "RNG_SEED": 666,
+        "SOLVER.CLIP_GRAD_L2NORM": 5.0, "MODEL.CHECKPOINT_BLOCKS": [0, 0, 20, 0],
+    },
+    "uniformer_b32x4_k400_uniformer_extra_attn128_ATTN_ATTN_7_7_LG": UNIFORMER | DENSE | EMIM | {
+        "DATA.NUM_FRAMES": 32, "MODEL.DROP_PATH": 0.4, "SOLVER.MAX_EPOCH": 110, "TRAIN.BATCH_SIZE": 32,
+        "MODEL.CHECKPOINT_BLOCKS": [5, 8, 20, 0],
+    },
+    "uniformer_s16_sthv1_pre1k_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": UNIFORMER | EMIM | EMIM_SSV | {
+        "MODEL.DROP_PATH": 0.2, "SOLVER.MAX_EPOCH": 60, "TRAIN.BATCH_SIZE": 32,
+    },
+    "uniformer_s16_sthv1_prek400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": UNIFORMER | EMIM | EMIM_SSV | {
+        "MODEL.DROP_PATH": 0.25, "SOLVER.MAX_EPOCH": 60, "TRAIN.BATCH_SIZE": 32,
+    },
+    "uniformer_s16_sthv2_prek400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": UNIFORMER | EMIM | EMIM_SSV | {
+        "MODEL.DROP_PATH": 0.3, "SOLVER.MAX_EPOCH": 50, "TRAIN.BATCH_SIZE": 32,
+    },
+    "uniformer_b16_sthv2_prek400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": UNIFORMER | EMIM | EMIM_SSV | {
+        "MODEL.DROP_PATH": 0.4, "SOLVER.MAX_EPOCH": 50, "TRAIN.BATCH_SIZE": 40,
+    },
+    "uniformer_b32_sthv1_prek400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": UNIFORMER | EMIM | EMIM_SSV | {
+        "DATA.NUM_FRAMES": 32, "MODEL.DROP_PATH": 0.55, "SOLVER.MAX_EPOCH": 60, "TRAIN.BATCH_SIZE": 32,
+    },
+    "uniformer_b32_sthv2_prek400_uniformer_extra_attn128_ATTN_ATTN_7_7_LG": UNIFORMER | EMIM | EMIM_SSV | {
+        "DATA.NUM_FRAMES": 32, "MODEL.DROP_PATH": 0.45, "SOLVER.MAX_EPOCH": 50, "TRAIN.BATCH_SIZE": 32,
+    },
     "uniformer_s_in1k": DEIT | {"AUG.REPEATED_DRAWS": 3, "MODEL.DROP_PATH": 0.1},
     "uniformer_b_in1k": DEIT | {"AUG.REPEATED_DRAWS": 3, "MODEL.DROP_PATH": 0.3},
     "deit_s_in1k": DEIT | {"AUG.REPEATED_DRAWS": 1, "MODEL.DROP_PATH": 0.1},
@@ -191,6 +270,43 @@ PROGRAMS = {
         "AUG.AA_TYPE": "rand-m15-mstd0.5-inc1", "AUG.COLOR_JITTER": 0.0, "SOLVER.STEPS": [0, 30, 40],
         "SOLVER.MAX_EPOCH": 50, "TEST.NUM_ENSEMBLE_VIEWS": 10, "MODEL.NUM_CLASSES": [97, 300],
     },
+    # configs/{K400,SSV2,EK}/motionformer_{336_16x*,224_32x3}.yaml; 12 videos a node there (recipes/motionformer_hr.yaml)
+    "motionformer_hr_k400": MOTIONFORMER | HIGH_RESOLUTION | {
+        "DATA.SAMPLING_RATE": 8, "AUG.AA_TYPE": "", "AUG.COLOR_JITTER": 0.4, "SOLVER.STEPS": [0, 20, 30],
+        "SOLVER.MAX_EPOCH": 35, "TEST.NUM_ENSEMBLE_VIEWS": 10,
+    },
+    "motionformer_hr_ssv2": MOTIONFORMER | HIGH_RESOLUTION | MOTIONFORMER_SSV,
+    "motionformer_l_k400": MOTIONFORMER | LONG | {
+        # USE_RANDOM_RESIZE_CROPS, in this file alone; its numbers: slowfast/datasets/transform.py:487
+        "DATA.TRAIN_JITTER_SCALES_RELATIVE": [0.08, 1.0], "DATA.TRAIN_JITTER_ASPECT_RELATIVE": [0.75, 1.3333],
+        "AUG.AA_TYPE": "", "AUG.COLOR_JITTER": 0.4, "SOLVER.STEPS": [0, 20, 30], "SOLVER.MAX_EPOCH": 35,
+        "TEST.NUM_ENSEMBLE_VIEWS": 10,
+    },
+    "motionformer_l_ssv2": MOTIONFORMER | LONG | MOTIONFORMER_SSV,
+    "motionformer_l_epic": MOTIONFORMER | LONG | {
+        "AUG.AA_TYPE": "rand-m15-mstd0.5-inc1", "AUG.COLOR_JITTER": 0.0, "SOLVER.STEPS": [0, 30, 40],
+        "SOLVER.MAX_EPOCH": 50, "TEST.NUM_ENSEMBLE_VIEWS": 10,
+    },
+    # Table 7 and Figure 3 name no training of their own: that of configs/{K400,SSV2}/motionformer_224_16x4.yaml
+    "motionformer_one_frame_k400": MOTIONFORMER | ABLATION | {
+        "DATA.NUM_FRAMES": 1, "ATTENTION.CYCLE": ["joint"], "AUG.AA_TYPE": "", "AUG.COLOR_JITTER": 0.4,
+    },
+    "motionformer_one_frame_ssv2": MOTIONFORMER | ABLATION | MOTIONFORMER_SSV | {
+        "DATA.NUM_FRAMES": 1, "ATTENTION.CYCLE": ["joint"],
+    },
+    **{
+        f"motionformer_strides_{how}_k400": MOTIONFORMER | ABLATION | {
+            "DATA.SAMPLING": "dense", "DATA.SAMPLING_RATE": 8, "AUG.AA_TYPE": "", "AUG.COLOR_JITTER": 0.4,
+        }
+        for how in ("trajectory", "divided", "joint")
+    },
+    **{
+        f"motionformer_strides_{how}_ssv2": MOTIONFORMER | ABLATION | {
+            "DATA.SAMPLING": "dense", "DATA.SAMPLING_SHARE": 0.5, "DATA.RANDOM_FLIP": False,
+            "AUG.AA_TYPE": "" if how == "joint" else "rand-m20-mstd0.5-inc1", "AUG.COLOR_JITTER": 0.0,
+        }
+        for how in ("trajectory", "divided", "joint")
+    },
     "xvit_b16_k400": XVIT | KINETICS_XVIT,
     "xvit_b16_k600": XVIT | KINETICS_XVIT,
     "xvit_b16_ssv2": XVIT | {
@@ -223,109 +339,21 @@ PROGRAMS = {
 }  # fmt: skip
 
 
-def value_at(cfg, key):
-    for part in key.split("."):
-        cfg = cfg[part]
-    return list(cfg) if isinstance(cfg, tuple) else cfg
-
-
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_values_of_the_program(name):
-    cfg = load_config([EXP / name / "config.yaml"])
-    found = {key: value_at(cfg, key) for key in PROGRAMS[name]}
-    assert found == PROGRAMS[name]
-
-
-def cosine(base, end, epoch, epochs, warmup=0.0, start=0.0, after=False):
-    """PySlowFast's get_lr_at_epoch, and timm's cosine, whose warm-up covers the beginning of the fall."""
-
-    def fall(at):
-        offset = warmup if after else 0.0
-        return end + (base - end) * (1 + math.cos(math.pi * (at - offset) / (epochs - offset))) / 2
-
-    if epoch >= warmup:
-        return fall(epoch)
-    return start + epoch * (fall(warmup) - start) / warmup
-
-
-KINETICS = {"end": 1e-6, "start": 1e-6, "epochs": 110, "warmup": 10, "after": True}
-SSV = KINETICS | {"epochs": 50, "warmup": 5}
-SCHEDULES = {
-    # name: nodes, then the numbers of the program's run.sh, its scaling of them by nodes done
-    "uniformer_s16x4_k400": (1, KINETICS | {"base": 1e-4}),
-    "uniformer_s8x8_k400": (1, KINETICS | {"base": 4e-4, "epochs": 100}),
-    "uniformer_b16x4_k400": (1, KINETICS | {"base": 1.25e-4}),
-    "uniformer_s16_sthv2_prek400": (1, SSV | {"base": 2e-4}),
-    # run.sh of b32x4_k600: 4 nodes, and the only one that leaves BASE_LR_SCALE_NUM_SHARDS True (config.yaml)
-    "uniformer_b32x4_k600": (4, KINETICS | {"base": 4e-4, "end": 4e-6, "start": 4e-6}),
-    # EMIM's run.sh on several nodes set BASE_LR_SCALE_NUM_SHARDS False: BASE_LR is the rate, the ends stay
-    "uniformer_s16x4_k400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG_ok": (2, KINETICS | {"base": 2e-4}),
-    "uniformer_b16x4_k400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": (4, KINETICS | {"base": 5e-4}),
-    "uniformer_b32x4_k400_uniformer_extra_attn128_ATTN_ATTN_7_7_LG": (8, KINETICS | {"base": 8e-4}),
-    "uniformer_b32_sthv1_prek400_uniformer_extra_attn64_ATTN_ATTN_7_7_LG": (
-        2,
-        SSV | {"base": 4e-4, "epochs": 60},
-    ),
-    "uniformer_b32_sthv2_prek400_uniformer_extra_attn128_ATTN_ATTN_7_7_LG": (4, SSV | {"base": 8e-4}),
-    "uniformer_b_in1k": (
-        1,
-        {"base": 4e-4 * 1024 / 512, "end": 1e-5, "start": 1e-6, "epochs": 300, "warmup": 5},
-    ),
-    "uniformer_b_tl_in1k": (
-        1,
-        {"base": 1.6e-3, "end": 1e-5, "start": 1e-6, "epochs": 300, "warmup": 5},
-    ),
-    "xvit_b16_k400": (1, {"base": 0.03, "end": 0, "start": 0.01, "epochs": 30, "warmup": 5}),
-    "xvit_b16_ssv2": (1, {"base": 0.03, "end": 0, "start": 0.003, "epochs": 35, "warmup": 5}),
-    # 32 GPUs x 32 videos x 2 clips; run_finetuning.py:537-539 multiplies lr, min_lr and warmup_lr by clips / 256
-    "internvideo2_b_k400": (
-        4,
-        {"base": 1.6e-4, "end": 8e-6, "start": 8e-6, "epochs": 5, "warmup": 1, "after": True},
-    ),
-    "videomae_b_k400": (
-        8,
-        {"base": 5e-4 * 1.5, "end": 1.5e-6, "start": 1.5e-6, "epochs": 75, "warmup": 5, "after": True},
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_rate_over_the_training(name):
-    nodes, numbers = SCHEDULES[name]
-    recipe = Recipe.from_cfg(load_config([EXP / name / "config.yaml"], ["NUM_SHARDS", str(nodes)]))
-    warmup, epochs = numbers["warmup"], numbers["epochs"]
-    for epoch in (0.0, 0.3 * warmup, warmup, 0.6 * epochs, epochs - 0.5):
-        rate = cosine(epoch=epoch, **numbers)
-        assert recipe.learning_rate(epoch) == pytest.approx(rate, rel=1e-9)
-
-
-def test_token_labels_end_with_ten_epochs_at_the_last_rate():
-    """timm counts its cooldown beyond `epochs`, and LV-ViT's program trains through it."""
-    recipe = Recipe.from_cfg(load_config([EXP / "uniformer_s_tl_in1k/config.yaml"]))
-    assert recipe.learning_rate(299) > 1e-5
-    for epoch in (300, 305, 309.9):
-        assert recipe.learning_rate(epoch) == 1e-5
-
-
-def test_the_audited_point_of_xvits_schedule():
-    recipe = Recipe.from_cfg(load_config([EXP / "xvit_b16_k400/config.yaml"]))
-    assert recipe.learning_rate(15) == pytest.approx(0.015)
-
-
-@pytest.mark.parametrize("frames", [8, 64, 640])
-def test_rates_of_a_small_batch_never_rise_at_the_end(frames):
-    cfg = load_config(
-        [EXP / "uniformerv2_b8_k400_prek710/config.yaml"], ["TRAIN.BATCH_SIZE", str(frames)]
-    )
-    recipe = Recipe.from_cfg(cfg)
-    rates = [recipe.learning_rate(epoch) for epoch in (1.0, 2.0, 3.0, 4.0, 5.0)]
-    assert rates == sorted(rates, reverse=True)
+    assert values(name, PROGRAMS[name]) == PROGRAMS[name]
 
 
 def test_structvit_4x1_is_tested_with_room_and_4x3_without():
     """MViT's loader: 256 px under the crop where there is one crop, the crop's own size for three."""
     file = EXP / "structvit_b_4_1_k400/config.yaml"
     assert load_config([file]).DATA.TEST_CROP_RATIO == 0.875
+    rows = read_published(EXP.parent / "paper_tables/published.csv")
+    three = [row for row in rows if row.exp == file.parent.name and row.crops == "3"]
+    assert [(row.clips, row.top1) for row in three] == [("4", "83.4")]
+    tested = load_config([file], three[0].pairs)
+    assert (tested.TEST.NUM_ENSEMBLE_VIEWS, tested.TEST.NUM_SPATIAL_CROPS) == (4, 3)
+    assert tested.DATA.TEST_CROP_RATIO == 1.0
     assert load_config([EXP / "structvit_b_4_1_ssv2/config.yaml"]).DATA.TEST_CROP_RATIO == 1.0
 
 
