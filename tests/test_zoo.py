@@ -31,7 +31,7 @@ VIEWS = ("ENSEMBLE", "NUM_ENSEMBLE_VIEWS", "NUM_SPATIAL_CROPS")
 
 
 def test_most_models_have_an_experiment():
-    assert len(TRAINED_BY) >= 57
+    assert len(TRAINED_BY) >= 76
 
 
 def is_of_a_model(key):
@@ -60,6 +60,8 @@ def test_is_what_its_experiment_trains(name):
         for key in filter(is_of_a_model, schema())
         if get_dotted(zoo, key) != get_dotted(trained, key)
     }
+    if zoo.DATA.SAMPLING == "segment":  # where no frame has a distance
+        differ.pop("DATA.SAMPLING_RATE", None)
     assert not differ
 
 
