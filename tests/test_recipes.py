@@ -332,10 +332,6 @@ PROGRAMS = {
         "SOLVER.MAX_EPOCH": 60, "SOLVER.WARMUP_EPOCHS": 5.0, "DATA.RANDOM_FLIP": False, "DATA.SAMPLING": "segment",
         "DATA.TEST_CROP_RATIO": 1.0,
     },
-    "timesformer_b_k400": {
-        "SOLVER.OPTIMIZING_METHOD": "sgd", "SOLVER.STEPS": [0, 11, 14], "SOLVER.MAX_EPOCH": 15,
-        "SOLVER.WEIGHT_DECAY": 1e-4, "SOLVER.MOMENTUM": 0.9, "TRAIN.BATCH_SIZE": 8, "TEST.NUM_SPATIAL_CROPS": 3,
-    },
 }  # fmt: skip
 
 

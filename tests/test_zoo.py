@@ -73,3 +73,13 @@ def test_names_no_data_set(name):
     training = [key for key in schema() if key.startswith(("TRAIN.", "SOLVER.", "AUG.", "MIXUP."))]
     for key in (*training, "TEST.DATASET"):
         assert get_dotted(cfg, key) == get_dotted(default, key)
+
+
+def test_something_something_models_of_opencv_readers_see_bgr():
+    """The programs of UniFormer, EMIM, UniFormerV2 and TimeSformer read frames with OpenCV and do not turn them round."""
+    ssv2 = [name for name in ZOO if name.endswith(("_ssv2", "_ssv2_32"))]
+    read_by_opencv = ("uniformer_", "emim_", "uniformerv2_", "timesformer_")
+    found = {name: load_config(ZOO[name]).DATA.CHANNEL_ORDER for name in ssv2}
+    assert {name for name, order in found.items() if order == "bgr"} == {
+        name for name in ssv2 if name.startswith(read_by_opencv)
+    }

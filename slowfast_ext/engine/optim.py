@@ -65,7 +65,10 @@ class SolverOptions(Options):
         True, "no decay on biases, norms and other 1-D parameters (PySlowFast's key)"
     )
     zero_wd_positions: bool = option(
-        False, "no decay on position tables and class tokens (BEiT, InternVideo2, TimeSformer)"
+        False, "no decay on position tables, class and mask tokens (BEiT, VideoMAE, InternVideo2)"
+    )
+    zero_wd_head_bias: bool = option(
+        False, "no decay on the biases of the head, whatever else decays (XViT)"
     )
     momentum: float = option(0.9, "SGD momentum", low=0, high=1)
     nesterov: bool = option(True, "SGD with Nesterov momentum")
@@ -210,12 +213,14 @@ def parameter_groups(solver: SolverOptions, model: nn.Module) -> list[dict[str, 
     ]
 
 
-_POSITIONS = ("pos_embed", "temp_embed", "cls_token", "temporal_cls_token")
+_POSITIONS = ("pos_embed", "temp_embed", "cls_token", "temporal_cls_token", "mask_token")
 
 
 def _decays(name: str, parameter: nn.Parameter, solver: SolverOptions) -> bool:
-    """Not 1-D parameters, positions and class tokens, where the options leave them out."""
+    """Not 1-D parameters, biases of the head, positions and tokens, where the options leave them out."""
     if solver.zero_wd_positions and name.rpartition(".")[2] in _POSITIONS:
+        return False
+    if solver.zero_wd_head_bias and name.startswith("head.") and name.endswith("bias"):
         return False
     return parameter.ndim > 1 or not solver.zero_wd_1d_param
 
