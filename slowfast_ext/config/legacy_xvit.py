@@ -42,6 +42,7 @@ def implied(values: Values) -> Mapped:
         "DATA.ANTIALIAS": False,
         "SOLVER.NESTEROV": True,
         "SOLVER.ZERO_WD_1D_PARAM": False,
+        "SOLVER.ZERO_WD_HEAD_BIAS": True,
         "SOLVER.COSINE_AFTER_WARMUP": False,
         "TEST.ENSEMBLE": "logits",
         "MIXUP.LABEL_SMOOTH_VALUE": 0.0,
