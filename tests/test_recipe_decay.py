@@ -13,10 +13,8 @@ WITHOUT_DECAY = {
     "timesformer_b_k400": set(),  # optimizer.py: all but names with "bn"; no_weight_decay() is called nowhere
     "motionformer_k400": set(),
     "xvit_b16_ssv2": {"head.bias"},  # classifier_parameters_b has BN.WEIGHT_DECAY, which is 0
-    "videomae_pretrain_b_ssv2": {
-        ONE_DIMENSION,
-        "head.mask_token",
-    },  # no_weight_decay() of modeling_pretrain.py
+    # no_weight_decay() of modeling_pretrain.py
+    "videomae_pretrain_b_ssv2": {ONE_DIMENSION, "head.mask_token"},
 }
 
 
