@@ -73,7 +73,6 @@ _CLASSIFIERS = tuple(f"{layer}.weight" for layer in _LAYERS)
 
 WRITTEN = {
     # without a key list: as our own exporter writes the model of this experiment
-    "deit_small_patch16_224": ("timm", "deit_s_in1k"),
     "uniformer_large_tl_224": ("uniformer", "uniformer_l_tl_in1k"),
     "clip_vit_b16": ("clip", "uniformerv2_b8_k400"),
     "clip_vit_l14": ("clip", "uniformerv2_l8_k400_prek710"),
