@@ -73,11 +73,49 @@ _CLASSIFIERS = tuple(f"{layer}.weight" for layer in _LAYERS)
 
 WRITTEN = {
     # without a key list: as our own exporter writes the model of this experiment
-    "uniformer_large_tl_224": ("uniformer", "uniformer_l_tl_in1k"),
     "clip_vit_b16": ("clip", "uniformerv2_b8_k400"),
     "clip_vit_l14": ("clip", "uniformerv2_l8_k400_prek710"),
     "clip_vit_l14_336": ("clip", "uniformerv2_l8_336_frozen_k400"),
 }
+
+
+def uniformer_large():
+    """Key -> shape of UniFormer-L with token labels, as its program makes it (token_labeling/tlt/models/uniformer.py)."""
+
+    def layer(name, *weight):
+        return {f"{name}.weight": weight, f"{name}.bias": weight[:1]}
+
+    def batch_norm(name, dim):
+        running = {f"{name}.running_mean": (dim,), f"{name}.running_var": (dim,)}
+        return layer(name, dim) | running | {f"{name}.num_batches_tracked": ()}
+
+    def conv_block(at, d):
+        keys = batch_norm(f"{at}.norm1", d) | batch_norm(f"{at}.norm2", d)
+        keys |= layer(f"{at}.conv1", d, d, 1, 1) | layer(f"{at}.conv2", d, d, 1, 1)
+        keys |= layer(f"{at}.attn", d, 1, 5, 5)
+        keys |= layer(f"{at}.mlp.fc1", 4 * d, d, 1, 1) | layer(f"{at}.mlp.fc2", d, 4 * d, 1, 1)
+        return keys | {f"{at}.gamma_1": (1, d, 1, 1), f"{at}.gamma_2": (1, d, 1, 1)}
+
+    def attention_block(at, d):
+        keys = layer(f"{at}.norm1", d) | layer(f"{at}.norm2", d)
+        keys |= layer(f"{at}.attn.qkv", 3 * d, d) | layer(f"{at}.attn.proj", d, d)
+        keys |= layer(f"{at}.mlp.fc1", 4 * d, d) | layer(f"{at}.mlp.fc2", d, 4 * d)
+        return keys | {f"{at}.gamma_1": (d,), f"{at}.gamma_2": (d,)}
+
+    keys, before = {}, 3
+    for stage, (d, depth) in enumerate(zip((128, 192, 448, 640), (5, 10, 24, 7), strict=True), 1):
+        side = 4 if stage == 1 else 2
+        keys |= layer(f"patch_embed{stage}.proj", d, before, side, side)
+        keys |= layer(f"patch_embed{stage}.norm", d)
+        for index in range(depth):
+            at = f"blocks{stage}.{index}"
+            keys |= layer(f"{at}.pos_embed", d, 1, 3, 3)
+            keys |= conv_block(at, d) if stage < 3 else attention_block(at, d)
+        before = d
+    return keys | batch_norm("norm", 640) | layer("head", 1000, 640) | layer("aux_head", 1000, 640)
+
+
+MADE = {"uniformer_large_tl_224": uniformer_large}
 UNUSED = {"vit_base_patch16_224_in21k"}
 
 
@@ -94,6 +132,8 @@ def state_of(start):
         family, name = WRITTEN[start]
         model = empty_model(name)
         return WEIGHTS.get(family).to_theirs(dict(model.state_dict()), model)
+    if start in MADE:
+        return {key: torch.empty(shape, device="meta") for key, shape in MADE[start]().items()}
     listed, other = FILES[start]
     files = [place / f"{listed}.json" for place in PLACES]
     found = next((file for file in files if file.is_file()), None)
@@ -126,7 +166,13 @@ def test_starts_are_known(start):
         assert start.removeprefix("exp:") in CONFIGS
     else:
         assert start in released()
-        assert start in FILES or start in WRITTEN
+        assert start in FILES or start in WRITTEN or start in MADE
+
+
+def test_the_large_model_is_written_as_its_program_does():
+    model = empty_model("uniformer_l_tl_in1k")
+    written = WEIGHTS.get("uniformer").to_theirs(dict(model.state_dict()), model)
+    assert {key: tuple(tensor.shape) for key, tensor in written.items()} == uniformer_large()
 
 
 @pytest.fixture(scope="module")

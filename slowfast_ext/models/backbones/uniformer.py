@@ -42,6 +42,10 @@ class UniformerOptions(Options):
     layer_scale: float = option(
         0.0, "initial scale of the residual branches of attention blocks; 0: no layer scale", low=0
     )
+    layer_scale_conv: bool = option(
+        False,
+        "LAYER_SCALE in convolution blocks too (UniFormer-L of the token-labelling program)",
+    )
     std: bool = option(
         False, "patch embeddings 2 to 4 also span three frames (kernel 3,2,2 instead of 1,2,2)"
     )
@@ -173,7 +177,8 @@ def _stage(spec: BackboneSpec, options: UniformerOptions, stage: int) -> nn.Modu
     if stage < _CONV_STAGES:
         dim, kernels = options.embed_dim[stage], (_kernel(options, 3), _kernel(options, 5))
         hidden = int(dim * options.mlp_ratio)
-        return nn.ModuleList(ConvBlock(dim, hidden, kernels, rate) for rate in rates)
+        scale = options.layer_scale if options.layer_scale_conv else 0.0
+        return nn.ModuleList(ConvBlock(dim, hidden, kernels, rate, scale) for rate in rates)
     attention = _attention(spec, options, stage)
     return nn.ModuleList(
         AttentionBlock(

@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.blocks import BlockSpec, build_block
 from slowfast_ext.models.depthwise import DepthwiseConv3d
-from slowfast_ext.models.layers import DropPath, Mlp
+from slowfast_ext.models.layers import DropPath, LayerScale, Mlp
 
 Kernel3d = tuple[int, int, int]
 
@@ -46,9 +46,14 @@ class ConvBlock(nn.Module):
     """Local relation aggregation: position, 5x5x5 depthwise mixing and MLP, each a residual step. Names are UniFormer's."""
 
     def __init__(
-        self, dim: int, hidden: int, kernels: tuple[Kernel3d, Kernel3d], rate: float
+        self,
+        dim: int,
+        hidden: int,
+        kernels: tuple[Kernel3d, Kernel3d],
+        rate: float,
+        layer_scale: float = 0.0,
     ) -> None:
-        """`kernels` of the position encoding and of the mixing; `rate` of stochastic depth."""
+        """`kernels` of the position encoding and of the mixing; `rate` of stochastic depth; `layer_scale` 0: none."""
         super().__init__()
         self.pos_embed = DepthwiseConv3d(dim, kernels[0])
         self.norm1 = nn.BatchNorm1d(dim)
@@ -57,6 +62,8 @@ class ConvBlock(nn.Module):
         self.conv2 = nn.Linear(dim, dim)
         self.norm2 = nn.BatchNorm1d(dim)
         self.mlp = Mlp(dim, hidden)
+        self.ls1 = LayerScale(dim, layer_scale) if layer_scale else nn.Identity()
+        self.ls2 = LayerScale(dim, layer_scale) if layer_scale else nn.Identity()
         self.drop_path = DropPath(rate)
 
     def forward(self, x_BTHWC: Tensor) -> Tensor:
@@ -64,9 +71,9 @@ class ConvBlock(nn.Module):
         x_BTHWC = x_BTHWC + self.pos_embed(x_BTHWC)
         y_NC = norm_linear(self.norm1, self.conv1, x_BTHWC.flatten(0, 3))
         y_BTHWC = self.conv2(self.attn(y_NC.view_as(x_BTHWC)))
-        x_BTHWC = x_BTHWC + self.drop_path(y_BTHWC)
+        x_BTHWC = x_BTHWC + self.drop_path(self.ls1(y_BTHWC))
         y_NM = self.mlp.act(norm_linear(self.norm2, self.mlp.fc1, x_BTHWC.flatten(0, 3)))
-        return x_BTHWC + self.drop_path(self.mlp.fc2(y_NM).view_as(x_BTHWC))
+        return x_BTHWC + self.drop_path(self.ls2(self.mlp.fc2(y_NM)).view_as(x_BTHWC))
 
 
 class AttentionBlock(nn.Module):

@@ -25,7 +25,7 @@ _TO_OURS = (
     (r"\.block\.t_attn\.", ".block.temporal_attn."),
     (r"\.block\.attn\.rpb$", ".block.attn.position_bias"),
     (r"\.block\.attn\.motion_conv\.", ".block.attn.motion."),
-    (r"\.block\.gamma_([12])$", r".block.ls\1.gamma"),
+    (r"\.gamma_([12])$", r".ls\1.gamma"),
     (r"^aux_head\.", "head.tokens."),
     (r"^(?!head\.)", "backbone."),
 )
@@ -36,11 +36,12 @@ _TO_THEIRS = (
     (r"\.block\.temporal_attn\.", ".block.t_attn."),
     (r"\.block\.attn\.position_bias$", ".block.attn.rpb"),
     (r"\.block\.attn\.motion\.", ".block.attn.motion_conv."),
-    (r"\.block\.ls([12])\.gamma$", r".block.gamma_\1"),
+    (r"\.ls([12])\.gamma$", r".gamma_\1"),
     (rf"^{_ATTENTION}\.block\.", r"\1."),
     *((rf"^patch_embeds\.{stage}\.", f"patch_embed{stage + 1}.") for stage in range(4)),
     *((rf"^stages\.{stage}\.", f"blocks{stage + 1}.") for stage in range(4)),
 )
+_CONV_SCALE = re.compile(r"backbone\.stages\.[01]\.\d+\.ls[12]\.gamma")
 _POINTWISE = re.compile(r"backbone\.stages\.[01]\.\d+\.(conv1|conv2|mlp\.fc1|mlp\.fc2)\.weight")
 
 
@@ -77,10 +78,14 @@ class UniFormerImporter(Importer):
 def _to_our_shape(name: str, tensor: Tensor) -> Tensor:
     if _POINTWISE.fullmatch(name):
         return tensor.flatten(1)
+    if _CONV_SCALE.fullmatch(name):
+        return tensor.flatten()
     return tensor.unsqueeze(2) if tensor.ndim == 4 else tensor
 
 
 def _to_their_shape(name: str, tensor: Tensor, image: bool) -> Tensor:
     if _POINTWISE.fullmatch(name):
         return tensor[..., None, None] if image else tensor[..., None, None, None]
+    if _CONV_SCALE.fullmatch(name):
+        return tensor[None, :, None, None] if image else tensor[None, :, None, None, None]
     return tensor.squeeze(2) if image and tensor.ndim == 5 else tensor
