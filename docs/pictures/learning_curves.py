@@ -1,6 +1,6 @@
 """The table and the picture of docs/motion.md: validation accuracy of experiments over epochs, mean and standard error of seeds.
 
-    python docs/pictures/learning_curves.py output/easy output/hard --out docs/pictures/motion_uniformer.png
+    python docs/pictures/learning_curves.py output/easy output/hard output/frames --out docs/pictures/motion_curves.png
 
 Each folder holds seed*/EXPERIMENT/stats.jsonl, as run.sh leaves them with OUTPUT_ROOT.
 """
@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 from slowfast_ext.engine.log import read_stats
 
-PREFIX = "motion_uniformer_small_"
+PREFIXES = ("motion_uniformer_small_", "motion_vit_frames_")
 
 
 def curves(folder: Path) -> dict[str, list[list[float]]]:
@@ -22,7 +22,10 @@ def curves(folder: Path) -> dict[str, list[list[float]]]:
     found: dict[str, list[list[float]]] = defaultdict(list)
     for run in sorted(folder.glob("seed*/*")):
         top1 = [row["top1_acc"] for row in read_stats(run, "val_epoch")]
-        found[run.name.removeprefix(PREFIX)].append(top1)
+        name = run.name
+        for prefix in PREFIXES:
+            name = name.removeprefix(prefix)
+        found[name].append(top1)
     longest = max(len(one) for of_name in found.values() for one in of_name)
     whole = {name: [one for one in some if len(one) == longest] for name, some in found.items()}
     return {name: some for name, some in whole.items() if some}

@@ -104,6 +104,11 @@ RUN = [
     Run(r"bash exp/my_experiment/test.sh", MOTION, replace={"my_experiment": "motion_uniformer_joint"}, says="top1"),
     Run(r"python docs/pictures/who_meets_whom.py", ["--out", "who.png"], writes=["who.png"]),
     Run(r"bash exp/motion_vit_joint/run.sh", [*MOTION, "SOLVER.MAX_EPOCH", "5", "TRAIN.EVAL_PERIOD", "5"], writes=["output/motion_vit_joint/checkpoints/*.pyth"]),
+    Run(r"OUTPUT_ROOT=output/easy/seed\$seed bash exp/motion_uniformer_small_\$name/run.sh", MOTION, replace={r"\$seed": "0", r"\$name": "joint"}, writes=["output/easy/seed0/*/stats.jsonl"]),
+    Run(r"OUTPUT_ROOT=output/hard/seed\$seed bash exp/motion_uniformer_small_\$name/run.sh", MOTION, replace={r"\$seed": "0", r"\$name": "emim"}, writes=["output/hard/seed0/*/stats.jsonl"]),
+    Run(r"bash exp/motion_vit_frames_pretrain/run.sh", MOTION, writes=["output/motion_vit_frames_pretrain/checkpoints/checkpoint_best.pyth"]),
+    Run(r"OUTPUT_ROOT=output/frames/seed\$seed bash exp/motion_vit_frames_\$name/run.sh", MOTION, replace={r"\$seed": "0", r"\$name": "trajectory"}, writes=["output/frames/seed0/*/stats.jsonl"]),
+    Run(r"python docs/pictures/learning_curves.py", ["--out", "curves.png"], writes=["curves.png"]),
     Run(r"OUTPUT_ROOT=output/seed\$seed bash exp/motion_vit_\$name/\$script.sh", [*MOTION, "RNG_SEED", "0"], replace={r"\$seed": "0", r"\$name": "divided", r"\$script": "run"}),
     Run(r"slowfast-ext train --cfg (FILE|exp/NAME/config.yaml) --print-cfg", replace={"NAME": "motion_vit_joint", "FILE": "exp/motion_vit_joint/config.yaml"}, says="SOLVER.BASE_LR: "),
 ]  # fmt: skip
