@@ -15,12 +15,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.layers import OnGrid, Variant, build_layer
-from slowfast_ext.analysis.cost import saved_for_backward
+from slowfast_ext.analysis.cost import FusedAttention, saved_for_backward
 from slowfast_ext.models.attention import KERNELS, AttentionOptions, AttentionSpec, Grid
 
 aten, prims = torch.ops.aten, torch.ops.prim
@@ -63,29 +61,6 @@ class Counting(TorchDispatchMode):
             left, right = args[_PRODUCTS[packet] :][:2]
             self.macs[left.dtype] += left.numel() * right.shape[-1]
         return func(*args, **(kwargs or {}))
-
-
-class FusedAttention(TorchFunctionMode):
-    """torch's attention as one kernel, as on a GPU, where the meta device would spell it out."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is not functional.scaled_dot_product_attention:
-            return func(*args, **(kwargs or {}))
-        return _fused(*args, **(kwargs or {}))
-
-
-def _fused(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    scale: float | None = None,
-) -> Tensor:
-    attend = aten._scaled_dot_product_flash_attention_for_cpu
-    return attend(q, k, v, dropout_p, False, attn_mask=attn_mask, scale=scale)[0]
 
 
 def count_launches(step: Callable[[], object]) -> Launches:

@@ -2,8 +2,8 @@
 
     python -m benchmarks throughput --table8 --results FILE
 
-measures Table 8 of the feature fixation paper: twelve settings of feature fixation, Orthoformer and softmax in its backbone.
-What FILE has is not measured again.
+measures Table 8 of the feature fixation paper: twelve settings of feature fixation, Orthoformer and softmax in its backbone, each
+beside the printed number (one A100 of 80 GB). What FILE has is not measured again.
 """
 
 import argparse
@@ -30,6 +30,18 @@ TABLE_8 = (
     (str(EXP / "linear_relu_ssv2/config.yaml"), "softmax"),
 )
 """Configurations and kernels of the paper's table, ten runs of one video each."""
+_COLUMNS_8 = tuple(itertools.product((16, 32, 64, 96), (224, 336, 448)))
+_PRINTED_8 = {
+    "": "10.25 8.57 5.40  8.38 4.68 3.22  6.58 3.75 2.81  4.48 2.30 OOM",
+    "orthoformer": "1.79 1.59 1.41  1.71 1.56 1.15  1.53 0.97 OOM  1.25 0.83 OOM",
+    "softmax": "8.23 6.49 4.57  6.15 4.57 2.57  5.27 2.55 OOM  4.27 OOM OOM",
+}
+PRINTED_8 = {
+    (kernel, *column): number
+    for kernel, numbers in _PRINTED_8.items()
+    for column, number in zip(_COLUMNS_8, numbers.split(), strict=True)
+}
+"""Videos a second that the paper prints, by kernel, frames and pixels."""
 
 
 class Results:
@@ -70,6 +82,11 @@ def main(argv: Sequence[str]) -> int:
         for name, kernel in rows:
             pairs = [*args.opts, *(["ATTENTION.KERNEL", kernel] if kernel else [])]
             cells = measure_row(name, pairs, args.frames, size, setting, args.timeout, results)
+            if args.table8:
+                cells = [
+                    f"{cell}, printed {PRINTED_8.get((kernel, frames, size), '-')}"
+                    for cell, frames in zip(cells, args.frames, strict=True)
+                ]
             table.add_row(f"{Path(name).parent.name} {kernel}", *cells)
         Console(width=150).print(table)
     return 0

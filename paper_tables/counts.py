@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,14 @@ from typing import Any
 import torch
 from yacs.config import CfgNode
 
-from slowfast_ext.analysis.cost import count_macs, meta_clip, saved_for_backward
+from slowfast_ext.analysis.cost import (
+    FusedAttention,
+    count_macs,
+    meta_clip,
+    recomputed_at_once,
+    saved_for_backward,
+)
+from slowfast_ext.engine.optim import freeze, training_mode
 from slowfast_ext.models import build_model
 from slowfast_ext.options import pair
 
@@ -24,6 +32,15 @@ class Count:
     gflops: float
 
 
+@dataclass(frozen=True)
+class Training:
+    """MiB that a clip keeps for the backward pass, and that the largest recomputed block adds; with TRAIN.FREEZE millions of parameters that are trained."""
+
+    saved_mib: float
+    recomputed_mib: float = 0.0
+    trained_m: float | None = None
+
+
 class ShapeCounter:
     """Counts models from shapes alone; models that differ in nothing that has a shape are counted once.
 
@@ -36,7 +53,8 @@ class ShapeCounter:
         known = json.loads(text)
         self._memory = memory
         self._costs = {key: Count(**value) for key, value in known.get("costs", {}).items()}
-        self._saved: dict[str, float] = known.get("saved_mib", {})
+        trainings = known.get("trainings", {})
+        self._trainings = {key: Training(**value) for key, value in trainings.items()}
         self._asked: set[str] = set()
 
     def __call__(self, cfg: CfgNode) -> Count:
@@ -47,21 +65,22 @@ class ShapeCounter:
         self._asked.add(key)
         return self._costs[key]
 
-    def saved_mib(self, cfg: CfgNode) -> float | None:
-        """MiB that a training clip keeps for the backward pass, all in bf16; None where it was not counted."""
-        shape = shaping(cfg)
-        key = _key(shape | {"MODEL": shape["MODEL"][::2], "DATA": shape["DATA"][:2]})
-        if key not in self._saved and self._memory:
-            self._saved[key] = _saved_mib(cfg)
+    def training(self, cfg: CfgNode, scores: bool = False) -> Training | None:
+        """What training it keeps, all in bf16; None where it was not counted.
+
+        Attention keeps no scores, as its fused kernels do, or with `scores` those that torch's plain form keeps.
+        """
+        key = _key(_training_shape(cfg) | ({"SCORES": True} if scores else {}))
+        if key not in self._trainings and self._memory:
+            self._trainings[key] = _training(cfg, scores)
         self._asked.add(key)
-        return self._saved.get(key)
+        return self._trainings.get(key)
 
     def save(self, file: Path) -> None:
         """Keep what was asked for, and nothing else."""
-        costs = {key: asdict(count) for key, count in sorted(self._costs.items())}
-        parts = {"costs": costs, "saved_mib": dict(sorted(self._saved.items()))}
+        parts = {"costs": self._costs, "trainings": self._trainings}
         asked = {
-            name: {key: value for key, value in part.items() if key in self._asked}
+            name: {key: asdict(part[key]) for key in sorted(part.keys() & self._asked)}
             for name, part in parts.items()
         }
         file.write_text(json.dumps(asked, indent=0) + "\n", encoding="utf-8")
@@ -87,9 +106,27 @@ def _count(cfg: CfgNode) -> Count:
     return Count(round(params / 1e6, 5), round(count_macs(model, meta_clip(cfg))[""] / 1e9, 5))
 
 
-def _saved_mib(cfg: CfgNode) -> float:
+def _training_shape(cfg: CfgNode) -> dict[str, Any]:
+    """Of `shaping` what training depends on: neither classes nor test crops, but what is frozen or recomputed."""
+    shape, every = shaping(cfg), cfg.MODEL.CHECKPOINT_EVERY
+    parts = {"MODEL": shape["MODEL"][::2], "DATA": shape["DATA"][:2]}
+    frozen = {"FREEZE": [*cfg.TRAIN.FREEZE, cfg.MODEL.NUM_CLASSES]} if cfg.TRAIN.FREEZE else {}
+    return shape | parts | frozen | ({"EVERY": every} if every > 1 else {})
+
+
+def _training(cfg: CfgNode, scores: bool) -> Training:
     size = pair(cfg.DATA.TRAIN_CROP_SIZE)
     with torch.device("meta"):
-        model = build_model(cfg).to(torch.bfloat16).train()
+        model = build_model(cfg).to(torch.bfloat16)
         clip = torch.empty(1, 3, cfg.DATA.NUM_FRAMES, *size, dtype=torch.bfloat16)
-        return round(saved_for_backward(model, clip) / 2**20, 1)
+    freeze(model, cfg.TRAIN.FREEZE)
+    training_mode(model)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    with torch.device("meta"), nullcontext() if scores else FusedAttention():
+        saved = saved_for_backward(model, clip)
+        again = recomputed_at_once(model, clip) if any(cfg.MODEL.CHECKPOINT_BLOCKS) else 0
+    return Training(
+        round(saved / 2**20, 1),
+        round(again / 2**20, 1),
+        round(trained / 1e6, 5) if cfg.TRAIN.FREEZE else None,
+    )

@@ -7,17 +7,20 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from paper_tables.counts import Count, ShapeCounter
+from paper_tables.counts import Count, ShapeCounter, Training
 from paper_tables.lra import section
 from paper_tables.table import NOTHING, Published, accuracy, config_of, line
+from slowfast_ext.analysis.memory import Parameters, plan_memory
 from slowfast_ext.config import options_of
 from slowfast_ext.engine.optim import SolverOptions
 from slowfast_ext.released import released
 
 GPUS = 8
+GPU_GB = 80
+"""Memory of the papers' largest GPUs: what an experiment has to do with, or a note says why it cannot."""
 OURS = ("motion_", "own_", "real_")
-WEIGHT_BYTES = {"adamw": 16, "sgd": 12}
-"""Bytes a parameter needs in training: fp32 weight and gradient, and the optimizer's moments."""
+TESTED = ("TEST.", "DATA.TEST_")
+"""Keys of a test, which a row may change."""
 
 HEADER = """\
 # Experiments, paper by paper
@@ -33,9 +36,11 @@ checkpoint of another experiment, to be trained first; nothing: from scratch. `T
 - batch: clips of an optimizer step, videos x repeats where a video is augmented several times.
 - GPUs x passes: what gives that batch: the published number of GPUs where it is known, or {gpus} with `TRAIN.ACCUMULATE`; rates follow the
   batch. `NUM_SHARDS` is the number of nodes of {gpus}.
-- memory: GB a GPU in bf16, counted from shapes: what a step keeps for the backward pass (all of the model in bf16) plus weights, gradients and
-  moments in fp32; without workspace, fragmentation and the copies that autocast makes. For {gpus} GPUs a node. `-`: not counted yet
-  (`python -m paper_tables --memory`, some minutes); `--dry-run` plans it for any setting.
+- memory: GB a GPU in bf16, counted from shapes: what a pass keeps for the backward pass (all of the model in bf16; fused attention keeps
+  no scores), the largest block that `MODEL.CHECKPOINT_BLOCKS` recomputes, and in fp32 weights, average, gradients and moments; nothing
+  of what `TRAIN.FREEZE` names but its weights. Without workspace, fragmentation and the copies that autocast makes. For {gpus} GPUs a
+  node, {gb} GB each or a note. `-`: not counted yet (`python -m paper_tables --memory`, some minutes); `--dry-run` plans it for any setting.
+- KEY VALUE below a folder: what its command line adds for this row: `bash exp/NAME/test.sh ... KEY VALUE`.
 - parameters and GFLOPs (one view) are those of the model as it runs; beside the printed ones they stand in
   [docs/paper_tables.md](../docs/paper_tables.md).
 - measured: nothing yet; the sets were not trained on here.
@@ -77,10 +82,10 @@ def index(
     papers = [name for name in names if not name.startswith(OURS)]
     configs = {name: config_of(exp_dir / name / "config.yaml") for name in papers}
     cells = {
-        name: _cells(facts.get(name, Experiment(name)), cfg, count(cfg), count.saved_mib(cfg))
+        name: _cells(facts.get(name, Experiment(name)), cfg, count(cfg), count.training(cfg))
         for name, cfg in configs.items()
     }
-    parts = [HEADER.format(gpus=GPUS, papers=len(rows), exps=len(papers))]
+    parts = [HEADER.format(gpus=GPUS, gb=GPU_GB, papers=len(rows), exps=len(papers))]
     for source in dict.fromkeys(paper_of(row) for row in rows):
         parts.append(f"## {source}\n\n{_table(_rows(rows, source, cells))}")
     parts.append(section())
@@ -110,7 +115,16 @@ def _rows(
     for row in rows:
         if paper_of(row) == source:
             size = f", {row.frames}x{row.size}" if row.frames != NOTHING else ""
-            yield f"{row.variant}{size}", row.dataset, accuracy(row), cells[row.exp]
+            folder, *others = cells[row.exp]
+            own = (f"{folder}{_overrides(row)}", *others)
+            yield f"{row.variant}{size}", row.dataset, accuracy(row), own
+
+
+def _overrides(row: Published) -> str:
+    """KEY VALUE pairs that make the folder's test that of the row; forms that only costs were counted in are none of them."""
+    pairs = list(zip(row.pairs[::2], row.pairs[1::2], strict=True))
+    tested = [f"{key} {value}" for key, value in pairs if key.startswith(TESTED)]
+    return f"<br>`{' '.join(tested)}`" if any(key.startswith("TEST.") for key, _ in pairs) else ""
 
 
 def _table(rows: Iterable[tuple[str, str, str, tuple[str, ...]]]) -> str:
@@ -122,9 +136,10 @@ def _table(rows: Iterable[tuple[str, str, str, tuple[str, ...]]]) -> str:
 
 
 def _cells(
-    facts: Experiment, cfg: CfgNode, count: Count, saved_mib: float | None
+    facts: Experiment, cfg: CfgNode, count: Count, training: Training | None
 ) -> tuple[str, ...]:
-    videos, repeats = cfg.TRAIN.BATCH_SIZE * facts.nodes, cfg.AUG.NUM_SAMPLE
+    videos = cfg.TRAIN.BATCH_SIZE * cfg.TRAIN.ACCUMULATE * facts.nodes
+    repeats = cfg.AUG.NUM_SAMPLE
     batch = f"{videos} x {repeats}" if repeats > 1 else str(videos)
     return (
         f"[{facts.exp}]({facts.exp}/config.yaml)",
@@ -133,7 +148,7 @@ def _cells(
         _machines(facts, cfg.TRAIN.ACCUMULATE),
         f"{count.params_m:.2f}",
         f"{count.gflops:.2f}",
-        NOTHING if saved_mib is None else f"{memory_gb(cfg, count.params_m, saved_mib):.1f}",
+        NOTHING if training is None else f"{memory_gb(cfg, count.params_m, training):.1f}",
         "" if facts.weights == NOTHING else f"`{facts.weights}`",
         "" if facts.note == NOTHING else facts.note,
     )
@@ -155,11 +170,14 @@ def _machines(facts: Experiment, accumulate: int) -> str:
     return f"{facts.gpus} x {accumulate} or {here}" if facts.nodes > 1 else here
 
 
-def memory_gb(cfg: CfgNode, params_m: float, saved_mib: float) -> float:
-    """GB that one of 8 GPUs of a node needs: activations of its clips, weights, gradients and moments."""
+def memory_gb(cfg: CfgNode, params_m: float, training: Training) -> float:
+    """GB that one of 8 GPUs of a node needs: activations of its clips, weights, their average, gradients and moments."""
     clips = max(1, cfg.TRAIN.BATCH_SIZE * cfg.AUG.NUM_SAMPLE / GPUS)
-    state = params_m * 1e6 * WEIGHT_BYTES[options_of(cfg, SolverOptions).optimizing_method]
-    return (clips * saved_mib * 2**20 + state) / 1e9
+    kept = clips * (training.saved_mib + training.recomputed_mib) * 2**20
+    trained_m = params_m if training.trained_m is None else training.trained_m
+    parameters = Parameters(round(params_m * 4e6), round(trained_m * 4e6), 0)
+    solver, average = options_of(cfg, SolverOptions), cfg.TRAIN.EMA_DECAY > 0
+    return plan_memory(parameters, round(kept), solver, average).total / 1e9
 
 
 def _first_words(folder: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from yacs.config import CfgNode
 
-from paper_tables.counts import Count, ShapeCounter
+from paper_tables.counts import Count, ShapeCounter, Training
 from slowfast_ext.analysis.cost import views_of
 from slowfast_ext.config import load_config
 
@@ -65,7 +65,8 @@ class Comparison:
     printed_form: Count
     as_run: Count
     views: int
-    saved_mib: float | None = None
+    training: Training | None = None
+    with_scores: Training | None = None
 
     @property
     def gflops(self) -> float:
@@ -116,8 +117,9 @@ def compare(row: Published, exp_dir: Path, count: ShapeCounter) -> Comparison:
     """Counts of the row's experiment. Raises ConfigError where it does not load or build."""
     file = exp_dir / row.exp / "config.yaml"
     printed, as_run = config_of(file, tuple(row.pairs)), config_of(file)
-    saved = count.saved_mib(as_run)
-    return Comparison(row, count(printed), count(as_run), views_of(printed), saved)
+    training = count.training(as_run)
+    scores = None if row.memory == NOTHING else count.training(as_run, scores=True)
+    return Comparison(row, count(printed), count(as_run), views_of(printed), training, scores)
 
 
 TITLES = {
@@ -147,8 +149,9 @@ trajectory attention the reference form with all projections (`ATTENTION.REFEREN
 projected`), for the linear video transformers 17x17 tokens a frame (272 px). "As it runs" is one view of the
 experiment as it is configured, where the fast forms count. GFLOPs are of one view, or of clips x crops where given.
 Accuracy is as printed; the sets are not trained on here, so nothing is measured. "A clip keeps" is what the forward pass of a training
-clip saves for the backward pass, all in bf16; printed memory is the peak of a training step whose batch and precision are not stated, so
-that only ratios can be compared.
+clip saves for the backward pass, all in bf16, with torch's fused attention; in brackets with the scores that a program without it keeps,
+for rows with printed memory. That is the peak of a training step whose batch and precision are not stated, so that only ratios can be
+compared.
 
 {counts}.
 
@@ -211,15 +214,22 @@ def _cells(comparison: Comparison, reasons: list[str]) -> tuple[str, ...]:
         f"{comparison.gflops:.2f}" if printed else NOTHING,
         _percent(comparison.gflops_off),
         *(f"{as_run.params_m:.2f}", f"{as_run.gflops:.2f}"),
-        *(row.memory, gigabytes(comparison.saved_mib)),
+        *(row.memory, _kept(comparison)),
         *(accuracy(row), row.source, f"`{row.exp}`"),
         str(reasons.index(row.reason) + 1) if row.reason in reasons else "",
     )
 
 
-def gigabytes(mib: float | None) -> str:
-    """A cell with MiB in GB."""
-    return NOTHING if mib is None else f"{mib * 2**20 / 1e9:.2f}"
+def _kept(comparison: Comparison) -> str:
+    """What a clip keeps, and with scores."""
+    scores = comparison.with_scores
+    aside = f" ({gigabytes(scores)})" if scores else ""
+    return f"{gigabytes(comparison.training)}{aside}"
+
+
+def gigabytes(training: Training | None) -> str:
+    """A cell with what a clip keeps, in GB."""
+    return NOTHING if training is None else f"{training.saved_mib * 2**20 / 1e9:.2f}"
 
 
 def _percent(off: float | None) -> str:

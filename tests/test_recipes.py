@@ -250,7 +250,8 @@ PROGRAMS = {
     # StructViT follows these programs; its stochastic depth is its own (Sec. 4.3)
     "structvit_s_4_1_tl_in1k": TOKENS_224 | {"MODEL.DROP_PATH": 0.1},
     "structvit_b_4_1_tl_in1k": TOKENS_224 | {"MODEL.DROP_PATH": 0.3},
-    "structvit_l_4_1_tl_in1k": TOKENS_224 | {"MODEL.DROP_PATH": 0.4, "SOLVER.BASE_LR": 1.2e-3},
+    "structvit_l_4_1_tl_in1k": TOKENS_224
+    | {"MODEL.DROP_PATH": 0.4, "SOLVER.BASE_LR": 1.2e-3, "TRAIN.BATCH_SIZE": 512},  # 2 nodes
     "structvit_b_4_1_384_in1k": TOKENS_384 | {"MODEL.DROP_PATH": 0.3},
     "motionformer_k400": MOTIONFORMER | {
         "DATA.SAMPLING_RATE": 4, "DATA.TARGET_FPS": 30.0, "DATA.FRAME_SPACING": "linspace",

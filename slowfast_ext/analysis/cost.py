@@ -11,10 +11,14 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop
 from yacs.config import CfgNode
 
+from slowfast_ext.engine.optim import freeze, training_mode
 from slowfast_ext.models import build_model
+from slowfast_ext.models.compile import blocks_of
 from slowfast_ext.options import pair
 
 aten = torch.ops.aten
@@ -32,9 +36,10 @@ class Cost:
 
 
 def model_cost(cfg: CfgNode) -> Cost:
-    """Cost of one view of the model that `cfg` describes, at test crop size."""
+    """Cost of one view of the model that `cfg` describes, at test crop size; what TRAIN.FREEZE names saves nothing."""
     with torch.device("meta"):
         model = build_model(cfg)
+    freeze(model, cfg.TRAIN.FREEZE)
     return cost_of(model, meta_clip(cfg))
 
 
@@ -48,7 +53,10 @@ def cost_of(model: nn.Module, clip_BCTHW: Tensor) -> Cost:
     """Cost of a model on the meta device for one clip. Leaves the model in training mode."""
     counts = count_macs(model.eval(), clip_BCTHW)
     params = sum(parameter.numel() for parameter in model.parameters())
-    return Cost(params, counts.pop(""), counts, saved_for_backward(model.train(), clip_BCTHW))
+    training_mode(model)
+    with FusedAttention():
+        saved = saved_for_backward(model, clip_BCTHW)
+    return Cost(params, counts.pop(""), counts, saved)
 
 
 def count_macs(model: nn.Module, *inputs: Any) -> dict[str, int]:
@@ -74,6 +82,30 @@ def _cpu_attention_flops(
     return sdpa_flop(q_shape, k_shape, v_shape)
 
 
+class FusedAttention(TorchFunctionMode):
+    """torch's attention as one kernel, as on a GPU, where the meta device would spell out its scores."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Any function but that one as it is."""
+        if func is functional.scaled_dot_product_attention and args[0].is_meta:
+            return _fused(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _fused(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    scale: float | None = None,
+) -> Tensor:
+    y: Tensor = _CPU_ATTENTION(q, k, v, dropout_p, False, attn_mask=attn_mask, scale=scale)[0]
+    return y
+
+
 def saved_for_backward(model: nn.Module, *inputs: Tensor) -> int:
     """Bytes that a forward pass in training saves for the backward pass, parameters aside."""
     return saved_by(model, lambda: model(*inputs))[0]
@@ -93,6 +125,27 @@ def saved_by(model: nn.Module, forward: Callable[[], Out]) -> tuple[int, Out]:
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         out = forward()
     return sum(size for storage, size in saved.items() if storage not in own), out
+
+
+def recomputed_at_once(model: nn.Module, *inputs: Tensor) -> int:
+    """Bytes of the largest block that MODEL.CHECKPOINT_BLOCKS recomputes, which the backward pass holds beside what was saved.
+
+    Such a block runs twice in a step, that is how they are known. On the meta device: nothing is computed.
+    """
+    runs: dict[nn.Module, list[tuple[Any, ...]]] = {block: [] for block in blocks_of(model)}
+    hooks = [
+        block.register_forward_pre_hook(lambda own, args: runs[own].append(args)) for block in runs
+    ]
+    model(*inputs).sum().backward()
+    for hook in hooks:
+        hook.remove()
+    model.zero_grad()
+    sizes = (
+        saved_for_backward(block, given[0][0].detach().requires_grad_(), *given[0][1:])
+        for block, given in runs.items()
+        if len(given) > 1
+    )
+    return max(sizes, default=0)
 
 
 def _storage(tensor: Tensor) -> int:

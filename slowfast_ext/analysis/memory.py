@@ -16,7 +16,7 @@ from yacs.config import CfgNode
 from slowfast_ext.analysis.cost import saved_for_backward
 from slowfast_ext.config import options_of
 from slowfast_ext.data.transforms.pipeline import AugOptions
-from slowfast_ext.engine.optim import SolverOptions, freeze
+from slowfast_ext.engine.optim import SolverOptions, freeze, training_mode
 from slowfast_ext.engine.options import RunOptions, TrainOptions
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.sharding import blocks_of
@@ -119,8 +119,9 @@ def fake_model(cfg: CfgNode, device: torch.device, recomputed: Policy | None = N
         blocks, cfg.MODEL.CHECKPOINT_EVERY = recomputed
         cfg.MODEL.CHECKPOINT_BLOCKS = list(blocks)
     with torch.device("meta"):
-        model = build_model(cfg).train()
+        model = build_model(cfg)
     freeze(model, cfg.TRAIN.FREEZE)
+    training_mode(model)
     with FakeTensorMode(allow_non_fake_inputs=True):
         return model.to_empty(device=device)
 

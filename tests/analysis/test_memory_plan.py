@@ -17,7 +17,7 @@ from slowfast_ext.analysis.memory import (
     saved_bytes,
 )
 from slowfast_ext.config import load_config, options_of
-from slowfast_ext.engine.optim import SolverOptions, build_optimizer, freeze
+from slowfast_ext.engine.optim import SolverOptions, build_optimizer, freeze, training_mode
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.step import WeightAverage
 from slowfast_ext.models import build_model
@@ -37,6 +37,10 @@ MODELS = {
     "recomputed": {"MODEL.CHECKPOINT_BLOCKS": "[2]"},
     "every second": {"MODEL.CHECKPOINT_BLOCKS": "[2]", "MODEL.CHECKPOINT_EVERY": 2},
     "frozen, sgd": {"TRAIN.FREEZE": "['blocks.0']", "SOLVER.OPTIMIZING_METHOD": "sgd"},
+    "frozen statistics": {
+        "MODEL.BACKBONE": "uniformer", "UNIFORMER.EMBED_DIM": "[8, 16, 16, 32]",
+        "UNIFORMER.DEPTH": "[1, 2, 2, 1]", "UNIFORMER.HEAD_DIM": 8, "TRAIN.FREEZE": "['stages.1']",
+    },
     "bf16": {"TRAIN.PRECISION": "bf16"},
 }  # fmt: skip
 
@@ -53,8 +57,9 @@ def test_plan_is_what_a_training_holds(name):
     solver = options_of(cfg, SolverOptions)
     plan = plan_memory(count_parameters(fake), saved_bytes(cfg, fake, CPU, clips), solver, True)
 
-    model = build_model(cfg).train()
+    model = build_model(cfg)
     freeze(model, cfg.TRAIN.FREEZE)
+    training_mode(model)
     average, optimizer = WeightAverage(model, 0.9), build_optimizer(solver, model)
     clip = torch.randn(clips, 3, cfg.DATA.NUM_FRAMES, 32, 32)
     with autocast(CPU, cfg.TRAIN.PRECISION):

@@ -1,10 +1,14 @@
 """The grid of frames and resolutions: rows of configs and kernels, failures as cells."""
 
+import itertools
+from pathlib import Path
+
 import pytest
 
 from benchmarks import throughput as bench_throughput
 from benchmarks.trial import Outcome
 
+ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = ["--frames", "8", "16", "32", "--sizes", "64"]
 
 
@@ -78,7 +82,7 @@ def test_a_broken_off_grid_goes_on_cell_by_cell(tmp_path, monkeypatch, capsys):
     assert "16 (32)" in whole
 
 
-def test_table_8_has_its_twelve_settings_of_three_models(monkeypatch, tmp_path):
+def test_table_8_has_its_twelve_settings_of_three_models(monkeypatch, capsys, tmp_path):
     tried = []
 
     def run_trial(cfg, setting, timeout):
@@ -90,3 +94,18 @@ def test_table_8_has_its_twelve_settings_of_three_models(monkeypatch, tmp_path):
     assert bench_throughput.main(["--table8", "--results", str(tmp_path / "cells.jsonl")]) == 0
     assert len(set(tried)) == 36
     assert {kernel for kernel, _, _ in tried} == {"relu", "orthoformer", "softmax"}
+    shown = capsys.readouterr().out
+    assert shown.count("printed") == len(bench_throughput.PRINTED_8) == 36
+    page = (ROOT / "docs/feature_fixation.md").read_text(encoding="utf-8")
+    for kernel, name in (("", "fixation"), ("orthoformer", "Orthoformer"), ("softmax", "softmax")):
+        grid = itertools.product((16, 32, 64, 96), (224, 336, 448))
+        printed = [bench_throughput.PRINTED_8[kernel, *column] for column in grid]
+        assert f"| {name} | {' | '.join(printed)} |" in page
+
+
+def test_what_the_paper_does_not_print_has_a_dash(monkeypatch, capsys):
+    monkeypatch.setattr(bench_throughput, "run_trial", lambda *_: Outcome(2.0, 2**20))
+    assert bench_throughput.main(["--table8", "--frames", "16", "24", "--sizes", "224"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 (1), printed 10.25" in shown
+    assert shown.count("2 (1), printed -") == 3

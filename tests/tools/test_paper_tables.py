@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from paper_tables.counts import KEPT, Count, ShapeCounter
-from paper_tables.index import OURS, index, memory_gb, read_experiments
+from paper_tables.counts import KEPT, Count, ShapeCounter, Training
+from paper_tables.index import GPU_GB, OURS, Experiment, index, memory_gb, read_experiments
 from paper_tables.table import (
     Comparison,
     Published,
@@ -165,14 +165,73 @@ def test_the_index_says_what_gives_the_published_batch():
     row = next(each for each in text.splitlines() if "[structvit_s_4_1_k400]" in each)
     assert "[exp:structvit_s_4_1_in1k](structvit_s_4_1_in1k/config.yaml)" in row
     assert "| 64 x 2 | 8 x 1 |" in row
+    row = next(each for each in text.splitlines() if "[structvit_l_4_1_tl_in1k]" in each)
+    assert "| 1024 | 16 x 1 or 8 x 2 |" in row, "Sec. 4.3.1: 16 GPUs for L"
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "pairs"),
+    [
+        ("83.4/95.8", "TEST.NUM_SPATIAL_CROPS 3 DATA.TEST_CROP_RATIO 1.0"),
+        ("87.1", "TEST.NUM_ENSEMBLE_VIEWS 7"),
+    ],
+)
+def test_a_row_that_is_tested_otherwise_says_how(accuracy, pairs):
+    text = (EXP / "README.md").read_text(encoding="utf-8")
+    row = next(each for each in text.splitlines() if f"| {accuracy} |" in each)
+    assert f"/config.yaml)<br>`{pairs}` |" in row
+
+
+def test_accumulated_passes_are_of_the_batch(tmp_path, count):
+    folder = tmp_path / "two_passes"
+    folder.mkdir()
+    base = EXP / "structvit_s_4_1_k400/config.yaml"
+    text = f"_BASE_: {base}\nTRAIN: {{ACCUMULATE: 2, BATCH_SIZE: 32}}\n"
+    (folder / "config.yaml").write_text(text, encoding="utf-8")
+    page = index([], {"two_passes": Experiment("two_passes", 2, "16")}, tmp_path, count)
+    assert "| 128 x 2 | 16 x 2 or 8 x 4 |" in page
 
 
 def test_memory_is_activations_and_state():
     cfg = load_config([EXP / "uniformer_s16x4_k400/config.yaml"])
-    assert memory_gb(cfg, 21.4, 1000.0) == pytest.approx(8 * 1.048576 + 21.4e6 * 16 / 1e9)
-    assert ShapeCounter().saved_mib(cfg) is None, "counted when it is asked for"
-    tiny = load_config([EXP / "motion_vit_joint/config.yaml"])
-    assert ShapeCounter(memory=True).saved_mib(tiny) == pytest.approx(2.0, rel=0.5)
+    whole = memory_gb(cfg, 21.4, Training(900.0, 100.0))
+    assert whole == pytest.approx(8 * 1.048576 + 21.4e6 * 16 / 1e9)
+    head = memory_gb(cfg, 21.4, Training(0.0, trained_m=0.4))
+    assert head == pytest.approx(21.4e6 * 4 / 1e9 + 0.4e6 * 12 / 1e9)
+    averaged = load_config(
+        [EXP / "uniformer_s16x4_k400/config.yaml"], ["TRAIN.EMA_DECAY", "0.99"]
+    )
+    assert memory_gb(averaged, 21.4, Training(0.0)) == pytest.approx(21.4e6 * 20 / 1e9)
+    assert ShapeCounter().training(cfg) is None, "counted when it is asked for"
+
+
+def test_what_training_keeps_is_of_what_is_trained(tmp_path):
+    """Frozen blocks keep nothing, recomputed ones one at a time; a count is kept for each of them, and for scores."""
+    tiny = EXP / "motion_vit_joint/config.yaml"
+    counter = ShapeCounter(memory=True)
+    whole = counter.training(load_config([tiny]))
+    frozen = load_config([tiny], ["TRAIN.FREEZE", r"['^backbone\.(patch_embed|blocks)']"])
+    head = counter.training(frozen)
+    assert head.saved_mib < 0.1 * whole.saved_mib
+    assert 0 < head.trained_m < 0.1 * counter(load_config([tiny])).params_m
+    again = counter.training(load_config([tiny], ["MODEL.CHECKPOINT_BLOCKS", "[99]"]))
+    assert again.saved_mib + again.recomputed_mib < whole.saved_mib
+    assert 0 < again.recomputed_mib < whole.saved_mib / 2
+    assert counter.training(load_config([tiny]), scores=True).saved_mib > whole.saved_mib
+    counter.save(tmp_path / "kept.json")
+    assert ShapeCounter(tmp_path / "kept.json").training(frozen) == head
+
+
+def test_every_experiment_fits_its_gpus(count):
+    """At the GPUs and passes of the index, or its note says why not; all are counted."""
+    for name in sorted(file.parent.name for file in EXP.glob("*/config.yaml")):
+        if not name.startswith(OURS):
+            cfg = load_config([EXP / name / "config.yaml"])
+            training = count.training(cfg)
+            assert training, f"{name}: run python -m paper_tables --memory"
+            gb = memory_gb(cfg, count(cfg).params_m, training)
+            note = FACTS_OF_EXPERIMENTS.get(name, Experiment(name)).note
+            assert gb <= GPU_GB or f"{GPU_GB} GB" in note, f"{name}: {gb:.1f} GB"
 
 
 @pytest.mark.slow
