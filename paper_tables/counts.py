@@ -124,7 +124,7 @@ def _training(cfg: CfgNode, scores: bool) -> Training:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     with torch.device("meta"), nullcontext() if scores else FusedAttention():
         saved = saved_for_backward(model, clip)
-        again = recomputed_at_once(model, clip) if any(cfg.MODEL.CHECKPOINT_BLOCKS) else 0
+    again = recomputed_at_once(model, clip) if any(cfg.MODEL.CHECKPOINT_BLOCKS) else 0
     return Training(
         round(saved / 2**20, 1),
         round(again / 2**20, 1),

@@ -19,8 +19,8 @@ GPUS = 8
 GPU_GB = 80
 """Memory of the papers' largest GPUs: what an experiment has to do with, or a note says why it cannot."""
 OURS = ("motion_", "own_", "real_")
-TESTED = ("TEST.", "DATA.TEST_")
-"""Keys of a test, which a row may change."""
+COUNTED = ("ATTENTION.", "DATA.TRAIN_CROP_SIZE", "DATA.TEST_CROP_SIZE")
+"""Keys of the forms and sizes that printed costs were counted in; other keys of a row make its experiment of the folder's."""
 
 HEADER = """\
 # Experiments, paper by paper
@@ -40,7 +40,7 @@ checkpoint of another experiment, to be trained first; nothing: from scratch. `T
   no scores), the largest block that `MODEL.CHECKPOINT_BLOCKS` recomputes, and in fp32 weights, average, gradients and moments; nothing
   of what `TRAIN.FREEZE` names but its weights. Without workspace, fragmentation and the copies that autocast makes. For {gpus} GPUs a
   node, {gb} GB each or a note. `-`: not counted yet (`python -m paper_tables --memory`, some minutes); `--dry-run` plans it for any setting.
-- KEY VALUE below a folder: what its command line adds for this row: `bash exp/NAME/test.sh ... KEY VALUE`.
+- KEY VALUE below a folder: what the command line adds for this row, as in `bash exp/NAME/test.sh ... KEY VALUE`.
 - parameters and GFLOPs (one view) are those of the model as it runs; beside the printed ones they stand in
   [docs/paper_tables.md](../docs/paper_tables.md).
 - measured: nothing yet; the sets were not trained on here.
@@ -121,10 +121,10 @@ def _rows(
 
 
 def _overrides(row: Published) -> str:
-    """KEY VALUE pairs that make the folder's test that of the row; forms that only costs were counted in are none of them."""
-    pairs = list(zip(row.pairs[::2], row.pairs[1::2], strict=True))
-    tested = [f"{key} {value}" for key, value in pairs if key.startswith(TESTED)]
-    return f"<br>`{' '.join(tested)}`" if any(key.startswith("TEST.") for key, _ in pairs) else ""
+    """KEY VALUE pairs that make the row of its folder."""
+    pairs = zip(row.pairs[::2], row.pairs[1::2], strict=True)
+    own = " ".join(f"{key} {value}" for key, value in pairs if not key.startswith(COUNTED))
+    return f"<br>`{own}`" if own else ""
 
 
 def _table(rows: Iterable[tuple[str, str, str, tuple[str, ...]]]) -> str:

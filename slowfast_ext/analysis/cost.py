@@ -130,7 +130,8 @@ def saved_by(model: nn.Module, forward: Callable[[], Out]) -> tuple[int, Out]:
 def recomputed_at_once(model: nn.Module, *inputs: Tensor) -> int:
     """Bytes of the largest block that MODEL.CHECKPOINT_BLOCKS recomputes, which the backward pass holds beside what was saved.
 
-    Such a block runs twice in a step, that is how they are known. On the meta device: nothing is computed.
+    Such a block runs twice in a step, that is how they are known. On the meta device: nothing is computed. Attention is
+    fused in what is counted, but not in the step: torch recomputes in threads of its own, where no mode is active.
     """
     runs: dict[nn.Module, list[tuple[Any, ...]]] = {block: [] for block in blocks_of(model)}
     hooks = [
@@ -140,11 +141,12 @@ def recomputed_at_once(model: nn.Module, *inputs: Tensor) -> int:
     for hook in hooks:
         hook.remove()
     model.zero_grad()
-    sizes = (
-        saved_for_backward(block, given[0][0].detach().requires_grad_(), *given[0][1:])
-        for block, given in runs.items()
-        if len(given) > 1
-    )
+    with FusedAttention():
+        sizes = [
+            saved_for_backward(block, given[0][0].detach().requires_grad_(), *given[0][1:])
+            for block, given in runs.items()
+            if len(given) > 1
+        ]
     return max(sizes, default=0)
 
 
