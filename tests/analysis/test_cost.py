@@ -51,7 +51,9 @@ def test_fused_attention_keeps_no_scores():
             return nn.functional.scaled_dot_product_attention(q, 2 * q, 3 * q, scale=0.1)
 
     def saved(device):
-        return saved_for_backward(Attention(), torch.empty(2, 3, 40, 8, device=device).requires_grad_())
+        return saved_for_backward(
+            Attention(), torch.empty(2, 3, 40, 8, device=device).requires_grad_()
+        )
 
     with FusedAttention():
         assert saved("meta") == saved("cpu") == 2 * 3 * 40 * (4 * 8 + 1) * 4
@@ -64,7 +66,8 @@ SMALL += ["DATA.TRAIN_CROP_SIZE", "32", "DATA.TEST_CROP_SIZE", "32"]
 
 def test_what_is_frozen_saves_nothing():
     whole, head = (
-        model_cost(load_config([], [*SMALL, "TRAIN.FREEZE", names])) for names in ("[]", "['^backbone']")
+        model_cost(load_config([], [*SMALL, "TRAIN.FREEZE", names]))
+        for names in ("[]", "['^backbone']")
     )
     assert head.saved_bytes == 24 * 4, "the feature that the classifier reads"
     assert whole.saved_bytes > 100 * head.saved_bytes

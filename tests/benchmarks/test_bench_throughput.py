@@ -99,7 +99,7 @@ def test_table_8_has_its_twelve_settings_of_three_models(monkeypatch, capsys, tm
     page = (ROOT / "docs/feature_fixation.md").read_text(encoding="utf-8")
     for kernel, name in (("", "fixation"), ("orthoformer", "Orthoformer"), ("softmax", "softmax")):
         grid = itertools.product((16, 32, 64, 96), (224, 336, 448))
-        printed = [bench_throughput.PRINTED_8[kernel, *column] for column in grid]
+        printed = [bench_throughput.PRINTED_8[(kernel, *column)] for column in grid]
         assert f"| {name} | {' | '.join(printed)} |" in page
 
 

@@ -198,9 +198,7 @@ def test_memory_is_activations_and_state():
     assert whole == pytest.approx(8 * 1.048576 + 21.4e6 * 16 / 1e9)
     head = memory_gb(cfg, 21.4, Training(0.0, trained_m=0.4))
     assert head == pytest.approx(21.4e6 * 4 / 1e9 + 0.4e6 * 12 / 1e9)
-    averaged = load_config(
-        [EXP / "uniformer_s16x4_k400/config.yaml"], ["TRAIN.EMA_DECAY", "0.99"]
-    )
+    averaged = load_config([EXP / "uniformer_s16x4_k400/config.yaml"], ["TRAIN.EMA_DECAY", "0.99"])
     assert memory_gb(averaged, 21.4, Training(0.0)) == pytest.approx(21.4e6 * 20 / 1e9)
     assert ShapeCounter().training(cfg) is None, "counted when it is asked for"
 
