@@ -4,6 +4,7 @@ import hashlib
 import json
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from slowfast_ext.analysis.cost import (
     recomputed_at_once,
     saved_for_backward,
 )
+from slowfast_ext.config import load_config
 from slowfast_ext.engine.optim import freeze, training_mode
 from slowfast_ext.models import build_model
 from slowfast_ext.options import pair
@@ -91,12 +93,27 @@ def _key(shape: dict[str, Any]) -> str:
 
 
 def shaping(cfg: CfgNode) -> dict[str, Any]:
-    """What the shapes of a model depend on, and what its training keeps."""
-    parts = {name: cfg[name] for name in ("VIT", "XVIT", "UNIFORMER", "UNIFORMERV2", "ATTENTION")}
+    """What the shapes of a model depend on, and what its training keeps: options that are not their defaults."""
+    sections = ("VIT", "XVIT", "UNIFORMER", "UNIFORMERV2", "ATTENTION")
+    parts = {name: _changed(cfg[name], _defaults()[name]) for name in sections}
     data = [cfg.DATA[key] for key in ("NUM_FRAMES", "TRAIN_CROP_SIZE", "TEST_CROP_SIZE")]
     model = [cfg.MODEL.BACKBONE, cfg.MODEL.NUM_CLASSES, cfg.MODEL.CHECKPOINT_BLOCKS]
     task = {} if cfg.TASK == "auto" else {"TASK": cfg.TASK}
     return parts | task | {"MODEL": model, "DATA": data}
+
+
+@cache
+def _defaults() -> CfgNode:
+    return load_config([])
+
+
+def _changed(own: CfgNode, default: CfgNode) -> dict[str, Any]:
+    """So that a new option, at its default, makes no count void."""
+    changed = {key: value for key, value in own.items() if value != default[key]}
+    return {
+        key: _changed(value, default[key]) if isinstance(value, CfgNode) else value
+        for key, value in changed.items()
+    }
 
 
 def _count(cfg: CfgNode) -> Count:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from paper_tables.counts import KEPT, Count, ShapeCounter, Training
+from paper_tables.counts import KEPT, Count, ShapeCounter, Training, shaping
 from paper_tables.index import GPU_GB, OURS, Experiment, index, memory_gb, read_experiments
 from paper_tables.table import (
     Comparison,
@@ -218,6 +218,14 @@ def test_what_training_keeps_is_of_what_is_trained(tmp_path):
     assert counter.training(load_config([tiny]), scores=True).saved_mib > whole.saved_mib
     counter.save(tmp_path / "kept.json")
     assert ShapeCounter(tmp_path / "kept.json").training(frozen) == head
+
+
+def test_counts_are_kept_by_what_is_not_a_default():
+    """So that a new option does not make them void."""
+    plain = shaping(load_config([]))
+    assert all(plain[name] == {} for name in ("VIT", "XVIT", "UNIFORMER", "ATTENTION"))
+    other = shaping(load_config([], ["VIT.DEPTH", "3", "ATTENTION.ORTHOFORMER.LANDMARKS", "5"]))
+    assert (other["VIT"], other["ATTENTION"]) == ({"DEPTH": 3}, {"ORTHOFORMER": {"LANDMARKS": 5}})
 
 
 def test_every_experiment_fits_its_gpus(count):
