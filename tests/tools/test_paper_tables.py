@@ -204,15 +204,15 @@ def test_memory_is_activations_and_state():
 
 
 def test_what_training_keeps_is_of_what_is_trained(tmp_path):
-    """Frozen blocks keep nothing, recomputed ones one at a time; a count is kept for each of them, and for scores."""
+    """What is frozen keeps nothing, recomputed ones one at a time; a count is kept for each of them, and for scores."""
     tiny = EXP / "motion_vit_joint/config.yaml"
     counter = ShapeCounter(memory=True)
     whole = counter.training(load_config([tiny]))
-    frozen = load_config([tiny], ["TRAIN.FREEZE", r"['^backbone\.(patch_embed|blocks)']"])
+    frozen = load_config([tiny], ["TRAIN.FREEZE", "['^backbone']"])
     head = counter.training(frozen)
     assert head.saved_mib < 0.1 * whole.saved_mib
     assert 0 < head.trained_m < 0.1 * counter(load_config([tiny])).params_m
-    again = counter.training(load_config([tiny], ["MODEL.CHECKPOINT_BLOCKS", "[99]"]))
+    again = counter.training(load_config([tiny], ["MODEL.CHECKPOINT_BLOCKS", "[4]"]))
     assert again.saved_mib + again.recomputed_mib < whole.saved_mib
     assert 0 < again.recomputed_mib < whole.saved_mib / 2
     assert counter.training(load_config([tiny]), scores=True).saved_mib > whole.saved_mib
