@@ -26,7 +26,9 @@ def curves(folder: Path) -> dict[str, list[list[float]]]:
         for prefix in PREFIXES:
             name = name.removeprefix(prefix)
         found[name].append(top1)
-    longest = max(len(one) for of_name in found.values() for one in of_name)
+    longest = max((len(one) for of_name in found.values() for one in of_name), default=0)
+    if not longest:
+        raise SystemExit(f"{folder}: no seed*/EXPERIMENT/stats.jsonl with a validation")
     whole = {name: [one for one in some if len(one) == longest] for name, some in found.items()}
     return {name: some for name, some in whole.items() if some}
 

@@ -140,8 +140,8 @@ NOT_RUN = {
 }
 """Command -> why it is only parsed here: its file exists, its options and keys are known."""
 
-SYNOPSIS = re.compile(r"[\[{|]|\.\.($|\s)|\.\.\.|\bNAME\b(?!/)")
-"""A form rather than a command: `[--out FILE]`, `{check,stats}`, `FILE...`."""
+SYNOPSIS = re.compile(r"(?<!\")[\[{|]|\.\.($|\s)|\.\.\.|\bNAME\b(?!/)")
+"""A form rather than a command: `[--out FILE]`, `{check,stats}`, `FILE...`; a list in quotes is a value."""
 
 
 MENTION = r"(slowfast-ext|(python )?tools/\w+\.py)( [a-z]+)?( --[a-z-]+ \w+)?"
