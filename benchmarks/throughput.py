@@ -30,7 +30,7 @@ TABLE_8 = (
     (str(EXP / "linear_relu_ssv2/config.yaml"), "softmax"),
 )
 """Configurations and kernels of the paper's table, ten runs of one video each."""
-_COLUMNS_8 = tuple(itertools.product((16, 32, 64, 96), (224, 336, 448)))
+FRAMES_8, SIZES_8 = (16, 32, 64, 96), (224, 336, 448)
 _PRINTED_8 = {
     "": "10.25 8.57 5.40  8.38 4.68 3.22  6.58 3.75 2.81  4.48 2.30 OOM",
     "orthoformer": "1.79 1.59 1.41  1.71 1.56 1.15  1.53 0.97 OOM  1.25 0.83 OOM",
@@ -39,7 +39,7 @@ _PRINTED_8 = {
 PRINTED_8 = {
     (kernel, *column): number
     for kernel, numbers in _PRINTED_8.items()
-    for column, number in zip(_COLUMNS_8, numbers.split(), strict=True)
+    for column, number in zip(itertools.product(FRAMES_8, SIZES_8), numbers.split(), strict=True)
 }
 """Videos a second that the paper prints, by kernel, frames and pixels."""
 
@@ -103,8 +103,8 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     which.add_argument("--table8", action="store_true", help="the grid of the paper's Table 8")
     parser.add_argument("--results", type=Path, metavar="FILE", help="JSON lines, to go on from")
     parser.add_argument("--kernels", nargs="+", help="each config with each of these kernels")
-    parser.add_argument("--frames", nargs="+", type=int, default=[16, 32, 64, 96])
-    parser.add_argument("--sizes", nargs="+", type=int, default=[224, 336, 448], help="pixels")
+    parser.add_argument("--frames", nargs="+", type=int, default=FRAMES_8)
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES_8, help="pixels")
     parser.add_argument("--batch", type=int, default=1, help="videos per step")
     parser.add_argument("--work", choices=[FORWARD, TRAIN], default=FORWARD)
     parser.add_argument("--precision", choices=["fp32", "bf16", "fp16"], default="fp32")

@@ -15,11 +15,11 @@ from slowfast_ext.analysis.cost import (
     FusedAttention,
     count_macs,
     meta_clip,
+    meta_model,
     recomputed_at_once,
     saved_for_backward,
 )
 from slowfast_ext.config import load_config
-from slowfast_ext.engine.optim import freeze, training_mode
 from slowfast_ext.models import build_model
 from slowfast_ext.options import pair
 
@@ -133,11 +133,8 @@ def _training_shape(cfg: CfgNode) -> dict[str, Any]:
 
 def _training(cfg: CfgNode, scores: bool) -> Training:
     size = pair(cfg.DATA.TRAIN_CROP_SIZE)
-    with torch.device("meta"):
-        model = build_model(cfg).to(torch.bfloat16)
-        clip = torch.empty(1, 3, cfg.DATA.NUM_FRAMES, *size, dtype=torch.bfloat16)
-    freeze(model, cfg.TRAIN.FREEZE)
-    training_mode(model)
+    model = meta_model(cfg).to(torch.bfloat16)
+    clip = torch.empty(1, 3, cfg.DATA.NUM_FRAMES, *size, dtype=torch.bfloat16, device="meta")
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     with torch.device("meta"), nullcontext() if scores else FusedAttention():
         saved = saved_for_backward(model, clip)

@@ -37,10 +37,16 @@ class Cost:
 
 def model_cost(cfg: CfgNode) -> Cost:
     """Cost of one view of the model that `cfg` describes, at test crop size; what TRAIN.FREEZE names saves nothing."""
+    return cost_of(meta_model(cfg), meta_clip(cfg))
+
+
+def meta_model(cfg: CfgNode) -> nn.Module:
+    """The model of `cfg` on the meta device, in training mode, with what TRAIN.FREEZE names frozen."""
     with torch.device("meta"):
         model = build_model(cfg)
     freeze(model, cfg.TRAIN.FREEZE)
-    return cost_of(model, meta_clip(cfg))
+    training_mode(model)
+    return model
 
 
 def meta_clip(cfg: CfgNode, batch: int = 1) -> Tensor:

@@ -13,10 +13,10 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from yacs.config import CfgNode
 
-from slowfast_ext.analysis.cost import saved_for_backward
+from slowfast_ext.analysis.cost import meta_model, saved_for_backward
 from slowfast_ext.config import options_of
 from slowfast_ext.data.transforms.pipeline import AugOptions
-from slowfast_ext.engine.optim import SolverOptions, freeze, training_mode
+from slowfast_ext.engine.optim import SolverOptions
 from slowfast_ext.engine.options import RunOptions, TrainOptions
 from slowfast_ext.engine.precision import autocast
 from slowfast_ext.engine.sharding import blocks_of
@@ -118,10 +118,7 @@ def fake_model(cfg: CfgNode, device: torch.device, recomputed: Policy | None = N
     if recomputed is not None:
         blocks, cfg.MODEL.CHECKPOINT_EVERY = recomputed
         cfg.MODEL.CHECKPOINT_BLOCKS = list(blocks)
-    with torch.device("meta"):
-        model = build_model(cfg)
-    freeze(model, cfg.TRAIN.FREEZE)
-    training_mode(model)
+    model = meta_model(cfg)
     with FakeTensorMode(allow_non_fake_inputs=True):
         return model.to_empty(device=device)
 

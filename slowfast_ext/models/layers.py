@@ -74,6 +74,11 @@ class LayerScale(nn.Module):
         return x * self.gamma
 
 
+def layer_scale(dim: int, init: float) -> nn.Module:
+    """LayerScale that starts at `init`; 0: none."""
+    return LayerScale(dim, init) if init else nn.Identity()
+
+
 def run_blocks(
     blocks: Iterable[nn.Module], x: Tensor, *grid: Grid, recomputed: range = range(0)
 ) -> Tensor:

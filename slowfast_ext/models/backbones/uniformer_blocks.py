@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 from slowfast_ext.models.attention import Grid
 from slowfast_ext.models.blocks import BlockSpec, build_block
 from slowfast_ext.models.depthwise import DepthwiseConv3d
-from slowfast_ext.models.layers import DropPath, LayerScale, Mlp
+from slowfast_ext.models.layers import DropPath, Mlp, layer_scale
 
 Kernel3d = tuple[int, int, int]
 
@@ -51,9 +51,9 @@ class ConvBlock(nn.Module):
         hidden: int,
         kernels: tuple[Kernel3d, Kernel3d],
         rate: float,
-        layer_scale: float = 0.0,
+        scale: float = 0.0,
     ) -> None:
-        """`kernels` of the position encoding and of the mixing; `rate` of stochastic depth; `layer_scale` 0: none."""
+        """`kernels` of the position encoding and of the mixing; `rate` of stochastic depth; `scale` of layer scale, 0: none."""
         super().__init__()
         self.pos_embed = DepthwiseConv3d(dim, kernels[0])
         self.norm1 = nn.BatchNorm1d(dim)
@@ -62,8 +62,8 @@ class ConvBlock(nn.Module):
         self.conv2 = nn.Linear(dim, dim)
         self.norm2 = nn.BatchNorm1d(dim)
         self.mlp = Mlp(dim, hidden)
-        self.ls1 = LayerScale(dim, layer_scale) if layer_scale else nn.Identity()
-        self.ls2 = LayerScale(dim, layer_scale) if layer_scale else nn.Identity()
+        self.ls1 = layer_scale(dim, scale)
+        self.ls2 = layer_scale(dim, scale)
         self.drop_path = DropPath(rate)
 
     def forward(self, x_BTHWC: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from slowfast_ext.errors import ConfigError
 from slowfast_ext.models.attention import ATTENTION, AttentionSpec, Grid, build_attention
-from slowfast_ext.models.layers import DropPath, LayerScale, Mlp
+from slowfast_ext.models.layers import DropPath, Mlp, layer_scale
 from slowfast_ext.registry import Registry, unknown_name
 
 BLOCKS = Registry("BLOCKS")
@@ -51,14 +51,14 @@ class Block(nn.Module):
     def _add_attention(self, spec: BlockSpec, attn: nn.Module) -> None:
         self.norm1 = spec.build_norm()
         self.attn = attn
-        self.ls1 = _layer_scale(spec)
+        self.ls1 = layer_scale(spec.attention.dim, spec.layer_scale)
         self.drop_path1 = DropPath(spec.drop_path)
 
     def _add_mlp(self, spec: BlockSpec) -> None:
         dim = spec.attention.dim
         self.norm2 = spec.build_norm()
         self.mlp = Mlp(dim, int(dim * spec.mlp_ratio), spec.act)
-        self.ls2 = _layer_scale(spec)
+        self.ls2 = layer_scale(spec.attention.dim, spec.layer_scale)
         self.drop_path2 = DropPath(spec.drop_path)
 
     def forward(self, x_BNC: Tensor, grid: Grid) -> Tensor:
@@ -83,7 +83,7 @@ class TimeAndSpace(Block):
     def _add_temporal_attention(self, spec: BlockSpec, attn: nn.Module) -> None:
         self.temporal_norm1 = spec.build_norm()
         self.temporal_attn = attn
-        self.temporal_ls1 = _layer_scale(spec)
+        self.temporal_ls1 = layer_scale(spec.attention.dim, spec.layer_scale)
 
     def over_time(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """The branch of attention over time."""
@@ -106,7 +106,3 @@ def build_block(name: str, spec: BlockSpec) -> Block:
     if name not in ATTENTION:
         raise ConfigError(f"no attention '{name}': {unknown_name(name, attention_names())}")
     return Block(spec, build_attention(name, spec.attention))
-
-
-def _layer_scale(spec: BlockSpec) -> nn.Module:
-    return LayerScale(spec.attention.dim, spec.layer_scale) if spec.layer_scale else nn.Identity()
